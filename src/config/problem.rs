@@ -37,7 +37,7 @@ pub enum Problem {
     /// A key that the program does not know. `nearest` is written as the place would write it.
     #[error("{place}: unknown key `{key}`{}", suggestion(nearest))]
     UnknownKey { place: Place, key: String, nearest: Option<String> },
-    #[error("{place}: `{key}` {reason}")]
+    #[error("{place}: `{key}`: {reason}")]
     Invalid { place: Place, key: String, reason: String },
     #[error("{place}: `{key}` is missing: {reason}")]
     Missing { place: Place, key: String, reason: &'static str },

@@ -94,16 +94,26 @@ impl FromStr for PathPatternText {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<PathPatternText, InvalidValue> {
-        let Some(rest) = text.strip_prefix('/') else { return Err(InvalidValue::PathPattern("it must begin with a slash")) };
-        let segments = rest.strip_suffix('/').unwrap_or(rest);
-        for segment in segments.split('/').filter(|_| !segments.is_empty()) {
+        let Some(rest) = text.strip_prefix('/') else {
+            return Err(InvalidValue::PathPattern("it must begin with a slash"));
+        };
+        // A final slash is no segment, and `/` alone has none.
+        let segments = match rest {
+            "" => None,
+            _ => Some(rest.strip_suffix('/').unwrap_or(rest)),
+        };
+        for segment in segments.into_iter().flat_map(|segments| segments.split('/')) {
             match segment {
                 "" => return Err(InvalidValue::PathPattern("it has an empty segment")),
                 "." | ".." => return Err(InvalidValue::PathPattern("it has a dot segment, which no request may have")),
                 "**" => {}
-                other if other.contains("**") => return Err(InvalidValue::PathPattern("`**` must be a segment of its own")),
+                other if other.contains("**") => {
+                    return Err(InvalidValue::PathPattern("`**` must be a segment of its own"));
+                }
                 other if other.bytes().any(|byte| byte == b'?' || byte == b'#' || !byte.is_ascii_graphic()) => {
-                    return Err(InvalidValue::PathPattern("it has a query, a fragment, a space or letters that a path writes with escapes"));
+                    return Err(InvalidValue::PathPattern(
+                        "it has a query, a fragment, a space or letters that a path writes with escapes",
+                    ));
                 }
                 _ => {}
             }
@@ -178,11 +188,17 @@ impl RouteSettings {
         }
         let methods = section.parsed_list("methods");
         if methods.as_ref().is_some_and(Vec::is_empty) {
-            section.refuse("methods", "admits nobody: name at least one way in, or leave the key out for the usual ones");
+            section.refuse(
+                "methods",
+                "it admits nobody: name at least one way in, or leave the key out for the usual ones",
+            );
         }
         let challenges = section.parsed_list("challenges");
         if challenges.as_ref().is_some_and(Vec::is_empty) {
-            section.refuse("challenges", "is empty, but a 401 must carry one (RFC 9110 §11.6.1): name some, or leave the key out");
+            section.refuse(
+                "challenges",
+                "it is empty, but a 401 must carry one (RFC 9110 §11.6.1): name some, or leave the key out",
+            );
         }
         let scopes = section.named("scopes", |scopes, method| {
             let list = scopes.parsed_list(method)?;
@@ -233,7 +249,6 @@ impl ScopeSettings {
         name.map(|name| ScopeSettings { name, title, titles })
     }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -46,13 +46,19 @@ fn nearest<'k>(key_path: &str, known: &'k [String]) -> Option<&'k str> {
             .iter()
             .filter(|candidate| !same_section || parent(candidate) == parent(key_path))
             .map(|candidate| {
-                let distance = if same_section { slips(&leaf(key_path), &leaf(candidate)) } else { slips(key_path, candidate) };
+                let distance =
+                    if same_section { slips(&leaf(key_path), &leaf(candidate)) } else { slips(key_path, candidate) };
                 (distance, candidate.as_str())
             })
             .min()
     };
-    let close = |(distance, candidate): (usize, &'k str)| (distance <= 2 + leaf(key_path).len() / 4).then_some(candidate);
-    let begins = || known.iter().find(|candidate| parent(candidate) == parent(key_path) && leaf(candidate).starts_with(&leaf(key_path)));
+    let close =
+        |(distance, candidate): (usize, &'k str)| (distance <= 2 + leaf(key_path).len() / 4).then_some(candidate);
+    let begins = || {
+        known
+            .iter()
+            .find(|candidate| parent(candidate) == parent(key_path) && leaf(candidate).starts_with(&leaf(key_path)))
+    };
     let elsewhere = || known.iter().find(|candidate| leaf(candidate) == leaf(key_path));
     best(true)
         .and_then(close)
@@ -108,7 +114,7 @@ impl<'s> Section<'s> {
         let table = match node.value {
             Value::Table(table) => table,
             other => {
-                let reason = format!("is {}; it should be a section with keys", describe(&other));
+                let reason = format!("should be a section with keys, not {}", describe(&other));
                 survey.problems.push(Problem::Invalid { place: place.clone(), key: path.clone(), reason });
                 Table::new()
             }
@@ -129,7 +135,10 @@ impl<'s> Section<'s> {
             Some(entries) => entries,
             None => return Vec::new(),
         };
-        entries.into_iter().filter_map(|entry| read(&mut Section::open(self.path_of(key), entry, self.survey))).collect()
+        entries
+            .into_iter()
+            .filter_map(|entry| read(&mut Section::open(self.path_of(key), entry, self.survey)))
+            .collect()
     }
 
     /// A table whose keys are free, such as `titles = { de = "…" }`, in alphabetical order.
@@ -140,10 +149,6 @@ impl<'s> Section<'s> {
         names.into_iter().filter_map(|name| read(&mut section, &name).map(|value| (name, value))).collect()
     }
 
-    pub fn text(&mut self, key: &str) -> Option<String> {
-        self.parsed(key)
-    }
-
     pub fn boolean(&mut self, key: &str, default: bool) -> bool {
         let Some(node) = self.take_node(key) else { return default };
         match &node.value {
@@ -151,7 +156,7 @@ impl<'s> Section<'s> {
             Value::Untyped(text) if text == "true" => true,
             Value::Untyped(text) if text == "false" => false,
             other => {
-                let reason = format!("is {}; it should be true or false", describe(other));
+                let reason = format!("should be true or false, not {}", describe(other));
                 self.invalid(key, node.place, reason);
                 default
             }
@@ -172,33 +177,39 @@ impl<'s> Section<'s> {
         match number.and_then(|number| N::try_from(number).ok()).filter(|number| range.contains(number)) {
             Some(number) => number,
             None => {
-                let reason =
-                    format!("is {}; it should be a whole number from {} to {}", describe(&node.value), range.start(), range.end());
+                let (from, to) = (range.start(), range.end());
+                let reason = format!("should be a whole number from {from} to {to}, not {}", describe(&node.value));
                 self.invalid(key, node.place, reason);
                 default
             }
         }
     }
 
-    /// A text that means a `T`. The error's text completes "`key` …" and must not repeat a secret.
+    /// A text that means a `T`. The error must not repeat the text, which may be a secret.
     pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self, key: &str) -> Option<T> {
         let node = self.take_node(key)?;
         self.parse_node(key, node)
     }
 
-    /// A list of texts that each mean a `T`; `None` when the key is absent.
+    /// A list of texts that each mean a `T`; `None` when the key is absent or an entry is wrong.
     pub fn parsed_list<T: FromStr<Err: std::fmt::Display>>(&mut self, key: &str) -> Option<Vec<T>> {
         let node = self.take_node(key)?;
         let entries = self.list_of(key, node)?;
-        Some(entries.into_iter().filter_map(|entry| self.parse_node(key, entry)).collect())
+        let parsed: Vec<Option<T>> = entries.into_iter().map(|entry| self.parse_node(key, entry)).collect();
+        parsed.into_iter().collect()
     }
 
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Notes that a key must be there.
     pub fn missing(&mut self, key: &str, reason: &'static str) {
         let key = self.path_of(key);
         self.survey.problems.push(Problem::Missing { place: self.place.clone(), key, reason });
     }
 
-    /// Notes that a value which could be read breaks a rule; `reason` completes "`key` …".
+    /// Notes that a value which could be read breaks a rule.
     pub fn refuse(&mut self, key: &str, reason: impl Into<String>) {
         self.invalid(key, self.place.clone(), reason.into());
     }
@@ -224,7 +235,7 @@ impl<'s> Section<'s> {
         let list = match node.value {
             Value::List(list) => Ok(list),
             Value::Untyped(text) => Node::untyped_list(&text, &node.place),
-            other => Err(format!("is {}; it should be a list", describe(&other))),
+            other => Err(format!("should be a list, not {}", describe(&other))),
         };
         list.map_err(|reason| self.invalid(key, node.place, reason)).ok()
     }
@@ -232,7 +243,7 @@ impl<'s> Section<'s> {
     fn parse_node<T: FromStr<Err: std::fmt::Display>>(&mut self, key: &str, node: Node) -> Option<T> {
         let parsed = match &node.value {
             Value::Text(text) | Value::Untyped(text) => text.parse().map_err(|error: T::Err| error.to_string()),
-            other => Err(format!("is {}; it should be text in quotes", describe(other))),
+            other => Err(format!("should be text in quotes, not {}", describe(other))),
         };
         parsed.map_err(|reason| self.invalid(key, node.place, reason)).ok()
     }
@@ -264,8 +275,17 @@ mod tests {
 
     #[test]
     fn the_nearest_key_is_a_slip_away_or_has_the_name_in_another_section() {
-        let known: Vec<String> =
-            ["server", "server.listen", "server.public_url", "http_auth", "http_auth.realm", "oauth", "oauth.timestamp_window_seconds"].map(String::from).into();
+        let known: Vec<String> = [
+            "server",
+            "server.listen",
+            "server.public_url",
+            "http_auth",
+            "http_auth.realm",
+            "oauth",
+            "oauth.timestamp_window_seconds",
+        ]
+        .map(String::from)
+        .into();
         assert_eq!(nearest("server.lisen", &known), Some("server.listen"));
         assert_eq!(nearest("server.realm", &known), Some("http_auth.realm"));
         assert_eq!(nearest("oauth.timestamp_window", &known), Some("oauth.timestamp_window_seconds"));

@@ -5,7 +5,11 @@
 use std::path::PathBuf;
 
 use super::section::Section;
-use super::values::{DatabaseUrl, FilePath, HeaderName, InvalidValue, Link, Listen, Network, Origin, PathPrefix, QueryName, Realm, RedisUrl, SessionQuery, Words, words};
+use super::values::{
+    DatabaseUrl, FilePath, HeaderName, Link, Listen, Network, Origin, PathPrefix, QueryName, Realm, RedisUrl,
+    SessionQuery, Words, words,
+};
+use crate::protocol::signature::SignatureMethod;
 
 const DAY: u32 = 86_400;
 const YEAR: u32 = 366 * DAY;
@@ -29,7 +33,9 @@ impl ServerSettings {
     pub(super) fn read(section: &mut Section<'_>) -> ServerSettings {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         ServerSettings {
-            listen: section.parsed::<Listen>("listen").map_or_else(|| std::net::SocketAddr::from(([127, 0, 0, 1], 8080)), |listen| listen.0),
+            listen: section
+                .parsed::<Listen>("listen")
+                .map_or_else(|| std::net::SocketAddr::from(([127, 0, 0, 1], 8080)), |listen| listen.0),
             public_url: section.parsed("public_url"),
             trusted_proxies: section.parsed_list("trusted_proxies").unwrap_or_default(),
             reserved_prefix: section.parsed("reserved_prefix"),
@@ -70,19 +76,6 @@ impl RedisSettings {
 }
 
 words! {
-    /// `oauth.signature_methods`: the names of RFC 5849 §3.4 and their later kin.
-    SignatureMethodName {
-        HmacSha1 = "HMAC-SHA1",
-        HmacSha256 = "HMAC-SHA256",
-        HmacSha512 = "HMAC-SHA512",
-        RsaSha1 = "RSA-SHA1",
-        RsaSha256 = "RSA-SHA256",
-        RsaSha512 = "RSA-SHA512",
-        Plaintext = "PLAINTEXT",
-    }
-}
-
-words! {
     /// `oauth.plaintext`: when PLAINTEXT signatures are admitted (RFC 5849 §3.4.4 wants a secure transport).
     PlaintextRule {
         Tls = "tls",
@@ -108,7 +101,7 @@ pub struct OAuthSettings {
     /// `oauth.prefixes`: `/oauth` is always the first.
     pub prefixes: Vec<PathPrefix>,
     /// `oauth.signature_methods`: all, unless named. PLAINTEXT is subject to `plaintext` besides.
-    pub signature_methods: Vec<SignatureMethodName>,
+    pub signature_methods: Vec<SignatureMethod>,
     /// `oauth.plaintext`: `tls`.
     pub plaintext: PlaintextRule,
     /// `oauth.timestamp_window_seconds`: 300, to either side.
@@ -129,11 +122,14 @@ impl OAuthSettings {
     pub(super) fn read(section: &mut Section<'_>) -> OAuthSettings {
         let methods = section.parsed_list("signature_methods");
         if methods.as_ref().is_some_and(Vec::is_empty) {
-            section.refuse("signature_methods", "admits no client: name at least one method, or leave the key out for all");
+            section.refuse(
+                "signature_methods",
+                "it admits no client: name at least one method, or leave the key out for all",
+            );
         }
         OAuthSettings {
             prefixes: with_usual_prefix(section.parsed_list("prefixes").unwrap_or_default()),
-            signature_methods: methods.unwrap_or_else(|| SignatureMethodName::ALL.into()),
+            signature_methods: methods.unwrap_or_else(|| SignatureMethod::ALL.into()),
             plaintext: section.parsed("plaintext").unwrap_or(PlaintextRule::Tls),
             timestamp_window_seconds: section.number("timestamp_window_seconds", 300, 1..=DAY),
             request_token_ttl_seconds: section.number("request_token_ttl_seconds", 600, 1..=DAY),

@@ -62,10 +62,10 @@ impl Node {
     /// The list that an environment variable means: a TOML array, or words between commas.
     pub fn untyped_list(text: &str, place: &Place) -> Result<Vec<Node>, String> {
         if text.trim_start().starts_with('[') {
-            let value = DeValue::parse(text).map_err(|error| format!("is no TOML array: {}", error.message()))?;
+            let value = DeValue::parse(text).map_err(|error| format!("should be a TOML array: {}", error.message()))?;
             return match convert(value.get_ref(), &|_| place.clone()) {
                 Value::List(list) => Ok(list),
-                _ => Err("is no TOML array".into()),
+                _ => Err("should be a TOML array".into()),
             };
         }
         let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
@@ -120,7 +120,8 @@ fn read_file(path: &Path, problems: &mut Vec<Problem>) -> Node {
         problems.push(Problem::Invalid {
             place: node.place,
             key: MASTER_KEY.into(),
-            reason: "does not belong in the file: give it in COUNTERSIGN_MASTER_KEY or COUNTERSIGN_MASTER_KEY_FILE".into(),
+            reason: "it does not belong in the file: give it in COUNTERSIGN_MASTER_KEY or COUNTERSIGN_MASTER_KEY_FILE"
+                .into(),
         });
     }
     root
@@ -147,7 +148,10 @@ fn convert(value: &DeValue<'_>, place: &dyn Fn(usize) -> Place) -> Value {
         },
         DeValue::Boolean(boolean) => Value::Boolean(*boolean),
         DeValue::Array(list) => {
-            let item = |item: &Spanned<DeValue<'_>>| Node { value: convert(item.get_ref(), place), place: place(item.span().start) };
+            let item = |item: &Spanned<DeValue<'_>>| Node {
+                value: convert(item.get_ref(), place),
+                place: place(item.span().start),
+            };
             Value::List(list.iter().map(item).collect())
         }
         DeValue::Table(table) => Value::Table(convert_table(table, place)),
@@ -162,7 +166,9 @@ fn variables(environment: Vec<(OsString, OsString)>, problems: &mut Vec<Problem>
     let mut environment = environment;
     environment.sort();
     for (name, value) in environment {
-        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX) && *name != FILE_VARIABLE && !injected(name)) else {
+        let Some(name) =
+            name.to_str().filter(|name| name.starts_with(PREFIX) && *name != FILE_VARIABLE && !injected(name))
+        else {
             continue;
         };
         let place = Place::Variable(name.into());
@@ -179,7 +185,10 @@ fn variables(environment: Vec<(OsString, OsString)>, problems: &mut Vec<Problem>
             true => match std::fs::read_to_string(value) {
                 Ok(text) => without_line_end(text),
                 Err(error) => {
-                    problems.push(Problem::Syntax { place, reason: format!("cannot read the file {}: {error}", PathBuf::from(value).display()) });
+                    problems.push(Problem::Syntax {
+                        place,
+                        reason: format!("cannot read the file {}: {error}", PathBuf::from(value).display()),
+                    });
                     continue;
                 }
             },
@@ -221,8 +230,11 @@ pub(super) fn variable_of(key_path: &str) -> String {
 fn injected(name: &str) -> bool {
     let is_port = |rest: &str| {
         let mut parts = rest.split('_');
-        let number = parts.next().is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
-        number && matches!(parts.next(), Some("TCP" | "UDP" | "SCTP")) && matches!(parts.next(), None | Some("ADDR" | "PORT" | "PROTO"))
+        let number =
+            parts.next().is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+        number
+            && matches!(parts.next(), Some("TCP" | "UDP" | "SCTP"))
+            && matches!(parts.next(), None | Some("ADDR" | "PORT" | "PROTO"))
     };
     name.ends_with("_SERVICE_HOST")
         || name.contains("_SERVICE_PORT")
@@ -247,20 +259,26 @@ fn insert(root: &mut Node, key_path: &str, text: String, place: Place, problems:
     let mut segments = key_path.split('.').peekable();
     while let Some(segment) = segments.next() {
         let Value::Table(table) = &mut node.value else {
-            let reason = format!("is set already by {}, as a whole", node.place);
+            let reason = format!("{} sets the whole of it already", node.place);
             problems.push(Problem::Invalid { place, key: key_path.into(), reason });
             return;
         };
         if segments.peek().is_none() {
             let is_section = matches!(table.get(segment), Some(Node { value: Value::Table(_), .. }));
             if is_section {
-                problems.push(Problem::Invalid { place, key: key_path.into(), reason: "is a section: set the keys in it".into() });
+                problems.push(Problem::Invalid {
+                    place,
+                    key: key_path.into(),
+                    reason: "it is a section: set the keys in it".into(),
+                });
             } else {
                 table.insert(segment.into(), Node { value: Value::Untyped(text), place });
             }
             return;
         }
-        node = table.entry(segment.into()).or_insert_with(|| Node { value: Value::Table(Table::new()), place: place.clone() });
+        node = table
+            .entry(segment.into())
+            .or_insert_with(|| Node { value: Value::Table(Table::new()), place: place.clone() });
     }
 }
 
@@ -270,7 +288,10 @@ mod tests {
 
     #[test]
     fn a_variable_names_its_key_path() {
-        assert_eq!(key_path_of("COUNTERSIGN_OAUTH__TIMESTAMP_WINDOW_SECONDS"), ("oauth.timestamp_window_seconds".into(), false));
+        assert_eq!(
+            key_path_of("COUNTERSIGN_OAUTH__TIMESTAMP_WINDOW_SECONDS"),
+            ("oauth.timestamp_window_seconds".into(), false)
+        );
         assert_eq!(key_path_of("COUNTERSIGN_LISTEN"), ("server.listen".into(), false));
         assert_eq!(key_path_of("COUNTERSIGN_DATABASE__URL_FILE"), ("database.url".into(), true));
         assert_eq!(key_path_of("COUNTERSIGN_MASTER_KEY_FILE"), ("master_key".into(), true));
@@ -314,7 +335,9 @@ mod tests {
     #[test]
     fn a_list_in_a_variable_has_commas_or_is_a_toml_array() {
         let place = Place::Variable("X".into());
-        let words = |text| -> Vec<Value> { Node::untyped_list(text, &place).unwrap().into_iter().map(|node| node.value).collect() };
+        let words = |text| -> Vec<Value> {
+            Node::untyped_list(text, &place).unwrap().into_iter().map(|node| node.value).collect()
+        };
         assert_eq!(words("a, b,"), [Value::Untyped("a".into()), Value::Untyped("b".into())]);
         assert_eq!(words(r#"["a,b"]"#), [Value::Text("a,b".into())]);
         assert!(Node::untyped_list("[a", &place).is_err());

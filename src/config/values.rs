@@ -1,6 +1,6 @@
 //! The kinds of text that settings hold, parsed once: origins, networks, addresses of stores, header names, words.
 //!
-//! Errors complete the sentence "`key` …" and never repeat the text, which may hold a password.
+//! Errors say what should be there and never repeat the text, which may hold a password.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -16,11 +16,15 @@ use zeroize::Zeroizing;
 pub enum InvalidValue {
     #[error("should be an IP address and a port, such as 127.0.0.1:8080 or [::]:8080")]
     Listen,
-    #[error("should be a scheme and a host, with a port if it is not the scheme's own, such as https://api.example.com: {0}")]
+    #[error(
+        "should be a scheme and a host, with a port if it is not the scheme's own, such as https://api.example.com: {0}"
+    )]
     Origin(&'static str),
     #[error("should be an address or a network, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8")]
     Network,
-    #[error("should be sqlite://relative.db, sqlite:///absolute/path.db, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE")]
+    #[error(
+        "should be sqlite://relative.db, sqlite:///absolute/path.db, sqlite::memory: or postgres://USER:PASSWORD@HOST/DATABASE"
+    )]
     DatabaseUrl,
     #[error("should be redis://HOST:PORT, or rediss://HOST:PORT with TLS")]
     RedisUrl,
@@ -30,11 +34,15 @@ pub enum InvalidValue {
     MasterKey,
     #[error("should be the name of an HTTP header: letters, digits and hyphens")]
     HeaderName,
-    #[error("should be a path such as {0}: it begins with a slash, has no slash at its end, and neither `?`, `#`, `*`, nor empty or dot segments")]
+    #[error(
+        "should be a path such as {0}: it begins with a slash, has no slash at its end, and neither `?`, `#`, `*`, nor empty or dot segments"
+    )]
     PathPrefix(&'static str),
     #[error("should be a query parameter with its value, such as auth=session")]
     SessionQuery,
-    #[error("should be the name of a query parameter, as it is written in a query: letters, digits, `-`, `_`, `.` or `~`")]
+    #[error(
+        "should be the name of a query parameter, as it is written in a query: letters, digits, `-`, `_`, `.` or `~`"
+    )]
     QueryName,
     #[error("must not be empty")]
     Empty,
@@ -46,9 +54,11 @@ pub enum InvalidValue {
     Scope,
     #[error("should be an HTTP method in capitals, such as GET, or * for all that are not named")]
     Method,
-    #[error("is no path pattern: {0}")]
+    #[error("should be a path pattern, such as /v2/**: {0}")]
     PathPattern(&'static str),
-    #[error("should be a host name, perhaps with * for any letters, such as api-*.example.com; without scheme, port and path")]
+    #[error(
+        "should be a host name, perhaps with * for any letters, such as api-*.example.com; without scheme, port and path"
+    )]
     HostPattern,
     #[error("should be an origin such as https://app.example.com, or *")]
     CorsOrigin,
@@ -170,16 +180,26 @@ impl FromStr for Origin {
         if authority.contains('@') {
             return Err(InvalidValue::Origin("it has a user name"));
         }
-        let host_end = if authority.starts_with('[') { authority.find(']').map_or(0, |at| at + 1) } else { authority.find(':').unwrap_or(authority.len()) };
+        let host_end = if authority.starts_with('[') {
+            authority.find(']').map_or(0, |at| at + 1)
+        } else {
+            authority.find(':').unwrap_or(authority.len())
+        };
         let (host, port) = authority.split_at(host_end);
         if !is_host(host) {
-            return Err(InvalidValue::Origin("the host is no name and no address (names beyond ASCII are written xn--…)"));
+            return Err(InvalidValue::Origin(
+                "the host is no name and no address (names beyond ASCII are written xn--…)",
+            ));
         }
         let port = match port.strip_prefix(':') {
             None if port.is_empty() => None,
-            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some(digits.parse::<u16>().ok().filter(|port| *port != 0).ok_or(InvalidValue::Origin("the port is not from 1 to 65535"))?)
-            }
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(
+                digits
+                    .parse::<u16>()
+                    .ok()
+                    .filter(|port| *port != 0)
+                    .ok_or(InvalidValue::Origin("the port is not from 1 to 65535"))?,
+            ),
             _ => return Err(InvalidValue::Origin("the port is not from 1 to 65535")),
         };
         let own = if https { 443 } else { 80 };
@@ -209,8 +229,12 @@ impl Network {
     /// Whether `address` lies in this network.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
-            (IpAddr::V4(ours), IpAddr::V4(theirs)) => same_prefix(u32::from(ours).into(), u32::from(theirs).into(), 32 - u32::from(self.prefix)),
-            (IpAddr::V6(ours), IpAddr::V6(theirs)) => same_prefix(ours.into(), theirs.into(), 128 - u32::from(self.prefix)),
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+                same_prefix(u32::from(ours).into(), u32::from(theirs).into(), 32 - u32::from(self.prefix))
+            }
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => {
+                same_prefix(ours.into(), theirs.into(), 128 - u32::from(self.prefix))
+            }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
         }
     }
@@ -233,7 +257,9 @@ impl FromStr for Network {
         let address: IpAddr = address.trim().parse().map_err(|_| InvalidValue::Network)?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
-            Some(digits) => digits.trim().parse().ok().filter(|prefix| *prefix <= longest).ok_or(InvalidValue::Network)?,
+            Some(digits) => {
+                digits.trim().parse().ok().filter(|prefix| *prefix <= longest).ok_or(InvalidValue::Network)?
+            }
             None => longest,
         };
         Ok(Network { address, prefix })
@@ -271,13 +297,28 @@ impl DatabaseUrl {
     }
 }
 
+impl DatabaseUrl {
+    /// `sqlite://countersign.db`, the default.
+    pub fn usual() -> DatabaseUrl {
+        DatabaseUrl("sqlite://countersign.db".into())
+    }
+}
+
 impl FromStr for DatabaseUrl {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<DatabaseUrl, InvalidValue> {
-        let is_file = text.strip_prefix("sqlite://").is_some_and(|path| !path.is_empty() && !path.ends_with('/') && !path.contains(['\0', '?']));
-        let is_postgres = ["postgres://", "postgresql://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
-        if is_file || is_postgres || text == "sqlite::memory:" { Ok(DatabaseUrl(text.into())) } else { Err(InvalidValue::DatabaseUrl) }
+        let is_file = text
+            .strip_prefix("sqlite://")
+            .is_some_and(|path| !path.is_empty() && !path.ends_with('/') && !path.contains(['\0', '?']));
+        let is_postgres = ["postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+        if is_file || is_postgres || text == "sqlite::memory:" {
+            Ok(DatabaseUrl(text.into()))
+        } else {
+            Err(InvalidValue::DatabaseUrl)
+        }
     }
 }
 
@@ -308,7 +349,9 @@ impl FromStr for RedisUrl {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<RedisUrl, InvalidValue> {
-        let known = ["redis://", "rediss://"].iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
+        let known = ["redis://", "rediss://"]
+            .iter()
+            .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
         if known { Ok(RedisUrl(text.into())) } else { Err(InvalidValue::RedisUrl) }
     }
 }
@@ -379,12 +422,22 @@ pub struct SessionQuery {
     pub value: String,
 }
 
+impl SessionQuery {
+    pub(super) fn usual() -> SessionQuery {
+        SessionQuery { name: "auth".into(), value: "session".into() }
+    }
+}
+
 impl FromStr for SessionQuery {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<SessionQuery, InvalidValue> {
         let (name, value) = text.split_once('=').ok_or(InvalidValue::SessionQuery)?;
-        if is_query_word(name) && is_query_word(value) { Ok(SessionQuery { name: name.into(), value: value.into() }) } else { Err(InvalidValue::SessionQuery) }
+        if is_query_word(name) && is_query_word(value) {
+            Ok(SessionQuery { name: name.into(), value: value.into() })
+        } else {
+            Err(InvalidValue::SessionQuery)
+        }
     }
 }
 
@@ -438,12 +491,24 @@ checked_text!(
     InvalidValue::HeaderName
 );
 
+impl HeaderName {
+    pub(super) fn of_client_keys() -> Vec<HeaderName> {
+        ["X-Client-Key", "X-App-Key"].map(|name| HeaderName(name.into())).into()
+    }
+}
+
 checked_text!(
     /// The name of a query parameter, which needs no escapes.
     QueryName,
     is_query_word,
     InvalidValue::QueryName
 );
+
+impl QueryName {
+    pub(super) fn of_client_keys() -> Vec<QueryName> {
+        vec![QueryName("client_key".into())]
+    }
+}
 
 checked_text!(
     /// A path that others begin with, such as `/oauth`: it begins with a slash and doesn't end with one.
@@ -454,6 +519,13 @@ checked_text!(
     },
     InvalidValue::PathPrefix("/oauth")
 );
+
+impl PathPrefix {
+    /// `/oauth`, which is always there.
+    pub fn oauth() -> PathPrefix {
+        PathPrefix("/oauth".into())
+    }
+}
 
 checked_text!(
     /// An address that answers and pages point to: `https:`, `http:` or `mailto:`.
@@ -468,6 +540,12 @@ checked_text!(
     |text| !text.is_empty() && text.bytes().all(|byte| (byte == b' ' || byte.is_ascii_graphic()) && byte != b'"' && byte != b'\\'),
     InvalidValue::Realm
 );
+
+impl Realm {
+    pub(super) fn usual() -> Realm {
+        Realm("Countersign".into())
+    }
+}
 
 checked_text!(
     /// The name of a scope: visible ASCII without space, comma, quote and backslash.
@@ -516,7 +594,21 @@ mod tests {
 
     #[test]
     fn what_is_more_or_less_than_an_origin_is_refused() {
-        for text in ["", "api.example.com", "ftp://a", "https://", "https://a/v2", "https://a?b", "https://u@a", "https://a:0", "https://a:65536", "https://a:", "https://[::1", "https://ä.example", "https://a:+80"] {
+        for text in [
+            "",
+            "api.example.com",
+            "ftp://a",
+            "https://",
+            "https://a/v2",
+            "https://a?b",
+            "https://u@a",
+            "https://a:0",
+            "https://a:65536",
+            "https://a:",
+            "https://[::1",
+            "https://ä.example",
+            "https://a:+80",
+        ] {
             assert!(text.parse::<Origin>().is_err(), "{text}");
         }
     }
@@ -550,7 +642,9 @@ mod tests {
 
     #[test]
     fn no_password_is_shown() {
-        for text in ["postgres://u:hunter2@h/d", "postgres://u:hun/ter2@x@h/d", "postgres://h/d?user=u&password=hunter2"] {
+        for text in
+            ["postgres://u:hunter2@h/d", "postgres://u:hun/ter2@x@h/d", "postgres://h/d?user=u&password=hunter2"]
+        {
             let url: DatabaseUrl = text.parse().unwrap();
             assert!(!format!("{url} {url:?}").contains("ter2"), "{url}");
         }
