@@ -10,3 +10,4 @@ pub mod parameters;
 pub mod base_string;
 pub mod signature;
 pub mod oauth;
+pub mod basic;
