@@ -4,3 +4,4 @@
 
 pub mod time;
 pub mod protocol;
+pub mod domain;
