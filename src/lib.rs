@@ -4,4 +4,6 @@
 
 pub mod time;
 pub mod protocol;
+pub mod domain;
 pub mod store;
+pub mod config;
