@@ -5,3 +5,4 @@
 pub mod time;
 pub mod protocol;
 pub mod domain;
+pub mod store;

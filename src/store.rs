@@ -1,0 +1,7 @@
+//! Floor 2: the store. diesel, transactions, sealed secrets, and a cache of what the hot path looks up.
+
+pub mod schema;
+pub mod changes;
+pub mod connection;
+pub mod vault;
+pub mod audit;
