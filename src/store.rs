@@ -5,3 +5,5 @@ pub mod changes;
 pub mod connection;
 pub mod vault;
 pub mod audit;
+pub mod accounts;
+pub mod clients;

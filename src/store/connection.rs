@@ -77,8 +77,7 @@ impl DatabaseUrl {
     /// not hold a thread for minutes.
     fn for_libpq(url: &str) -> String {
         let mut url = url.to_owned();
-        let limits =
-            [("connect_timeout", "5"), ("tcp_user_timeout", "5000"), ("application_name", "countersign")];
+        let limits = [("connect_timeout", "5"), ("tcp_user_timeout", "5000"), ("application_name", "countersign")];
         for (name, value) in limits {
             if !url.contains(&format!("{name}=")) {
                 let separator = if url.contains('?') { '&' } else { '?' };
@@ -629,3 +628,15 @@ fn rollback(connection: &mut AnyConnection) -> Result<(), DieselError> {
         other => other,
     }
 }
+
+/// Lets `?` carry diesel's errors into an error that has [`StoreError`] as a variant.
+macro_rules! carries_diesel {
+    ($error:ty) => {
+        impl From<diesel::result::Error> for $error {
+            fn from(error: diesel::result::Error) -> Self {
+                $crate::store::connection::StoreError::from(error).into()
+            }
+        }
+    };
+}
+pub(super) use carries_diesel;

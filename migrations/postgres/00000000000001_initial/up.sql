@@ -1,23 +1,23 @@
 -- The first shape of the store. Times are whole seconds since 1970 (UTC), hashes are SHA-256, "sealed" columns are AES-256-GCM.
 
 CREATE TABLE companies (
-    id TEXT PRIMARY KEY NOT NULL,
-    name TEXT NOT NULL,
+    id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
     created_at BIGINT NOT NULL
 );
 
 CREATE TABLE accounts (
-    id TEXT PRIMARY KEY NOT NULL,
-    username TEXT NOT NULL UNIQUE,
-    company TEXT REFERENCES companies (id),
-    role TEXT NOT NULL,
-    scopes TEXT NOT NULL,
-    name TEXT NOT NULL,
-    email TEXT,
-    external_id TEXT,
-    status TEXT NOT NULL,
-    status_reason TEXT,
-    password_hash TEXT,
+    id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    username TEXT COLLATE "C" NOT NULL UNIQUE,
+    company TEXT COLLATE "C" REFERENCES companies (id),
+    role TEXT COLLATE "C" NOT NULL,
+    scopes TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    email TEXT COLLATE "C",
+    external_id TEXT COLLATE "C",
+    status TEXT COLLATE "C" NOT NULL,
+    status_reason TEXT COLLATE "C",
+    password_hash TEXT COLLATE "C",
     created_at BIGINT NOT NULL
 );
 CREATE INDEX accounts_by_time ON accounts (created_at, id);
@@ -25,15 +25,15 @@ CREATE INDEX accounts_by_company ON accounts (company, created_at, id);
 CREATE INDEX accounts_by_external_id ON accounts (external_id);
 
 CREATE TABLE clients (
-    client_key TEXT PRIMARY KEY NOT NULL,
-    owner TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
-    name TEXT NOT NULL,
-    callbacks TEXT NOT NULL,
-    scopes TEXT NOT NULL,
-    signature_methods TEXT NOT NULL,
-    rsa_public_key TEXT,
+    client_key TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    owner TEXT COLLATE "C" NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    name TEXT COLLATE "C" NOT NULL,
+    callbacks TEXT COLLATE "C" NOT NULL,
+    scopes TEXT COLLATE "C" NOT NULL,
+    signature_methods TEXT COLLATE "C" NOT NULL,
+    rsa_public_key TEXT COLLATE "C",
     http_auth BOOLEAN NOT NULL,
-    status TEXT NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
     sealed_secret BYTEA NOT NULL,
     sealed_previous_secret BYTEA,
     previous_secret_until BIGINT,
@@ -44,14 +44,14 @@ CREATE INDEX clients_by_time ON clients (created_at, client_key);
 CREATE INDEX clients_by_owner ON clients (owner, created_at, client_key);
 
 CREATE TABLE api_keys (
-    public_key TEXT PRIMARY KEY NOT NULL,
-    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
-    name TEXT NOT NULL,
-    scopes TEXT,
+    public_key TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    account TEXT COLLATE "C" NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    name TEXT COLLATE "C" NOT NULL,
+    scopes TEXT COLLATE "C",
     private_key_hash BYTEA NOT NULL,
-    hint TEXT NOT NULL,
+    hint TEXT COLLATE "C" NOT NULL,
     expires_at BIGINT,
-    impersonator TEXT REFERENCES accounts (id) ON DELETE CASCADE,
+    impersonator TEXT COLLATE "C" REFERENCES accounts (id) ON DELETE CASCADE,
     last_used_at BIGINT,
     created_at BIGINT NOT NULL
 );
@@ -62,13 +62,13 @@ CREATE INDEX api_keys_by_end ON api_keys (expires_at);
 
 -- What Digest (RFC 7616) needs instead of a password: one row for each spelling of the user name.
 CREATE TABLE digest_secrets (
-    username TEXT NOT NULL,
-    realm TEXT NOT NULL,
-    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
-    public_key TEXT REFERENCES api_keys (public_key) ON DELETE CASCADE,
+    username TEXT COLLATE "C" NOT NULL,
+    realm TEXT COLLATE "C" NOT NULL,
+    account TEXT COLLATE "C" NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    public_key TEXT COLLATE "C" REFERENCES api_keys (public_key) ON DELETE CASCADE,
     sealed_hashes BYTEA NOT NULL,
-    user_hash_md5 TEXT NOT NULL,
-    user_hash_sha256 TEXT NOT NULL,
+    user_hash_md5 TEXT COLLATE "C" NOT NULL,
+    user_hash_sha256 TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (username, realm)
 );
 CREATE INDEX digest_secrets_by_account ON digest_secrets (account);
@@ -78,13 +78,13 @@ CREATE INDEX digest_secrets_by_sha256 ON digest_secrets (user_hash_sha256);
 
 CREATE TABLE temporary_credentials (
     token_hash BYTEA PRIMARY KEY NOT NULL,
-    client_key TEXT NOT NULL REFERENCES clients (client_key) ON DELETE CASCADE,
+    client_key TEXT COLLATE "C" NOT NULL REFERENCES clients (client_key) ON DELETE CASCADE,
     sealed_secret BYTEA NOT NULL,
-    callback TEXT NOT NULL,
-    scopes TEXT NOT NULL,
-    state TEXT NOT NULL,
-    account TEXT REFERENCES accounts (id) ON DELETE CASCADE,
-    consented_scopes TEXT,
+    callback TEXT COLLATE "C" NOT NULL,
+    scopes TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    account TEXT COLLATE "C" REFERENCES accounts (id) ON DELETE CASCADE,
+    consented_scopes TEXT COLLATE "C",
     verifier_hash BYTEA,
     wrong_verifiers INTEGER NOT NULL,
     created_at BIGINT NOT NULL,
@@ -95,10 +95,10 @@ CREATE INDEX temporary_credentials_by_client ON temporary_credentials (client_ke
 CREATE INDEX temporary_credentials_by_account ON temporary_credentials (account);
 
 CREATE TABLE grants (
-    id TEXT PRIMARY KEY NOT NULL,
-    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
-    client_key TEXT NOT NULL REFERENCES clients (client_key) ON DELETE CASCADE,
-    scopes TEXT NOT NULL,
+    id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
+    account TEXT COLLATE "C" NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    client_key TEXT COLLATE "C" NOT NULL REFERENCES clients (client_key) ON DELETE CASCADE,
+    scopes TEXT COLLATE "C" NOT NULL,
     created_at BIGINT NOT NULL,
     UNIQUE (account, client_key)
 );
@@ -107,14 +107,14 @@ CREATE INDEX grants_by_time ON grants (created_at, id);
 
 -- A revoked token outlives its grant for a while, so that its client hears "revoked" and not "unknown".
 CREATE TABLE token_credentials (
-    id TEXT PRIMARY KEY NOT NULL,
+    id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     token_hash BYTEA NOT NULL UNIQUE,
-    hint TEXT NOT NULL,
-    client_key TEXT NOT NULL REFERENCES clients (client_key) ON DELETE CASCADE,
-    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
-    grant_id TEXT NOT NULL,
+    hint TEXT COLLATE "C" NOT NULL,
+    client_key TEXT COLLATE "C" NOT NULL REFERENCES clients (client_key) ON DELETE CASCADE,
+    account TEXT COLLATE "C" NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    grant_id TEXT COLLATE "C" NOT NULL,
     sealed_secret BYTEA NOT NULL,
-    scopes TEXT NOT NULL,
+    scopes TEXT COLLATE "C" NOT NULL,
     created_at BIGINT NOT NULL,
     expires_at BIGINT,
     revoked_at BIGINT,
@@ -128,12 +128,12 @@ CREATE INDEX token_credentials_by_end ON token_credentials (expires_at);
 CREATE INDEX token_credentials_by_revocation ON token_credentials (revoked_at);
 
 CREATE TABLE sessions (
-    id TEXT PRIMARY KEY NOT NULL,
+    id TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     secret_hash BYTEA NOT NULL UNIQUE,
-    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
-    kind TEXT NOT NULL,
-    address TEXT,
-    user_agent TEXT,
+    account TEXT COLLATE "C" NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    kind TEXT COLLATE "C" NOT NULL,
+    address TEXT COLLATE "C",
+    user_agent TEXT COLLATE "C",
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL
 );
@@ -143,15 +143,15 @@ CREATE INDEX sessions_by_end ON sessions (expires_at);
 CREATE TABLE audit (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at BIGINT NOT NULL,
-    event TEXT NOT NULL,
-    actor TEXT NOT NULL,
-    actor_account TEXT,
-    account TEXT,
-    company TEXT,
-    client_key TEXT,
-    subject TEXT NOT NULL,
-    detail TEXT,
-    address TEXT
+    event TEXT COLLATE "C" NOT NULL,
+    actor TEXT COLLATE "C" NOT NULL,
+    actor_account TEXT COLLATE "C",
+    account TEXT COLLATE "C",
+    company TEXT COLLATE "C",
+    client_key TEXT COLLATE "C",
+    subject TEXT COLLATE "C" NOT NULL,
+    detail TEXT COLLATE "C",
+    address TEXT COLLATE "C"
 );
 CREATE INDEX audit_by_account ON audit (account, id);
 CREATE INDEX audit_by_actor ON audit (actor_account, id);
@@ -163,15 +163,15 @@ CREATE INDEX audit_by_time ON audit (at);
 -- Signed requests of known clients that were refused, with what the server saw: what the inspector shows.
 CREATE TABLE refused_requests (
     id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    client_key TEXT NOT NULL REFERENCES clients (client_key) ON DELETE CASCADE,
+    client_key TEXT COLLATE "C" NOT NULL REFERENCES clients (client_key) ON DELETE CASCADE,
     at BIGINT NOT NULL,
-    report TEXT NOT NULL
+    report TEXT COLLATE "C" NOT NULL
 );
 CREATE INDEX refused_requests_by_client ON refused_requests (client_key, id);
 
 -- What the server keeps for itself, e.g. its JWT signing keys.
 CREATE TABLE settings (
-    name TEXT PRIMARY KEY NOT NULL,
+    name TEXT COLLATE "C" PRIMARY KEY NOT NULL,
     sealed_value BYTEA NOT NULL,
     created_at BIGINT NOT NULL
 );
