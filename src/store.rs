@@ -7,3 +7,5 @@ pub mod vault;
 pub mod audit;
 pub mod accounts;
 pub mod clients;
+pub mod api_keys;
+pub mod delegations;
