@@ -322,6 +322,7 @@ impl Accounts {
                 };
                 note_account(transaction, &before);
                 let after = find(transaction.connection, &id)?.ok_or(AccountError::NotFound)?;
+                note_account(transaction, &after);
                 let entry = Entry::new(Event::AccountUpdated, after.username.as_str()).of(&after);
                 audit::append(transaction.connection, entry, &by)?;
                 Ok(after)
