@@ -6,3 +6,4 @@ pub mod time;
 pub mod protocol;
 pub mod domain;
 pub mod store;
+pub mod config;

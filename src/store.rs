@@ -18,6 +18,7 @@ pub mod refusals;
 pub mod last_use;
 pub mod directory;
 pub mod watch;
+pub mod replay;
 
 use std::sync::Arc;
 
