@@ -10,4 +10,5 @@ pub mod parameters;
 pub mod base_string;
 pub mod signature;
 pub mod oauth;
+pub mod client;
 pub mod basic;

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::config::{BodyHashRule, ClientKeyRule, Way};
 use crate::domain::account::Account;
 use crate::domain::credentials::Username;
 use crate::domain::scope::GrantedScopes;
@@ -44,6 +45,24 @@ impl Credential {
             Self::Session => "session",
             Self::Cookie => "cookie",
         }
+    }
+}
+
+/// What a route admits: all that `auth` has to know of it.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// The ways in.
+    pub ways: Vec<Way>,
+    /// Whether a password needs the client key beside it.
+    pub client_key: ClientKeyRule,
+    /// What is done about `oauth_body_hash`.
+    pub body_hash: BodyHashRule,
+}
+
+impl Admission {
+    /// Whether this way in is admitted.
+    pub fn admits(&self, way: Way) -> bool {
+        self.ways.contains(&way)
     }
 }
 

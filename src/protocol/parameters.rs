@@ -118,6 +118,11 @@ impl<'a> Parameters<'a> {
         });
     }
 
+    /// Adds all of another collection.
+    pub fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
+
     /// Each parameter, in the order of the sources.
     pub fn iter(&self) -> impl Iterator<Item = &Parameter<'a>> {
         self.0.iter()
