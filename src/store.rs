@@ -1,2 +1,10 @@
-//! Wiring for the replay branch (the founder's file replaces it at merge).
+//! Floor 2: the store. diesel, transactions, sealed secrets, and a cache of what the hot path looks up.
+
+pub mod schema;
+pub mod changes;
+pub mod connection;
+pub mod vault;
+pub mod audit;
+pub mod accounts;
+pub mod clients;
 pub mod replay;
