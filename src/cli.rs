@@ -21,11 +21,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::auth::hashing::PasswordError;
 use crate::config::{Configuration, ConfigurationError, Flags, Sources};
 use crate::opening::{self, OpeningError};
 use crate::store::accounts::AccountError;
+use crate::store::api_keys::ApiKeyError;
 use crate::store::clients::ClientError;
 use crate::store::connection::StoreError;
+use crate::store::delegations::DelegationError;
 use crate::time::Clock;
 
 /// Who is calling, for which account, with which scopes?
@@ -155,7 +158,7 @@ macro_rules! refused {
         })+
     };
 }
-refused!(std::io::Error, StoreError, OpeningError, AccountError, ClientError, anyhow::Error);
+refused!(std::io::Error, StoreError, OpeningError, AccountError, ClientError, ApiKeyError, DelegationError, PasswordError, anyhow::Error);
 
 /// Carries out what the command line says.
 ///

@@ -5,11 +5,14 @@
 use serde::{Serialize, Serializer};
 
 use crate::domain::account::{Account, Company};
+use crate::domain::api_key::ApiKey;
 use crate::domain::client::{Client, SignatureMethods};
-use crate::domain::credentials::Secret;
+use crate::domain::credentials::{Hint, Secret};
 use crate::domain::scope::Scopes;
+use crate::store::api_keys::ApiKeySummary;
 use crate::store::audit::AuditRow;
 use crate::store::clients::{ClientSummary, IssuedClient};
+use crate::store::delegations::{GrantSummary, TokenSummary};
 use crate::time::Timestamp;
 
 /// A secret on its one way out.
@@ -138,6 +141,123 @@ impl From<&ClientSummary> for ClientShape {
             active_tokens: Some(summary.active_tokens),
             last_used_at: moment(summary.last_used_at),
             ..Self::new(&summary.client, summary.owner.as_str())
+        }
+    }
+}
+
+/// An API key. `scopes` is `["*"]` where it has none of its own: then it has its account's.
+#[derive(Serialize)]
+pub struct KeyShape {
+    public_key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    private_key: Option<Shown>,
+    name: String,
+    username: String,
+    scopes: Vec<String>,
+    hint: String,
+    impersonated_by: Option<String>,
+    expires_at: Option<String>,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used_at: Option<String>,
+}
+
+impl KeyShape {
+    fn new(key: &ApiKey, username: &str, hint: &Hint) -> Self {
+        Self {
+            public_key: key.public_key.to_string(),
+            private_key: None,
+            name: key.name.clone(),
+            username: username.to_owned(),
+            scopes: key.scopes.as_ref().map_or_else(|| vec!["*".to_owned()], names),
+            hint: hint.to_string(),
+            impersonated_by: key.impersonator.as_ref().map(|impersonator| impersonator.username.to_string()),
+            expires_at: moment(key.expires_at),
+            created_at: key.created_at.to_rfc3339(),
+            last_used_at: None,
+        }
+    }
+
+    /// With its new private half.
+    pub fn issued(key: &ApiKey, account: &Account, private_key: Secret) -> Self {
+        let hint = Hint::of(private_key.expose());
+        Self { private_key: Some(Shown(private_key)), ..Self::new(key, account.username.as_str(), &hint) }
+    }
+}
+
+impl From<&ApiKeySummary> for KeyShape {
+    fn from(summary: &ApiKeySummary) -> Self {
+        Self {
+            last_used_at: moment(summary.last_used_at),
+            ..Self::new(&summary.key, summary.username.as_str(), &summary.hint)
+        }
+    }
+}
+
+/// An access token, by id and hint. `status`: `active`, `revoked` or `expired`.
+#[derive(Serialize)]
+pub struct TokenShape {
+    id: String,
+    hint: String,
+    username: String,
+    client_key: String,
+    client_name: String,
+    scopes: Vec<String>,
+    status: &'static str,
+    created_at: String,
+    expires_at: Option<String>,
+    revoked_at: Option<String>,
+    last_used_at: Option<String>,
+}
+
+impl TokenShape {
+    /// As it stands at `now`. Whether its client or account rests is shown with those.
+    pub fn new(summary: &TokenSummary, now: Timestamp) -> Self {
+        let token = &summary.token;
+        Self {
+            id: token.id.to_string(),
+            hint: token.hint.to_string(),
+            username: summary.username.to_string(),
+            client_key: token.client_key.to_string(),
+            client_name: summary.client_name.clone(),
+            scopes: names(&token.scopes),
+            status: match (token.revoked_at, token.ended(now)) {
+                (Some(_), _) => "revoked",
+                (None, Err(_)) => "expired",
+                (None, Ok(())) => "active",
+            },
+            created_at: token.created_at.to_rfc3339(),
+            expires_at: moment(token.expires_at),
+            revoked_at: moment(token.revoked_at),
+            last_used_at: moment(summary.last_used_at),
+        }
+    }
+}
+
+/// What an account has allowed a client.
+#[derive(Serialize)]
+pub struct GrantShape {
+    id: String,
+    username: String,
+    client_key: String,
+    client_name: String,
+    scopes: Vec<String>,
+    active_tokens: i64,
+    created_at: String,
+    last_used_at: Option<String>,
+}
+
+impl From<&GrantSummary> for GrantShape {
+    fn from(summary: &GrantSummary) -> Self {
+        Self {
+            id: summary.grant.id.to_string(),
+            username: summary.username.to_string(),
+            client_key: summary.grant.client_key.to_string(),
+            client_name: summary.client_name.clone(),
+            scopes: names(&summary.grant.scopes),
+            active_tokens: summary.active_tokens,
+            created_at: summary.grant.created_at.to_rfc3339(),
+            last_used_at: moment(summary.last_used_at),
         }
     }
 }

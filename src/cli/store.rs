@@ -10,9 +10,11 @@ use crate::domain::credentials::Secret;
 use crate::domain::scope::Scopes;
 use crate::opening::{self, Opened};
 use crate::store::accounts::Accounts;
+use crate::store::api_keys::ApiKeys;
 use crate::store::audit::{Actor, AuditLog, By, Listing, Page};
 use crate::store::clients::Clients;
 use crate::store::connection::StoreError;
+use crate::store::delegations::Delegations;
 use crate::time::{Clock, Timestamp};
 
 /// More than any password; less than what would exhaust memory.
@@ -50,6 +52,14 @@ impl Store {
 
     pub fn clients(&self) -> Clients {
         Clients::new(self.opened.database.clone(), self.opened.vault.clone())
+    }
+
+    pub fn api_keys(&self) -> ApiKeys {
+        ApiKeys::new(self.opened.database.clone(), self.opened.vault.clone())
+    }
+
+    pub fn delegations(&self) -> Delegations {
+        Delegations::new(self.opened.database.clone(), self.opened.vault.clone())
     }
 
     pub fn audit(&self) -> AuditLog {
