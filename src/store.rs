@@ -7,4 +7,6 @@ pub mod vault;
 pub mod audit;
 pub mod accounts;
 pub mod clients;
+pub mod api_keys;
+pub mod delegations;
 pub mod replay;
