@@ -108,7 +108,7 @@ impl FromStr for SignatureMethod {
 /// The two secrets that a client shares with the server; an empty one is absent.
 #[derive(Clone, Copy)]
 pub struct SharedSecrets<'a> {
-    /// `client_secret`: of the client credentials.
+    /// `client_secret`: of the client credentials. Without one (a client that has only an RSA key) nothing verifies.
     pub client: &'a str,
     /// `token_secret`: of the temporary or token credentials.
     pub token: &'a str,
@@ -156,6 +156,8 @@ pub fn verify(
 ) -> Result<SignatureVerified, SignatureMismatch> {
     let text = base_string.as_str().as_bytes();
     let good = match (method, key) {
+        // Anybody can sign with the empty secret of a client that has none.
+        (_, VerificationKey::Shared(SharedSecrets { client: "", token: _ })) => false,
         (SignatureMethod::HmacSha1, VerificationKey::Shared(secrets)) => {
             equal_mac(&hmac::<Hmac<Sha1>>(&secrets, text), presented)
         }
@@ -435,6 +437,15 @@ mod tests {
         let key = VerificationKey::Shared(SECRETS);
         assert!(verify(SignatureMethod::RsaSha1, &base_string(), key, "").is_err());
         assert!(sign(SignatureMethod::RsaSha1, &base_string(), &SigningKey::Shared(SECRETS)).is_err());
+    }
+
+    #[test]
+    fn without_a_client_secret_nothing_verifies() {
+        let secrets = SharedSecrets { client: "", token: "pfkkdhi9sl3r4s00" };
+        for method in SignatureMethod::ALL.into_iter().filter(|method| !method.is_rsa()) {
+            let signature = sign(method, &base_string(), &SigningKey::Shared(secrets)).unwrap();
+            assert!(verify(method, &base_string(), VerificationKey::Shared(secrets), &signature).is_err(), "{method}");
+        }
     }
 
     #[test]
