@@ -199,9 +199,11 @@ pub fn is_signed(parameters: &Parameters<'_>) -> bool {
 /// Whether undecoded query or form text holds an `oauth_` parameter: a look without collecting anything.
 pub fn mentions_oauth(form: &str) -> bool {
     form.split('&').any(|pair| {
-        pair.starts_with("oauth_")
-            || (pair.contains('%')
-                && encoding::decode(pair, encoding::Plus::IsSpace).is_ok_and(|pair| pair.starts_with(b"oauth_")))
+        // The name alone: a broken escape in the value must not hide it.
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        name.starts_with("oauth_")
+            || (name.contains('%')
+                && encoding::decode(name, encoding::Plus::IsSpace).is_ok_and(|name| name.starts_with(b"oauth_")))
     })
 }
 
@@ -397,6 +399,7 @@ mod tests {
     fn oauth_is_seen_in_raw_text_also_behind_escapes() {
         assert!(mentions_oauth("a=1&oauth_token=x"));
         assert!(mentions_oauth("%6Fauth_token=x"));
+        assert!(mentions_oauth("%6Fauth_token=%zz"));
         assert!(!mentions_oauth("a=oauth_token"));
     }
 }
