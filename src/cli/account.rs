@@ -145,8 +145,19 @@ struct UpdateArgs {
 
 impl Shape for AccountShape {
     const COLUMNS: &'static [&'static str] = &["username", "id", "company", "role", "scopes", "status", "created_at"];
-    const FIELDS: &'static [&'static str] =
-        &["id", "username", "company", "role", "scopes", "name", "email", "external_id", "status", "reason", "created_at"];
+    const FIELDS: &'static [&'static str] = &[
+        "id",
+        "username",
+        "company",
+        "role",
+        "scopes",
+        "name",
+        "email",
+        "external_id",
+        "status",
+        "reason",
+        "created_at",
+    ];
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -216,7 +227,9 @@ pub async fn run(args: AccountArgs, sources: SourceArgs) -> Result<(), Failure> 
                 external_id: change(args.external_id, args.no_external_id),
             };
             let after = store.accounts().update(&before.id, update, &store.by).await?;
-            if (&after.username, &after.company) != (&before.username, &before.company) && store.configuration.http_auth.digest {
+            if (&after.username, &after.company) != (&before.username, &before.company)
+                && store.configuration.http_auth.digest
+            {
                 say("Digest works again when the password is set again: its stored hashes held the old name");
             }
             output::one(format, &AccountShape::from(&after))?;
@@ -247,7 +260,12 @@ pub async fn run(args: AccountArgs, sources: SourceArgs) -> Result<(), Failure> 
     Ok(())
 }
 
-async fn set_status(sources: SourceArgs, format: output::Format, name: &str, status: AccountStatus) -> Result<(), Failure> {
+async fn set_status(
+    sources: SourceArgs,
+    format: output::Format,
+    name: &str,
+    status: AccountStatus,
+) -> Result<(), Failure> {
     let store = Store::open(sources).await?;
     let account = store.account(name).await?;
     let account = store.accounts().set_status(&account.id, status, &store.by).await?;

@@ -23,7 +23,9 @@ pub struct AuditArgs {
 #[derive(Subcommand)]
 enum AuditCommand {
     /// List what happened, newest first
-    #[command(after_help = "Example:\n  countersign audit list --account jo@example.com --event login --since 2026-11-01T00:00:00Z")]
+    #[command(
+        after_help = "Example:\n  countersign audit list --account jo@example.com --event login --since 2026-11-01T00:00:00Z"
+    )]
     List(ListArgs),
 }
 

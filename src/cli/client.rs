@@ -120,7 +120,8 @@ struct UpdateArgs {
 }
 
 impl Shape for ClientShape {
-    const COLUMNS: &'static [&'static str] = &["client_key", "name", "owner", "scopes", "status", "active_tokens", "created_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["client_key", "name", "owner", "scopes", "status", "active_tokens", "created_at"];
     const FIELDS: &'static [&'static str] = &[
         "client_key",
         "client_secret",
@@ -173,7 +174,8 @@ pub async fn run(args: ClientArgs, sources: SourceArgs) -> Result<(), Failure> {
             let store = Store::open(sources).await?;
             let owner = store.account_if_given(owner.as_deref()).await?.map(|account| account.id);
             let clients = store.clients();
-            let listed = all(async |page| clients.list(&Reach::Everything, owner.as_ref(), store.now(), page).await).await?;
+            let listed =
+                all(async |page| clients.list(&Reach::Everything, owner.as_ref(), store.now(), page).await).await?;
             output::list(format, &listed.iter().map(ClientShape::from).collect::<Vec<_>>())?;
         }
         ClientCommand::Show { client_key } => show(&Store::open(sources).await?, format, &client_key).await?,
@@ -184,7 +186,8 @@ pub async fn run(args: ClientArgs, sources: SourceArgs) -> Result<(), Failure> {
                 name: args.name,
                 callbacks: (args.no_callback || !args.callback.is_empty()).then_some(args.callback),
                 scopes: (args.no_scope || !args.scope.is_empty()).then(|| union(&args.scope)),
-                signature_methods: (!args.signature_method.is_empty()).then(|| SignatureMethods::of(args.signature_method)),
+                signature_methods: (!args.signature_method.is_empty())
+                    .then(|| SignatureMethods::of(args.signature_method)),
                 rsa_public_key: if args.no_rsa_public_key { Some(None) } else { rsa_public_key.map(Some) },
                 http_auth: args.http_auth.map(|switch| switch == Switch::On),
             };
@@ -196,12 +199,16 @@ pub async fn run(args: ClientArgs, sources: SourceArgs) -> Result<(), Failure> {
             let issued = store.clients().rotate_secret(&client_key, Lifetime::from_seconds(grace), &store.by).await?;
             match grace {
                 0 => say("the old secret is dead; keep the new one: it is not shown again"),
-                _ => say(&format!("the old secret stays good for {grace} seconds; keep the new one: it is not shown again")),
+                _ => say(&format!(
+                    "the old secret stays good for {grace} seconds; keep the new one: it is not shown again"
+                )),
             }
             let owner = owner_name(&store, &issued.client).await?;
             output::one(format, &ClientShape::issued(&issued, &owner))?;
         }
-        ClientCommand::Disable { client_key } => set_status(sources, format, &client_key, ClientStatus::Disabled).await?,
+        ClientCommand::Disable { client_key } => {
+            set_status(sources, format, &client_key, ClientStatus::Disabled).await?
+        }
         ClientCommand::Enable { client_key } => set_status(sources, format, &client_key, ClientStatus::Active).await?,
         ClientCommand::Delete { client_key } => {
             let store = Store::open(sources).await?;
@@ -218,7 +225,12 @@ async fn show(store: &Store, format: Format, client_key: &ClientKey) -> Result<(
     Ok(output::one(format, &ClientShape::from(&summary))?)
 }
 
-async fn set_status(sources: SourceArgs, format: Format, client_key: &ClientKey, status: ClientStatus) -> Result<(), Failure> {
+async fn set_status(
+    sources: SourceArgs,
+    format: Format,
+    client_key: &ClientKey,
+    status: ClientStatus,
+) -> Result<(), Failure> {
     let store = Store::open(sources).await?;
     store.clients().set_status(client_key, status, &store.by).await?;
     show(&store, format, client_key).await

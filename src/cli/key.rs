@@ -24,7 +24,9 @@ pub struct KeyArgs {
 #[derive(Subcommand)]
 enum KeyCommand {
     /// Make an API key; its private key is shown this once
-    #[command(after_help = "Example:\n  countersign key create --account billing-export --name nightly --scope invoice:read --expires-in 31536000")]
+    #[command(
+        after_help = "Example:\n  countersign key create --account billing-export --name nightly --scope invoice:read --expires-in 31536000"
+    )]
     Create(CreateArgs),
     /// List API keys, newest first
     List {
@@ -55,9 +57,20 @@ struct CreateArgs {
 }
 
 impl Shape for KeyShape {
-    const COLUMNS: &'static [&'static str] = &["public_key", "name", "username", "scopes", "hint", "expires_at", "created_at"];
-    const FIELDS: &'static [&'static str] =
-        &["public_key", "private_key", "name", "username", "scopes", "hint", "impersonated_by", "expires_at", "created_at", "last_used_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["public_key", "name", "username", "scopes", "hint", "expires_at", "created_at"];
+    const FIELDS: &'static [&'static str] = &[
+        "public_key",
+        "private_key",
+        "name",
+        "username",
+        "scopes",
+        "hint",
+        "impersonated_by",
+        "expires_at",
+        "created_at",
+        "last_used_at",
+    ];
 }
 
 /// Carries the command out.

@@ -43,7 +43,9 @@ enum GrantCommand {
     /// List grants, newest first
     List(FilterArgs),
     /// End a grant and revoke all its tokens
-    #[command(after_help = "Examples:\n  countersign grant revoke GRANT_ID\n  countersign grant revoke --account jo@example.com --client CLIENT_KEY")]
+    #[command(
+        after_help = "Examples:\n  countersign grant revoke GRANT_ID\n  countersign grant revoke --account jo@example.com --client CLIENT_KEY"
+    )]
     Revoke(RevokeArgs),
 }
 
@@ -70,13 +72,26 @@ struct FilterArgs {
 }
 
 impl Shape for TokenShape {
-    const COLUMNS: &'static [&'static str] = &["id", "hint", "username", "client_name", "scopes", "status", "created_at"];
-    const FIELDS: &'static [&'static str] =
-        &["id", "hint", "username", "client_key", "client_name", "scopes", "status", "created_at", "expires_at", "revoked_at", "last_used_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "hint", "username", "client_name", "scopes", "status", "created_at"];
+    const FIELDS: &'static [&'static str] = &[
+        "id",
+        "hint",
+        "username",
+        "client_key",
+        "client_name",
+        "scopes",
+        "status",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+    ];
 }
 
 impl Shape for GrantShape {
-    const COLUMNS: &'static [&'static str] = &["id", "username", "client_name", "scopes", "active_tokens", "created_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "username", "client_name", "scopes", "active_tokens", "created_at"];
     const FIELDS: &'static [&'static str] =
         &["id", "username", "client_key", "client_name", "scopes", "active_tokens", "created_at", "last_used_at"];
 }
@@ -119,7 +134,8 @@ pub async fn run_grant(args: GrantArgs, sources: SourceArgs) -> Result<(), Failu
             let account = store.account_if_given(args.account.as_deref()).await?.map(|account| account.id);
             let filter = GrantFilter { account, client_key: args.client };
             let listed =
-                all(async |page| delegations.grants(&Reach::Everything, filter.clone(), store.now(), page).await).await?;
+                all(async |page| delegations.grants(&Reach::Everything, filter.clone(), store.now(), page).await)
+                    .await?;
             output::list(format, &listed.iter().map(GrantShape::from).collect::<Vec<_>>())?;
         }
         GrantCommand::Revoke(args) => {
