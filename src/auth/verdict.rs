@@ -206,6 +206,38 @@ pub enum Refusal {
     Unavailable,
 }
 
+impl Refusal {
+    /// The `code` of the answer, and the label of its counter.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Target(_) => "bad_request",
+            Self::NoRoute => "not_found",
+            // The word of the dialect that this answer comes from.
+            Self::TlsRequired => "Security",
+            Self::UserAgentRequired => "user_agent_required",
+            Self::SeveralCredentials => "several_credentials",
+            Self::NoCredential => "credentials_required",
+            Self::LoginRequired => "login_required",
+            Self::ClientKeyRequired => "client_key_required",
+            Self::Throttled { .. } => "throttled",
+            Self::MethodNotAdmitted { .. } => "method_not_admitted",
+            Self::BadCredentials { .. } => "bad_credentials",
+            Self::MalformedCredentials(_) => "malformed_credentials",
+            Self::StaleNonce => "stale_nonce",
+            Self::BadToken(_) => "bad_token",
+            Self::OAuth(refusal) => refusal.problem.as_str(),
+            Self::AccountLocked(_) => "account_locked",
+            Self::AccountDisabled(_) => "account_disabled",
+            Self::ClientKeyRefused => "client_key_refused",
+            Self::CrossSite(_) => "cross_site",
+            Self::ScopeMissing { .. } => "scope_missing",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyUnavailable => "body_unavailable",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
 /// An OAuth refusal: the word, and what helps its developer on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthRefusal {

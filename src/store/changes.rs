@@ -3,7 +3,7 @@
 //! A notice is written in the transaction of the change and carries no data, so it may come twice or late without
 //! harm. How other nodes hear of it is told in `watch.rs`.
 
-use crate::domain::credentials::{AccountId, ClientKey, PublicKey, SessionId, TokenHash};
+use crate::domain::credentials::{AccountId, ClientKey, PublicKey, TokenHash};
 
 /// Something is not as it was, or no longer there.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -18,8 +18,8 @@ pub enum Change {
     Token(TokenHash),
     /// An API key.
     ApiKey(PublicKey),
-    /// A session.
-    Session(SessionId),
+    /// A session, by the hash of its secret.
+    Session(TokenHash),
     /// More than can be told one by one: nothing that was remembered holds.
     Everything,
 }
@@ -33,7 +33,7 @@ impl Change {
             Self::Client(key) => format!("client {key}"),
             Self::Token(hash) => format!("token {}", hash.to_hex()),
             Self::ApiKey(key) => format!("api_key {key}"),
-            Self::Session(id) => format!("session {id}"),
+            Self::Session(hash) => format!("session {}", hash.to_hex()),
             Self::Everything => "everything".to_owned(),
         }
     }
@@ -47,7 +47,7 @@ impl Change {
             "client" => ClientKey::parse(key).ok().map(Self::Client),
             "token" => TokenHash::from_hex(key).map(Self::Token),
             "api_key" => PublicKey::parse(key).ok().map(Self::ApiKey),
-            "session" => SessionId::parse(key).ok().map(Self::Session),
+            "session" => TokenHash::from_hex(key).map(Self::Session),
             _ => None,
         });
         known.unwrap_or(Self::Everything)
@@ -66,7 +66,7 @@ mod tests {
             Change::Client(ClientKey::parse("k").expect("test key")),
             Change::Token(TokenHash::of("t")),
             Change::ApiKey(PublicKey::parse("p").expect("test key")),
-            Change::Session(SessionId::parse("s").expect("test id")),
+            Change::Session(TokenHash::of("s")),
             Change::Everything,
         ];
         for change in changes {

@@ -173,11 +173,33 @@ type Subscriber = Box<dyn Fn(&Change) + Send + Sync>;
 #[derive(Clone)]
 pub struct Database(Arc<Shared>);
 
+/// Tells the subscribers of this process, without keeping the database open.
+#[derive(Clone, Default)]
+pub(super) struct Announcer(Arc<RwLock<Vec<Subscriber>>>);
+
+impl Announcer {
+    fn subscribe(&self, subscriber: Subscriber) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(subscriber);
+    }
+
+    pub(super) fn announce(&self, changes: &[Change]) {
+        if changes.is_empty() {
+            return;
+        }
+        let subscribers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            for subscriber in subscribers.iter() {
+                subscriber(change);
+            }
+        }
+    }
+}
+
 struct Shared {
     url: DatabaseUrl,
     reads: Arc<Queue>,
     writes: Arc<Queue>,
-    subscribers: RwLock<Vec<Subscriber>>,
+    announcer: Announcer,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -223,7 +245,7 @@ impl Database {
                 writes.clone()
             }
         };
-        Ok(Self(Arc::new(Shared { url, reads, writes, subscribers: RwLock::new(Vec::new()), threads })))
+        Ok(Self(Arc::new(Shared { url, reads, writes, announcer: Announcer::default(), threads })))
     }
 
     /// The address.
@@ -241,6 +263,32 @@ impl Database {
         submit(&self.0.reads, move |worker| work(worker.connection()?)).await
     }
 
+    /// Reads everything as it is at one moment, however long that takes and whatever is written meanwhile.
+    pub async fn snapshot<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+    {
+        submit(&self.0.reads, move |worker| {
+            let connection = worker.connection()?;
+            let begun = match connection {
+                AnyConnection::Sqlite(connection) => AnsiTransactionManager::begin_transaction(connection),
+                AnyConnection::Postgres(connection) => AnsiTransactionManager::begin_transaction_sql(
+                    connection,
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                ),
+            };
+            begun.map_err(StoreError::from)?;
+            let outcome = work(connection);
+            if rollback(connection).is_err() {
+                worker.abandon();
+            }
+            outcome
+        })
+        .await
+    }
+
     /// One unit of work in one transaction: all of it is durable before this returns `Ok`, or none of it happened.
     ///
     /// With [`StoreError::Unavailable`] a commit may have been made whose acknowledgement was lost.
@@ -251,27 +299,19 @@ impl Database {
         F: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
         let (outcome, changes) = submit(&self.0.writes, move |worker| worker.transact(work)).await?;
-        self.announce(&changes);
+        self.0.announcer.announce(&changes);
         Ok(outcome)
     }
 
     /// Has `subscriber` told of each change: before [`write`](Self::write) returns on this node, and within a second
     /// when another process made it and a [`watch`](super::watch) runs.
     pub fn subscribe(&self, subscriber: impl Fn(&Change) + Send + Sync + 'static) {
-        self.0.subscribers.write().unwrap_or_else(PoisonError::into_inner).push(Box::new(subscriber));
+        self.0.announcer.subscribe(Box::new(subscriber));
     }
 
-    /// Tells the subscribers of this process.
-    pub(super) fn announce(&self, changes: &[Change]) {
-        if changes.is_empty() {
-            return;
-        }
-        let subscribers = self.0.subscribers.read().unwrap_or_else(PoisonError::into_inner);
-        for change in changes {
-            for subscriber in subscribers.iter() {
-                subscriber(change);
-            }
-        }
+    /// For a watch that tells what others have changed.
+    pub(super) fn announcer(&self) -> Announcer {
+        self.0.announcer.clone()
     }
 
     /// Brings the database to this version; gives the names of what was applied. Two that migrate at once do no harm.

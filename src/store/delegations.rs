@@ -21,9 +21,7 @@ use crate::time::{Lifetime, Timestamp};
 use super::accounts;
 use super::audit::{self, By, Cursor, Entry, Event, Listing, Page};
 use super::changes::Change;
-use super::connection::{
-    AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_dangling, is_taken,
-};
+use super::connection::{AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_dangling};
 use super::schema::{accounts as accounts_table, clients, grants, temporary_credentials, token_credentials};
 use super::vault::{Place, Vault};
 
@@ -577,34 +575,43 @@ impl Delegations {
             .await
     }
 
-    /// Deletes what has ended before `time`: request tokens, and access tokens that were revoked or expired. At most
-    /// `most` rows of each, so that nobody waits long; tells how many in all.
-    pub async fn delete_ended(&self, time: Timestamp, most: u16) -> Result<usize, StoreError> {
+    /// Deletes request tokens that expired before `time`, at most `most`, so that nobody waits long; tells how many.
+    pub async fn delete_ended_temporaries(&self, time: Timestamp, most: u16) -> Result<usize, StoreError> {
         self.database
             .write(move |transaction| {
-                let connection = &mut *transaction.connection;
-                let (time, most) = (time.unix(), i64::from(most));
-                let temporary: Vec<Vec<u8>> = temporary_credentials::table
-                    .filter(temporary_credentials::expires_at.lt(time))
+                let ended: Vec<Vec<u8>> = temporary_credentials::table
+                    .filter(temporary_credentials::expires_at.lt(time.unix()))
                     .select(temporary_credentials::token_hash)
-                    .limit(most)
-                    .load(connection)?;
+                    .limit(i64::from(most))
+                    .load(transaction.connection)?;
                 let mut deleted = 0;
-                for token in temporary {
-                    deleted += diesel::delete(temporary_credentials::table.find(token)).execute(connection)?;
+                for token in ended {
+                    deleted +=
+                        diesel::delete(temporary_credentials::table.find(token)).execute(transaction.connection)?;
                 }
+                Ok(deleted)
+            })
+            .await
+    }
+
+    /// Deletes access tokens that were revoked or expired before `time`, at most `most` of each; tells how many.
+    pub async fn delete_ended_tokens(&self, time: Timestamp, most: u16) -> Result<usize, StoreError> {
+        self.database
+            .write(move |transaction| {
+                let (time, most) = (time.unix(), i64::from(most));
                 let revoked: Vec<String> = token_credentials::table
                     .filter(token_credentials::revoked_at.lt(time))
                     .select(token_credentials::id)
                     .limit(most)
-                    .load(connection)?;
+                    .load(transaction.connection)?;
                 let expired: Vec<String> = token_credentials::table
                     .filter(token_credentials::expires_at.lt(time))
                     .select(token_credentials::id)
                     .limit(most)
-                    .load(connection)?;
+                    .load(transaction.connection)?;
+                let mut deleted = 0;
                 for id in revoked.into_iter().chain(expired) {
-                    deleted += diesel::delete(token_credentials::table.find(id)).execute(connection)?;
+                    deleted += diesel::delete(token_credentials::table.find(id)).execute(transaction.connection)?;
                 }
                 Ok(deleted)
             })

@@ -1,0 +1,172 @@
+//! `Authorization: Basic`: an account's password with the client key, or an API key (RFC 7617).
+//!
+//! Whose name the user-id is decides which of the two it is; an unknown name is judged as a password would be, so that
+//! it can't be told from a wrong one. An API key is 256 random bits: one SHA-256 is all it takes to check it.
+
+use std::sync::Arc;
+
+use crate::auth::client_key::{self, ClientKeyNames};
+use crate::auth::hashing::{PasswordError, Passwords};
+use crate::auth::oauth::unavailable;
+use crate::auth::throttle::Throttle;
+use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
+use crate::config::{ClientKeyRule, Way};
+use crate::domain::account::{Account, AccountRefusal};
+use crate::domain::credentials::Secret;
+use crate::domain::scope::GrantedScopes;
+use crate::protocol::basic::BasicCredentials;
+use crate::protocol::request::ReceivedRequest;
+use crate::store::directory::{Directory, DirectoryAccount, DirectoryKey, Named};
+
+/// Passwords and API keys.
+pub struct Basic {
+    directory: Arc<Directory>,
+    passwords: Arc<Passwords>,
+    throttle: Arc<Throttle>,
+    client_keys: ClientKeyNames,
+}
+
+impl Basic {
+    /// From its parts; the throttle is shared with the login page.
+    pub const fn new(
+        directory: Arc<Directory>,
+        passwords: Arc<Passwords>,
+        throttle: Arc<Throttle>,
+        client_keys: ClientKeyNames,
+    ) -> Self {
+        Self { directory, passwords, throttle, client_keys }
+    }
+
+    /// Where client keys are looked for.
+    pub const fn client_keys(&self) -> &ClientKeyNames {
+        &self.client_keys
+    }
+
+    /// Who calls with these Basic credentials; `token68`: the text behind the scheme.
+    ///
+    /// # Errors
+    /// [`Rejection`], in the contract's order of judgement.
+    pub async fn identify(
+        &self,
+        request: &ReceivedRequest<'_>,
+        admission: &Admission,
+        token68: &str,
+    ) -> Result<Identity, Rejection> {
+        if !admission.admits(Way::Basic) && !admission.admits(Way::ApiKey) {
+            return Err(Refusal::MethodNotAdmitted { sent: "Basic".to_owned() }.into());
+        }
+        let credentials =
+            BasicCredentials::parse(token68).map_err(|error| Refusal::MalformedCredentials(error.advice()))?;
+        let attempt = Attempt { request, admission, name: credentials.user_id(), secret: Secret::new(credentials.password()) };
+        match self.directory.named(attempt.name).await.map_err(unavailable)? {
+            Some(Named::Key(key)) => self.by_key(&attempt, Some(&key)).await,
+            Some(Named::KeysOf(account)) => {
+                let key = self.directory.key_of(&account, &attempt.secret.sha256()).await.map_err(unavailable)?;
+                self.by_key(&attempt, key.as_ref()).await
+            }
+            Some(Named::Account(account)) if admission.admits(Way::Basic) => {
+                self.by_password(&attempt, Some(&account)).await
+            }
+            None if admission.admits(Way::Basic) => self.by_password(&attempt, None).await,
+            // Only keys are admitted, and the name is no key's.
+            Some(Named::Account(_)) | None => self.by_key(&attempt, None).await,
+        }
+    }
+
+    async fn by_password(
+        &self,
+        attempt: &Attempt<'_>,
+        account: Option<&DirectoryAccount>,
+    ) -> Result<Identity, Rejection> {
+        let Attempt { request, admission, name, secret } = attempt;
+        let client_key = self.client_keys.find(request, admission)?;
+        if client_key.is_none() && admission.client_key == ClientKeyRule::Required {
+            return Err(Refusal::ClientKeyRequired.into());
+        }
+        let account = self.prove(request, name, secret, account).await?;
+        check_standing(&account.account)?;
+        let client = match client_key {
+            Some(key) => Some(client_key::admit(&self.directory, &key, &account.account).await?),
+            None => None,
+        };
+        let scopes = match &client {
+            Some(client) => GrantedScopes::only(account.account.scopes.admit(&client.client.scopes)),
+            None => account.account.scopes.own(),
+        };
+        Ok(Identity::new(Arc::clone(&account.account), client, Credential::Basic, scopes))
+    }
+
+    async fn by_key(&self, attempt: &Attempt<'_>, key: Option<&Arc<DirectoryKey>>) -> Result<Identity, Rejection> {
+        let Attempt { request, admission, name, secret } = attempt;
+        if !admission.admits(Way::ApiKey) {
+            return Err(Refusal::MethodNotAdmitted { sent: "An API key".to_owned() }.into());
+        }
+        self.throttle.check(name, request.client_address, request.arrived)?;
+        let Some(key) = key.filter(|key| key.admits(secret)) else {
+            self.throttle.failed(name, request.client_address, request.arrived);
+            return Err(Refusal::BadCredentials { username: (*name).to_owned() }.into());
+        };
+        self.throttle.succeeded(name, request.client_address);
+        if key.key.is_expired(request.arrived) {
+            return Err(Refusal::BadToken("The API key has expired: make a new one.").into());
+        }
+        check_standing(&key.account)?;
+        let client = match self.client_keys.find(request, admission)? {
+            Some(client_key) => Some(client_key::admit(&self.directory, &client_key, &key.account).await?),
+            None => None,
+        };
+        let impersonator = key.key.impersonator.as_ref().map(|impersonator| impersonator.username.clone());
+        let scopes = key.key.granted_scopes(&key.account);
+        Ok(Identity::new(Arc::clone(&key.account), client, Credential::ApiKey, scopes).impersonated_by(impersonator))
+    }
+
+    /// Proves a password, with throttling: the same way for Basic, the login page and JWT requests.
+    ///
+    /// # Errors
+    /// [`Refusal::Throttled`], [`Refusal::BadCredentials`] (also for an unknown name, after the same time),
+    /// [`Refusal::Unavailable`].
+    pub async fn prove<'a>(
+        &self,
+        request: &ReceivedRequest<'_>,
+        name: &str,
+        password: &Secret,
+        account: Option<&'a DirectoryAccount>,
+    ) -> Result<&'a DirectoryAccount, Rejection> {
+        self.throttle.check(name, request.client_address, request.arrived)?;
+        let stored = account.and_then(|account| Some((&account.account.id, account.password_hash.as_ref()?.expose())));
+        let verified = self.passwords.verify(stored, password, request.arrived).await.map_err(|error| match error {
+            PasswordError::Overloaded | PasswordError::Unreadable => {
+                Rejection::because(Refusal::Unavailable, error.to_string())
+            }
+        })?;
+        match (verified, account) {
+            (Some(_proof), Some(account)) => {
+                self.throttle.succeeded(name, request.client_address);
+                Ok(account)
+            }
+            (Some(_) | None, _) => {
+                self.throttle.failed(name, request.client_address, request.arrived);
+                Err(Refusal::BadCredentials { username: name.to_owned() }.into())
+            }
+        }
+    }
+}
+
+/// One try to get in by Basic.
+struct Attempt<'a> {
+    request: &'a ReceivedRequest<'a>,
+    admission: &'a Admission,
+    name: &'a str,
+    secret: Secret,
+}
+
+/// Locked and disabled accounts are told so, after they proved who they are.
+///
+/// # Errors
+/// [`Refusal::AccountLocked`], [`Refusal::AccountDisabled`].
+pub(super) fn check_standing(account: &Account) -> Result<(), Rejection> {
+    account.standing().map_err(|refusal| match refusal {
+        AccountRefusal::Locked { reason } => Refusal::AccountLocked(reason).into(),
+        AccountRefusal::Disabled { reason } => Refusal::AccountDisabled(reason).into(),
+    })
+}
