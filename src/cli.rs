@@ -11,9 +11,10 @@ mod audit;
 mod client;
 mod company;
 mod key;
+mod operator;
 mod output;
 pub mod sign;
-mod store;
+
 mod token;
 mod transfer;
 

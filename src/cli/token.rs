@@ -2,8 +2,8 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::operator::{Operator, all};
 use super::output::{self, FormatArgs, Shape, say};
-use super::store::{Store, all};
 use super::{Failure, SourceArgs};
 use crate::domain::account::Reach;
 use crate::domain::credentials::{ClientKey, GrantId};
@@ -102,19 +102,22 @@ impl Shape for GrantShape {
 /// [`Failure`].
 pub async fn run(args: TokenArgs, sources: SourceArgs) -> Result<(), Failure> {
     let format = args.format.format();
-    let store = Store::open(sources).await?;
-    let delegations = store.delegations();
+    let operator = Operator::new(sources).await?;
+    let delegations = &operator.store.delegations;
     match args.command {
         TokenCommand::List(args) => {
-            let account = store.account_if_given(args.account.as_deref()).await?.map(|account| account.id);
+            let account = operator.account_if_given(args.account.as_deref()).await?.map(|account| account.id);
             let filter = TokenFilter { account, client_key: args.client, ..TokenFilter::default() };
             let listed = all(async |page| delegations.tokens(&Reach::Everything, filter.clone(), page).await).await?;
-            output::list(format, &listed.iter().map(|token| TokenShape::new(token, store.now())).collect::<Vec<_>>())?;
+            output::list(
+                format,
+                &listed.iter().map(|token| TokenShape::new(token, operator.now())).collect::<Vec<_>>(),
+            )?;
         }
         TokenCommand::Revoke { token } => {
             let found = delegations.token(&token).await?;
             let token = found.ok_or_else(|| Failure::Refused("there is no such access token".to_owned()))?;
-            delegations.revoke_token(&token.id, &store.by).await?;
+            delegations.revoke_token(&token.id, &operator.by).await?;
             say(&format!("revoked {}", token.id));
         }
     }
@@ -127,14 +130,14 @@ pub async fn run(args: TokenArgs, sources: SourceArgs) -> Result<(), Failure> {
 /// [`Failure`].
 pub async fn run_grant(args: GrantArgs, sources: SourceArgs) -> Result<(), Failure> {
     let format = args.format.format();
-    let store = Store::open(sources).await?;
-    let delegations = store.delegations();
+    let operator = Operator::new(sources).await?;
+    let delegations = &operator.store.delegations;
     match args.command {
         GrantCommand::List(args) => {
-            let account = store.account_if_given(args.account.as_deref()).await?.map(|account| account.id);
+            let account = operator.account_if_given(args.account.as_deref()).await?.map(|account| account.id);
             let filter = GrantFilter { account, client_key: args.client };
             let listed =
-                all(async |page| delegations.grants(&Reach::Everything, filter.clone(), store.now(), page).await)
+                all(async |page| delegations.grants(&Reach::Everything, filter.clone(), operator.now(), page).await)
                     .await?;
             output::list(format, &listed.iter().map(GrantShape::from).collect::<Vec<_>>())?;
         }
@@ -142,13 +145,13 @@ pub async fn run_grant(args: GrantArgs, sources: SourceArgs) -> Result<(), Failu
             let id = match (args.id, args.account, args.client) {
                 (Some(id), _, _) => Some(id),
                 (None, Some(account), Some(client)) => {
-                    let account = store.account(&account).await?;
+                    let account = operator.account(&account).await?;
                     delegations.grant_of(&account.id, &client).await?.map(|grant| grant.id)
                 }
                 (None, _, _) => None,
             };
             let id = id.ok_or_else(|| Failure::Refused("there is no such grant".to_owned()))?;
-            delegations.revoke_grant(&id, &store.by).await?;
+            delegations.revoke_grant(&id, &operator.by).await?;
             say(&format!("revoked {id} and its tokens"));
         }
     }
