@@ -11,6 +11,3 @@ pub mod assertion;
 pub mod upstream;
 pub mod tunnel;
 pub mod proxy;
-pub mod metadata;
-pub mod shared_verdicts;
-pub mod authz;

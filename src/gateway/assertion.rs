@@ -75,7 +75,7 @@ impl Assertions {
             external_id: account.external_id.as_deref(),
             company: account.company.as_ref().map(|company| company.as_str()),
             client: identity.client().map(|client| client.client.client_key.as_str()),
-            scope: identity.scopes().names().join(" "),
+            scope: identity.scopes().to_string(),
             credential: identity.credential().as_str(),
             impersonated_by: identity.impersonator().map(|issuer| issuer.as_str()),
         };

@@ -29,7 +29,7 @@ pub fn values(identity: &Identity) -> [Cow<'_, str>; 7] {
         Cow::Borrowed(account.external_id.as_deref().unwrap_or_default()),
         Cow::Borrowed(account.company.as_ref().map(|company| company.as_str()).unwrap_or_default()),
         Cow::Borrowed(identity.client().map(|client| client.client.client_key.as_str()).unwrap_or_default()),
-        Cow::Owned(identity.scopes().names().join(" ")),
+        Cow::Owned(identity.scopes().to_string()),
         Cow::Borrowed(identity.credential().as_str()),
         Cow::Borrowed(identity.impersonator().map(|issuer| issuer.as_str()).unwrap_or_default()),
     ]

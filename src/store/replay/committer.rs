@@ -82,18 +82,9 @@ enum Work {
 
 impl Committer {
     /// Starts a thread for each journal. `commit_delay` is added to every commit: zero but in tests and measurements.
-    pub fn start(
-        journals: Vec<Box<dyn Journal>>,
-        commit_delay: Duration,
-        now: Timestamp,
-    ) -> std::io::Result<Self> {
+    pub fn start(journals: Vec<Box<dyn Journal>>, commit_delay: Duration, now: Timestamp) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue {
-                waiting: VecDeque::new(),
-                idle: 0,
-                healthy: journals.len(),
-                closing: false,
-            }),
+            queue: Mutex::new(Queue { waiting: VecDeque::new(), idle: 0, healthy: journals.len(), closing: false }),
             arrived: Condvar::new(),
             takes_in: AtomicBool::new(!journals.is_empty()),
             now: AtomicI64::new(now.unix()),
@@ -101,10 +92,7 @@ impl Committer {
             counts: Counts::default(),
             commit_delay,
         });
-        let committer = Self {
-            shared: Arc::clone(&shared),
-            lanes: Mutex::default(),
-        };
+        let committer = Self { shared: Arc::clone(&shared), lanes: Mutex::default() };
         for journal in journals {
             let lane = Lane {
                 shared: Arc::clone(&shared),
@@ -113,9 +101,7 @@ impl Committer {
                 expired_to: i64::MIN,
                 commits_since_expiry: 0,
             };
-            let thread = Builder::new()
-                .name("replay-commit".into())
-                .spawn(move || lane.run())?;
+            let thread = Builder::new().name("replay-commit".into()).spawn(move || lane.run())?;
             committer.lock_lanes().push(thread);
         }
         Ok(committer)
@@ -262,11 +248,7 @@ impl Lane {
                 return Work::Expire;
             }
             queue.idle += 1;
-            queue = self
-                .shared
-                .arrived
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            queue = self.shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -283,11 +265,7 @@ impl Lane {
         let batch = std::mem::take(&mut unanswered.0);
         let mut outcomes = outcomes.into_iter();
         // A store that gives too few outcomes leaves the rest refused, never accepted.
-        ticket::complete(
-            batch
-                .into_iter()
-                .map(|pending| (pending.ticket, outcomes.next())),
-        );
+        ticket::complete(batch.into_iter().map(|pending| (pending.ticket, outcomes.next())));
         Ok(())
     }
 
