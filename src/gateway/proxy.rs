@@ -17,7 +17,7 @@ use http_body_util::BodyDataStream;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Builder;
-use hyper::{Request, Response, Uri, Version, header};
+use hyper::{Request, Response, Uri, header};
 
 use crate::auth::session::{COOKIE, VISITOR_COOKIE};
 use crate::auth::verdict::Credential;
