@@ -102,6 +102,12 @@ impl SignatureBaseString {
         Self(text)
     }
 
+    /// Of a text that somebody else put together: for what compares, never for what admits.
+    #[cfg(test)]
+    pub(super) fn of_text(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -448,6 +448,24 @@ mod tests {
         }
     }
 
+    /// The vectors that sign any text, as only this file can (`kind` is `mac`); the rest is in `tests/suite/vectors.rs`.
+    #[test]
+    fn the_published_macs_hold() {
+        let file = include_str!("../../tests/vectors/oauth-test-cases.json");
+        let file: serde_json::Value = serde_json::from_str(file).unwrap();
+        let macs: Vec<_> =
+            file["vectors"].as_array().unwrap().iter().filter(|vector| vector["kind"] == "mac").collect();
+        assert_eq!(macs.len(), 3);
+        for vector in macs {
+            let text = |name: &str| vector[name].as_str().unwrap();
+            let secret = |place: usize| vector["secrets"][place].as_str().unwrap();
+            let key = SigningKey::Shared(SharedSecrets { client: secret(0), token: secret(1) });
+            let base_string = SignatureBaseString::of_text(text("base_string"));
+            let signature = sign(text("signature_method").parse().unwrap(), &base_string, &key).unwrap();
+            assert_eq!(signature, text("signature"), "{}", text("name"));
+        }
+    }
+
     #[test]
     fn a_private_key_and_other_text_are_no_public_key() {
         let private = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----";
