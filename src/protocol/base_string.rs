@@ -102,10 +102,9 @@ impl SignatureBaseString {
         Self(text)
     }
 
-    /// Of a text that somebody else put together: for what compares, never for what admits.
-    #[cfg(test)]
-    pub(super) fn of_text(text: &str) -> Self {
-        Self(text.to_owned())
+    /// Of a text that was put together otherwise: for [`super::diagnosis`], never for what admits.
+    pub(super) const fn of_text(text: String) -> Self {
+        Self(text)
     }
 
     /// The text.
