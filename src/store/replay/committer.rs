@@ -274,7 +274,11 @@ impl Lane {
         self.commits_since_expiry = self.commits_since_expiry.saturating_add(1);
         let mut unanswered = Unanswered(batch);
         let records: Vec<Record> = unanswered.0.iter().map(|pending| pending.record).collect();
-        let outcomes = self.journal.commit(&records, self.shared.now())?;
+        let outcomes = self
+            .journal
+            .commit(&records, self.shared.now())
+            // Before the batch is refused, so that whoever is refused finds the store not ready.
+            .inspect_err(|_| self.leave_the_healthy())?;
         if !self.shared.commit_delay.is_zero() {
             std::thread::sleep(self.shared.commit_delay);
         }
