@@ -48,7 +48,10 @@ pub struct Counts {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Where idle lanes sleep.
     arrived: Condvar,
+    /// Where lanes sleep that recover: apart, so that none of them takes a wake that is meant for an idle one.
+    closing: Condvar,
     /// What the queue says, for readers without its lock.
     takes_in: AtomicBool,
     /// The time of the last claim.
@@ -95,6 +98,7 @@ impl Committer {
                 closing: false,
             }),
             arrived: Condvar::new(),
+            closing: Condvar::new(),
             takes_in: AtomicBool::new(!journals.is_empty()),
             now: AtomicI64::new(now.unix()),
             first_kept: AtomicI64::new(i64::MIN),
@@ -170,6 +174,7 @@ impl Committer {
             self.shared.publish(&queue);
         }
         self.shared.wake_all();
+        self.shared.closing.notify_all();
         for lane in std::mem::take(&mut *self.lock_lanes()) {
             if lane.join().is_err() {
                 tracing::error!("a commit thread of the replay store panicked");
@@ -315,7 +320,7 @@ impl Lane {
                 let queue = self.shared.lock();
                 let (queue, _) = self
                     .shared
-                    .arrived
+                    .closing
                     .wait_timeout_while(queue, pause, |queue| !queue.closing)
                     .unwrap_or_else(PoisonError::into_inner);
                 if queue.closing {
@@ -373,5 +378,163 @@ struct Unanswered(Vec<Pending>);
 impl Drop for Unanswered {
     fn drop(&mut self) {
         ticket::complete(self.0.drain(..).map(|pending| (pending.ticket, None)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::super::fingerprint::{ClientSlot, Fingerprint};
+    use super::super::journal::Outcome;
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_700_000_000);
+
+    fn record(bits: u64) -> Record {
+        Record {
+            bucket: Bucket::of(NOW),
+            fingerprint: Fingerprint::from_bits(bits),
+            client: ClientSlot(0),
+        }
+    }
+
+    /// What a scripted store does with its next batch.
+    enum Next {
+        Keep,
+        Fail,
+        Panic,
+    }
+
+    /// Asks the script before each batch and reports its length; keeps everything when the script has ended.
+    struct Scripted {
+        script: Receiver<Next>,
+        begun: Sender<usize>,
+        recovers: bool,
+    }
+
+    impl Journal for Scripted {
+        fn commit(&mut self, batch: &[Record], _: Timestamp) -> Result<Vec<Outcome>, JournalError> {
+            let _ = self.begun.send(batch.len());
+            match self.script.recv().unwrap_or(Next::Keep) {
+                Next::Keep => Ok(vec![Outcome::Fresh; batch.len()]),
+                Next::Fail => Err(JournalError::Damaged("as scripted")),
+                Next::Panic => panic!("as scripted"),
+            }
+        }
+
+        fn recover(&mut self, _: Timestamp) -> Result<(), JournalError> {
+            if self.recovers {
+                Ok(())
+            } else {
+                Err(JournalError::Damaged("as scripted"))
+            }
+        }
+
+        fn expire(&mut self, _: Bucket, _: Timestamp) -> Result<bool, JournalError> {
+            Ok(false)
+        }
+
+        fn close(&mut self) {}
+    }
+
+    fn scripted(recovers: bool) -> (Box<dyn Journal>, Sender<Next>, Receiver<usize>) {
+        let (say, script) = channel();
+        let (begun, batches) = channel();
+        let journal = Scripted {
+            script,
+            begun,
+            recovers,
+        };
+        (Box::new(journal), say, batches)
+    }
+
+    fn start(journals: Vec<Box<dyn Journal>>) -> Committer {
+        Committer::start(journals, Duration::ZERO, NOW).expect("threads start")
+    }
+
+    fn wait(waiting: Waiting) -> ticket::Answer {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(waiting)
+    }
+
+    #[test]
+    fn what_arrives_during_a_commit_is_one_batch() {
+        let (journal, say, batches) = scripted(true);
+        let committer = start(vec![journal]);
+        let first = committer.submit(record(1), NOW).expect("taken in");
+        assert_eq!(batches.recv(), Ok(1));
+        let rest: Vec<_> = (2..100)
+            .map(|bits| committer.submit(record(bits), NOW).expect("taken in"))
+            .collect();
+        drop(say);
+        assert_eq!(wait(first), Some(Outcome::Fresh));
+        assert_eq!(batches.recv(), Ok(98));
+        assert!(
+            rest.into_iter()
+                .all(|waiting| wait(waiting) == Some(Outcome::Fresh))
+        );
+        assert_eq!(committer.counts().commits.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_failed_batch_and_what_waits_behind_it_are_refused() {
+        let (journal, say, batches) = scripted(false);
+        let committer = start(vec![journal]);
+        let first = committer.submit(record(1), NOW).expect("taken in");
+        assert_eq!(batches.recv(), Ok(1));
+        let second = committer.submit(record(2), NOW).expect("taken in");
+        say.send(Next::Fail).expect("it listens");
+        assert_eq!(wait(first), None);
+        assert_eq!(wait(second), None);
+        assert!(!committer.is_ready());
+        assert!(committer.submit(record(3), NOW).is_err());
+    }
+
+    #[test]
+    fn a_lane_that_recovers_takes_no_wake_from_one_that_works() {
+        let (failing, say_failing, _batches) = scripted(false);
+        let (working, say_working, _more_batches) = scripted(true);
+        let committer = start(vec![failing, working]);
+        drop(say_working);
+        say_failing.send(Next::Fail).expect("it listens");
+        drop(say_failing);
+        // Of the first few one fails; each of the others has to wake the lane that works.
+        let answers =
+            (1..2_000).map(|bits| wait(committer.submit(record(bits), NOW).expect("ready")));
+        let refused = answers
+            .filter(|answer| *answer != Some(Outcome::Fresh))
+            .count();
+        assert!(refused <= 1, "{refused} refused");
+        assert!(committer.is_ready());
+    }
+
+    #[test]
+    fn a_panic_in_a_store_leaves_nobody_waiting() {
+        let (journal, say, batches) = scripted(true);
+        let committer = start(vec![journal]);
+        let first = committer.submit(record(1), NOW).expect("taken in");
+        assert_eq!(batches.recv(), Ok(1));
+        let second = committer.submit(record(2), NOW).expect("taken in");
+        say.send(Next::Panic).expect("it listens");
+        assert_eq!(wait(first), None);
+        assert_eq!(wait(second), None);
+        assert!(!committer.is_ready());
+    }
+
+    #[test]
+    fn closing_commits_what_waits() {
+        let (journal, say, batches) = scripted(true);
+        let committer = start(vec![journal]);
+        let first = committer.submit(record(1), NOW).expect("taken in");
+        assert_eq!(batches.recv(), Ok(1));
+        let second = committer.submit(record(2), NOW).expect("taken in");
+        drop(say);
+        committer.close();
+        assert_eq!(wait(first), Some(Outcome::Fresh));
+        assert_eq!(wait(second), Some(Outcome::Fresh));
+        assert!(committer.submit(record(3), NOW).is_err());
     }
 }
