@@ -39,7 +39,7 @@ use crate::web::judge::Judge;
 use crate::web::metrics::Metrics;
 use crate::web::request::Rim;
 use crate::web::response::Answers;
-use crate::web::{consent, health, login, me, oauth};
+use crate::web::{consent, health, login, me, oauth, tokens};
 
 /// How long a connection may stay open between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -280,6 +280,8 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
         None => path.to_owned(),
     };
     service
+        .service(web::resource(own("/api/auth/jwt")).route(web::post().to(tokens::issue)))
+        .service(web::resource("/.well-known/jwks.json").route(web::get().to(tokens::jwks)))
         .service(web::resource(own("/health/live")).to(health::live))
         .service(web::resource(own("/health/ready")).to(health::ready))
         .service(web::resource(own("/metrics")).to(health::metrics))
