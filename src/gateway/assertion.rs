@@ -15,6 +15,7 @@ use crate::time::{Lifetime, Timestamp};
 /// Signs assertions; one for the whole server.
 pub struct Assertions {
     key: Arc<SigningKey>,
+    issuer: String,
     ttl: Lifetime,
 }
 
@@ -31,7 +32,7 @@ pub struct Subject<'a> {
     pub arrived: Timestamp,
 }
 
-/// The claims. The account's id is `sub`; `iss` and `aud` are the external origin, the only name that both sides know.
+/// The claims. The account's id is `sub`; `aud` is the external origin, the one name of the API that both sides know.
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
@@ -52,8 +53,8 @@ struct Claims<'a> {
 
 impl Assertions {
     /// `ttl`: 1 to 60 s.
-    pub const fn new(key: Arc<SigningKey>, ttl: Lifetime) -> Self {
-        Self { key, ttl }
+    pub const fn new(key: Arc<SigningKey>, issuer: String, ttl: Lifetime) -> Self {
+        Self { key, issuer, ttl }
     }
 
     /// The statement about this request. `htu` is the URI without its query, which may hold credentials.
@@ -64,7 +65,7 @@ impl Assertions {
         let account = identity.account();
         let uri = format!("{}{}", subject.origin, subject.path);
         let claims = Claims {
-            iss: subject.origin,
+            iss: &self.issuer,
             aud: subject.origin,
             sub: account.id.as_str(),
             iat: subject.arrived.unix(),

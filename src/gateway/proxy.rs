@@ -58,6 +58,15 @@ impl Proxy {
             assertions,
         }))
     }
+
+    /// The same proxy with connections of its own.
+    pub fn for_this_thread(&self) -> Self {
+        Self {
+            upstream: self.upstream.for_this_thread(),
+            withheld: self.withheld.clone(),
+            assertions: self.assertions.clone(),
+        }
+    }
 }
 
 /// Judges a request and passes it on: the handler of every path that is not ours.

@@ -41,6 +41,7 @@ const CHUNKS_WAITING: usize = 2;
 /// The upstream, as one worker thread sees it: connections belong to the thread that opened them.
 pub struct Upstream {
     origin: Origin,
+    tls: ClientConfig,
     client: Client<HttpsConnector<HttpConnector>, Outgoing>,
     /// For upgrades, which HTTP/2 does not have.
     one_dot_one: Client<HttpsConnector<HttpConnector>, Outgoing>,
@@ -78,7 +79,16 @@ impl Upstream {
     /// [`UpstreamError`].
     pub fn new(settings: &UpstreamSettings) -> Result<Option<Self>, UpstreamError> {
         let Some(origin) = &settings.url else { return Ok(None) };
-        let tls = tls(origin)?;
+        let patience = Duration::from_secs(u64::from(settings.timeout_seconds));
+        Ok(Some(Self::over(origin.clone(), tls(origin)?, patience)))
+    }
+
+    /// The same upstream, without a connection yet.
+    pub fn for_this_thread(&self) -> Self {
+        Self::over(self.origin.clone(), self.tls.clone(), self.patience)
+    }
+
+    fn over(origin: Origin, tls: ClientConfig, patience: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -88,12 +98,9 @@ impl Upstream {
         let connector = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
         let mut pool = Client::builder(TokioExecutor::new());
         pool.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(256);
-        Ok(Some(Self {
-            client: pool.build(connector().enable_all_versions().wrap_connector(tcp.clone())),
-            one_dot_one: pool.build(connector().enable_http1().wrap_connector(tcp)),
-            origin: origin.clone(),
-            patience: Duration::from_secs(u64::from(settings.timeout_seconds)),
-        }))
+        let client = pool.build(connector().enable_all_versions().wrap_connector(tcp.clone()));
+        let one_dot_one = pool.build(connector().enable_http1().wrap_connector(tcp));
+        Self { origin, tls, client, one_dot_one, patience }
     }
 
     /// Where it is.
