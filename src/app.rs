@@ -25,6 +25,7 @@ use crate::auth::signing_keys::SigningKey;
 use crate::auth::throttle::Throttle;
 use crate::config::{Configuration, Durability};
 use crate::domain::client::SignatureMethods;
+use crate::gateway::Gateway;
 use crate::opening;
 use crate::policy::Policy;
 use crate::provider::{Provider, ProviderSettings};
@@ -64,6 +65,8 @@ pub struct Components {
     pub replay: Arc<ReplayStore>,
     /// Accounts, clients, keys and what was delegated.
     pub store: Store,
+    /// What stands in front of the operator's API.
+    pub gateway: Arc<Gateway>,
     /// Hears what other processes change; ends with the last clone.
     _watch: Arc<Watch>,
 }
@@ -146,9 +149,11 @@ impl Components {
             answers: Answers::new(configuration, digest, clock),
             metrics: Metrics::new(),
         };
+        let gateway = Gateway::new(configuration, issuer(configuration), &signing_key)?;
         Ok(Self {
             judge: Arc::new(judge),
             provider: Arc::new(provider),
+            gateway: Arc::new(gateway),
             signing_key,
             replay,
             store,
@@ -307,8 +312,11 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
             .app_data(Data::new(Arc::clone(&components.signing_key)))
             .app_data(Data::new(components.store.clone()))
             .configure(|service| routes(service, &settings))
+            .configure(|service| components.gateway.configure(service))
     })
     .workers(configuration.server.workers)
+    // A client that hangs up must be noticed while the upstream still works for it.
+    .h1_allow_half_closed(configuration.upstream.url.is_none())
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(GRACE_SECONDS);
     let listen = configuration.server.listen;
