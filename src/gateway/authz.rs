@@ -185,7 +185,7 @@ impl Authz {
             if let Some(header) = headers.iter_mut().find(|(known, _)| known == name) {
                 header.1 = value;
             }
-            Ok(())
+            Ok::<(), Rejection>(())
         };
         for (name, value) in identity_headers::NAMES.into_iter().zip(identity_headers::values(identity)) {
             set(name, &value)?;
