@@ -63,7 +63,10 @@ my @token = (token => $token->token, token_secret => $token->token_secret);
 
 my $me = send_signed('GET', "$base/v2/me", message('protected resource', 'GET', "$base/v2/me", @token));
 my $odd_url = "$base/v2/me?name=caf%C3%A9%20%26%20more&empty=";
-my $odd = send_signed('GET', $odd_url, message('protected resource', 'GET', $odd_url, @token));
+# Text in, or Net::OAuth takes the bytes of the query for characters and encodes them twice.
+my %query = (name => "caf\x{e9} & more", empty => '');
+my $odd = send_signed('GET', $odd_url,
+    message('protected resource', 'GET', "$base/v2/me", @token, extra_params => \%query));
 my %form = (note => 'a b+c&d');
 my $post = send_signed('POST', "$base/v2/me",
     message('protected resource', 'POST', "$base/v2/me", @token, extra_params => {%form}), [%form]);
