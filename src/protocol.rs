@@ -1,0 +1,14 @@
+//! Floor 0: the text of the RFCs as functions. No I/O, no clock, no store; every file can be read beside its section.
+//!
+//! In reading order: how text is encoded, how headers are written, what was received, which parameters it carries,
+//! what was signed, how it was signed, and what the protocol calls its parameters.
+
+pub mod encoding;
+pub mod header;
+pub mod request;
+pub mod parameters;
+pub mod base_string;
+pub mod signature;
+pub mod oauth;
+pub mod client;
+pub mod basic;

@@ -1,0 +1,422 @@
+//! The seven signature methods: sign, and verify in constant time (RFC 5849 §3.4.2–3.4.4).
+//!
+//! [`verify`] returns a proof, not a `bool`: only this file can make a [`SignatureVerified`]. SHA-256 and SHA-512 are
+//! the extensions that providers and libraries agree on; they differ from the RFC's methods in the hash alone.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::signature::{
+    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA512,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use rsa::pkcs1::{DecodeRsaPrivateKey, DecodeRsaPublicKey, EncodeRsaPublicKey};
+use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey};
+use rsa::traits::PublicKeyParts;
+use rsa::{Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey};
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha512};
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::base_string::SignatureBaseString;
+use super::encoding;
+
+/// How a request is signed: the value of `oauth_signature_method`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SignatureMethod {
+    /// RFC 5849 §3.4.2.
+    HmacSha1,
+    /// As §3.4.2, with SHA-256.
+    HmacSha256,
+    /// As §3.4.2, with SHA-512.
+    HmacSha512,
+    /// RFC 5849 §3.4.3.
+    RsaSha1,
+    /// As §3.4.3, with SHA-256.
+    RsaSha256,
+    /// As §3.4.3, with SHA-512.
+    RsaSha512,
+    /// RFC 5849 §3.4.4: the secrets themselves, for TLS only.
+    Plaintext,
+}
+
+impl SignatureMethod {
+    /// All seven, strongest habits last.
+    pub const ALL: [Self; 7] = [
+        Self::HmacSha1,
+        Self::HmacSha256,
+        Self::HmacSha512,
+        Self::RsaSha1,
+        Self::RsaSha256,
+        Self::RsaSha512,
+        Self::Plaintext,
+    ];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacSha1 => "HMAC-SHA1",
+            Self::HmacSha256 => "HMAC-SHA256",
+            Self::HmacSha512 => "HMAC-SHA512",
+            Self::RsaSha1 => "RSA-SHA1",
+            Self::RsaSha256 => "RSA-SHA256",
+            Self::RsaSha512 => "RSA-SHA512",
+            Self::Plaintext => "PLAINTEXT",
+        }
+    }
+
+    /// Whether the client signs with an RSA private key instead of the shared secrets.
+    pub const fn is_rsa(self) -> bool {
+        match self {
+            Self::RsaSha1 | Self::RsaSha256 | Self::RsaSha512 => true,
+            Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha512 | Self::Plaintext => false,
+        }
+    }
+}
+
+impl fmt::Display for SignatureMethod {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// A name that is none of the seven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error(
+    "not a signature method: use HMAC-SHA1, HMAC-SHA256, HMAC-SHA512, RSA-SHA1, RSA-SHA256, RSA-SHA512 or PLAINTEXT"
+)]
+pub struct UnknownSignatureMethod;
+
+impl FromStr for SignatureMethod {
+    type Err = UnknownSignatureMethod;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|method| method.as_str() == name).ok_or(UnknownSignatureMethod)
+    }
+}
+
+/// The two secrets that a client shares with the server; an empty one is absent.
+#[derive(Clone, Copy)]
+pub struct SharedSecrets<'a> {
+    /// `client_secret`: of the client credentials.
+    pub client: &'a str,
+    /// `token_secret`: of the temporary or token credentials.
+    pub token: &'a str,
+}
+
+impl SharedSecrets<'_> {
+    /// Both, encoded and joined by `&` (§3.4.2): the key of HMAC, and the whole signature of PLAINTEXT.
+    fn key(&self) -> Zeroizing<String> {
+        let mut key = Zeroizing::new(String::with_capacity(160));
+        encoding::encode_into(&mut key, self.client.as_bytes());
+        key.push('&');
+        encoding::encode_into(&mut key, self.token.as_bytes());
+        key
+    }
+}
+
+/// What a signature is checked with.
+#[derive(Clone, Copy)]
+pub enum VerificationKey<'a> {
+    /// For the HMAC methods and PLAINTEXT.
+    Shared(SharedSecrets<'a>),
+    /// For the RSA methods.
+    Rsa(&'a RsaVerificationKey),
+}
+
+/// Proof that a signature was checked and is good. Nothing but [`verify`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct SignatureVerified(());
+
+/// The signature is not the one that this key makes over this base string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the signature does not match")]
+pub struct SignatureMismatch;
+
+/// Checks `presented`, the decoded `oauth_signature`, over `base_string` (RFC 5849 §3.2). Secrets are compared in
+/// constant time.
+///
+/// # Errors
+/// [`SignatureMismatch`]; also for a method of the other kind of key, and for text that is no base64.
+pub fn verify(
+    method: SignatureMethod,
+    base_string: &SignatureBaseString,
+    key: VerificationKey<'_>,
+    presented: &str,
+) -> Result<SignatureVerified, SignatureMismatch> {
+    let text = base_string.as_str().as_bytes();
+    let good = match (method, key) {
+        (SignatureMethod::HmacSha1, VerificationKey::Shared(secrets)) => {
+            equal_mac(&hmac::<Hmac<Sha1>>(&secrets, text), presented)
+        }
+        (SignatureMethod::HmacSha256, VerificationKey::Shared(secrets)) => {
+            equal_mac(&hmac::<Hmac<Sha256>>(&secrets, text), presented)
+        }
+        (SignatureMethod::HmacSha512, VerificationKey::Shared(secrets)) => {
+            equal_mac(&hmac::<Hmac<Sha512>>(&secrets, text), presented)
+        }
+        (SignatureMethod::Plaintext, VerificationKey::Shared(secrets)) => {
+            bool::from(secrets.key().as_bytes().ct_eq(presented.as_bytes()))
+        }
+        (SignatureMethod::RsaSha1, VerificationKey::Rsa(key)) => key.admits(&key.sha1, text, presented),
+        (SignatureMethod::RsaSha256, VerificationKey::Rsa(key)) => key.admits(&key.sha256, text, presented),
+        (SignatureMethod::RsaSha512, VerificationKey::Rsa(key)) => key.admits(&key.sha512, text, presented),
+        (_, VerificationKey::Shared(_) | VerificationKey::Rsa(_)) => false,
+    };
+    if good { Ok(SignatureVerified(())) } else { Err(SignatureMismatch) }
+}
+
+fn hmac<M: Mac + KeyInit>(secrets: &SharedSecrets<'_>, text: &[u8]) -> Vec<u8> {
+    // HMAC takes a key of any length; the error is for MACs that don't.
+    <M as KeyInit>::new_from_slice(secrets.key().as_bytes()).map_or_else(
+        |_| Vec::new(),
+        |mut mac| {
+            mac.update(text);
+            mac.finalize().into_bytes().to_vec()
+        },
+    )
+}
+
+fn equal_mac(computed: &[u8], presented: &str) -> bool {
+    // The length is public (it follows from the method); the octets are compared in constant time.
+    STANDARD.decode(presented).is_ok_and(|presented| !computed.is_empty() && bool::from(computed.ct_eq(&presented)))
+}
+
+/// An RSA public key, parsed once and kept, for the three RSA methods.
+pub struct RsaVerificationKey {
+    sha1: ParsedPublicKey,
+    sha256: ParsedPublicKey,
+    sha512: ParsedPublicKey,
+    bits: usize,
+    fingerprint: String,
+}
+
+/// Why a text is no RSA public key that a client may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RsaKeyError {
+    /// Neither PKCS#1, SPKI nor a certificate.
+    #[error(
+        "not an RSA public key: give PEM that begins with BEGIN PUBLIC KEY, BEGIN RSA PUBLIC KEY or BEGIN CERTIFICATE"
+    )]
+    Unreadable,
+    /// A private key was given where only the public one belongs.
+    #[error("this is a private key: keep it to yourself and give the public key (openssl rsa -in key.pem -pubout)")]
+    Private,
+    /// Fewer than 2048 bits, or more than 8192.
+    #[error("the RSA key has {0} bits: 2048 to 8192 are taken")]
+    Size(usize),
+}
+
+impl RsaVerificationKey {
+    /// Reads PKCS#1 (`BEGIN RSA PUBLIC KEY`), SPKI (`BEGIN PUBLIC KEY`) or a certificate, in PEM; 2048 to 8192 bits.
+    ///
+    /// # Errors
+    /// [`RsaKeyError`].
+    pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
+        let key = read_public_key(pem.trim())?;
+        let bits = key.n().bits();
+        if !(2048..=8192).contains(&bits) {
+            return Err(RsaKeyError::Size(bits));
+        }
+        let der = key.to_pkcs1_der().map_err(|_| RsaKeyError::Unreadable)?;
+        let der = der.as_bytes();
+        let parsed = |algorithm| ParsedPublicKey::new(algorithm, der).map_err(|_| RsaKeyError::Unreadable);
+        Ok(Self {
+            sha1: parsed(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY)?,
+            sha256: parsed(&RSA_PKCS1_2048_8192_SHA256)?,
+            sha512: parsed(&RSA_PKCS1_2048_8192_SHA512)?,
+            bits,
+            fingerprint: STANDARD.encode(Sha256::digest(der)),
+        })
+    }
+
+    /// Size of the modulus, 2048 to 8192.
+    pub const fn bits(&self) -> usize {
+        self.bits
+    }
+
+    /// SHA-256 of the PKCS#1 DER, in base64: for people to compare keys.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    fn admits(&self, key: &ParsedPublicKey, text: &[u8], presented: &str) -> bool {
+        STANDARD.decode(presented).is_ok_and(|signature| key.verify_sig(text, &signature).is_ok())
+    }
+}
+
+fn read_public_key(pem: &str) -> Result<RsaPublicKey, RsaKeyError> {
+    if pem.contains("PRIVATE KEY-----") {
+        return Err(RsaKeyError::Private);
+    }
+    RsaPublicKey::from_public_key_pem(pem)
+        .or_else(|_| RsaPublicKey::from_pkcs1_pem(pem).map_err(|_| RsaKeyError::Unreadable))
+        .or_else(|_| read_certificate(pem))
+}
+
+/// The subject's public key of an X.509 certificate (RFC 5280 §4.1): the certificate is only a wrapper here, its
+/// signature and dates decide nothing.
+fn read_certificate(pem: &str) -> Result<RsaPublicKey, RsaKeyError> {
+    use rsa::pkcs8::der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged, asn1::AnyRef, pem::decode_vec};
+
+    let read = || -> rsa::pkcs8::der::Result<RsaPublicKey> {
+        let (label, der) = decode_vec(pem.as_bytes())?;
+        if label != "CERTIFICATE" {
+            return Err(Tag::Sequence.value_error());
+        }
+        let certificate = AnyRef::from_der(&der)?;
+        certificate.sequence(|outer: &mut SliceReader<'_>| {
+            let body = AnyRef::decode(outer)?;
+            let key = body.sequence(|fields: &mut SliceReader<'_>| {
+                // version [0] (optional), serial, signature algorithm, issuer, validity, subject: passed over.
+                let first = AnyRef::decode(fields)?;
+                let versioned = first.tag() == Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
+                for _ in 0..(if versioned { 5 } else { 4 }) {
+                    AnyRef::decode(fields)?;
+                }
+                let spki = fields.tlv_bytes()?;
+                while !fields.is_finished() {
+                    AnyRef::decode(fields)?;
+                }
+                RsaPublicKey::from_public_key_der(spki).map_err(|_| Tag::Sequence.value_error())
+            })?;
+            while !outer.is_finished() {
+                AnyRef::decode(outer)?;
+            }
+            Ok(key)
+        })
+    };
+    read().map_err(|_| RsaKeyError::Unreadable)
+}
+
+/// What a client signs with.
+pub enum SigningKey<'a> {
+    /// For the HMAC methods and PLAINTEXT.
+    Shared(SharedSecrets<'a>),
+    /// For the RSA methods.
+    Rsa(&'a RsaSigningKey),
+}
+
+/// An RSA private key, for those who sign: the command line and the tests. The server holds none.
+pub struct RsaSigningKey(RsaPrivateKey);
+
+impl RsaSigningKey {
+    /// Reads PKCS#1 or PKCS#8, unencrypted, in PEM.
+    ///
+    /// # Errors
+    /// [`RsaKeyError::Unreadable`].
+    pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
+        RsaPrivateKey::from_pkcs8_pem(pem)
+            .or_else(|_| RsaPrivateKey::from_pkcs1_pem(pem).map_err(|_| RsaKeyError::Unreadable))
+            .map(Self)
+            .map_err(|_| RsaKeyError::Unreadable)
+    }
+}
+
+/// The method needs the other kind of key, or the RSA key is too short for its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("this signature method needs {}", if *.0 { "an RSA private key" } else { "the client secret" })]
+pub struct UnsuitableKey(bool);
+
+/// Signs `base_string`: the value of `oauth_signature` before it is percent-encoded (RFC 5849 §3.4).
+///
+/// # Errors
+/// [`UnsuitableKey`].
+pub fn sign(
+    method: SignatureMethod,
+    base_string: &SignatureBaseString,
+    key: &SigningKey<'_>,
+) -> Result<String, UnsuitableKey> {
+    let text = base_string.as_str().as_bytes();
+    let octets = match (method, key) {
+        (SignatureMethod::HmacSha1, SigningKey::Shared(secrets)) => hmac::<Hmac<Sha1>>(secrets, text),
+        (SignatureMethod::HmacSha256, SigningKey::Shared(secrets)) => hmac::<Hmac<Sha256>>(secrets, text),
+        (SignatureMethod::HmacSha512, SigningKey::Shared(secrets)) => hmac::<Hmac<Sha512>>(secrets, text),
+        (SignatureMethod::Plaintext, SigningKey::Shared(secrets)) => return Ok(secrets.key().to_string()),
+        (SignatureMethod::RsaSha1, SigningKey::Rsa(key)) => key.sign(SHA1_DIGEST_INFO, &Sha1::digest(text))?,
+        (SignatureMethod::RsaSha256, SigningKey::Rsa(key)) => key.sign(SHA256_DIGEST_INFO, &Sha256::digest(text))?,
+        (SignatureMethod::RsaSha512, SigningKey::Rsa(key)) => key.sign(SHA512_DIGEST_INFO, &Sha512::digest(text))?,
+        (_, SigningKey::Shared(_) | SigningKey::Rsa(_)) => return Err(UnsuitableKey(method.is_rsa())),
+    };
+    Ok(STANDARD.encode(octets))
+}
+
+// DigestInfo prefixes of RFC 8017 §9.2, note 1. They are written out because rsa 0.9 knows only the hashes of an
+// older generation by type.
+const SHA1_DIGEST_INFO: &[u8] = b"\x30\x21\x30\x09\x06\x05\x2b\x0e\x03\x02\x1a\x05\x00\x04\x14";
+const SHA256_DIGEST_INFO: &[u8] = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
+const SHA512_DIGEST_INFO: &[u8] = b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40";
+
+impl RsaSigningKey {
+    fn sign(&self, digest_info: &[u8], digest: &[u8]) -> Result<Vec<u8>, UnsuitableKey> {
+        let padding = Pkcs1v15Sign { hash_len: Some(digest.len()), prefix: digest_info.into() };
+        self.0.sign(padding, digest).map_err(|_| UnsuitableKey(true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::base_string::BaseStringUri;
+    use crate::protocol::parameters::Parameters;
+    use crate::protocol::request::UriScheme;
+
+    const SECRETS: SharedSecrets<'_> = SharedSecrets { client: "kd94hf93k423kf44", token: "pfkkdhi9sl3r4s00" };
+
+    fn base_string() -> SignatureBaseString {
+        SignatureBaseString::new("GET", &BaseStringUri::new(UriScheme::Http, "h", "/"), &Parameters::default())
+    }
+
+    #[test]
+    fn what_each_shared_secret_method_signs_it_verifies() {
+        for method in SignatureMethod::ALL.into_iter().filter(|method| !method.is_rsa()) {
+            let signature = sign(method, &base_string(), &SigningKey::Shared(SECRETS)).unwrap();
+            assert!(verify(method, &base_string(), VerificationKey::Shared(SECRETS), &signature).is_ok(), "{method}");
+        }
+    }
+
+    #[test]
+    fn another_secret_another_text_or_another_method_is_a_mismatch() {
+        let signature = sign(SignatureMethod::HmacSha1, &base_string(), &SigningKey::Shared(SECRETS)).unwrap();
+        let other = SharedSecrets { client: "x", ..SECRETS };
+        let verified = verify(SignatureMethod::HmacSha1, &base_string(), VerificationKey::Shared(other), &signature);
+        assert_eq!(verified.unwrap_err(), SignatureMismatch);
+        let verified =
+            verify(SignatureMethod::HmacSha256, &base_string(), VerificationKey::Shared(SECRETS), &signature);
+        assert_eq!(verified.unwrap_err(), SignatureMismatch);
+    }
+
+    #[test]
+    fn text_that_is_no_base64_is_a_mismatch() {
+        for presented in ["", "=", "a b", "\u{e4}"] {
+            let key = VerificationKey::Shared(SECRETS);
+            assert!(verify(SignatureMethod::HmacSha1, &base_string(), key, presented).is_err(), "{presented}");
+        }
+    }
+
+    #[test]
+    fn plaintext_is_both_secrets_encoded_and_joined() {
+        let secrets = SharedSecrets { client: "djr9rjt0jd78jf88", token: "jjd99$tj88uiths3" };
+        let signature = sign(SignatureMethod::Plaintext, &base_string(), &SigningKey::Shared(secrets)).unwrap();
+        assert_eq!(signature, "djr9rjt0jd78jf88&jjd99%24tj88uiths3");
+    }
+
+    #[test]
+    fn a_shared_secret_never_verifies_an_rsa_method() {
+        let key = VerificationKey::Shared(SECRETS);
+        assert!(verify(SignatureMethod::RsaSha1, &base_string(), key, "").is_err());
+        assert!(sign(SignatureMethod::RsaSha1, &base_string(), &SigningKey::Shared(SECRETS)).is_err());
+    }
+
+    #[test]
+    fn a_private_key_and_other_text_are_no_public_key() {
+        let private = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----";
+        assert_eq!(RsaVerificationKey::from_pem(private).err(), Some(RsaKeyError::Private));
+        assert_eq!(RsaVerificationKey::from_pem("ssh-rsa AAAA").err(), Some(RsaKeyError::Unreadable));
+    }
+}

@@ -1,0 +1,51 @@
+//! The seam between the committer and the stores: a batch goes in, an outcome for each record comes out.
+
+use super::fingerprint::{Bucket, Record};
+use crate::time::Timestamp;
+
+/// What a store says about one record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It was new, and is durable now.
+    Fresh,
+    /// Another node had it already.
+    Used,
+    /// The store has forgotten its minute, or may have: everything below this bucket is refused.
+    BelowFloor(Bucket),
+    /// An attempt before this one may have written it, so whether it was new is not known.
+    Unknown,
+}
+
+/// Why a store failed. The text is for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The SQLite file.
+    #[error("journal: {0}")]
+    Sqlite(diesel::result::Error),
+    /// Opening the SQLite file.
+    #[error("journal: {0}")]
+    SqliteOpen(diesel::ConnectionError),
+    /// The small file beside the journal.
+    #[error("journal's floor file: {0}")]
+    FloorFile(std::io::Error),
+    /// What is stored is not what this program writes.
+    #[error("journal: {0}")]
+    Damaged(&'static str),
+}
+
+/// A store that remembers nonces durably. One thread owns it and may block in it.
+pub trait Journal: Send {
+    /// Makes the batch durable and says of each record, in order, whether it was new.
+    ///
+    /// `now`: the time of the last claim. `Err`: it is not known what was kept; the caller refuses them all.
+    fn commit(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<Outcome>, JournalError>;
+
+    /// After a failure: comes back to work, or says that it still cannot. Writes something, to know.
+    fn recover(&mut self, now: Timestamp) -> Result<(), JournalError>;
+
+    /// Removes a little of what lies before `first_kept`; `true` when there is more to remove.
+    fn expire(&mut self, first_kept: Bucket, now: Timestamp) -> Result<bool, JournalError>;
+
+    /// The last call: nothing will follow.
+    fn close(&mut self);
+}

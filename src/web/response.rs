@@ -1,0 +1,340 @@
+//! The way out: every refusal to its status, body and challenges, and the headers of every page.
+//!
+//! Only this file writes status codes and challenges of refusals. It decides nothing.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    self, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    VARY, WWW_AUTHENTICATE,
+};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+
+use crate::auth::verdict::{OAuthRefusal, Refusal, Rejection};
+use crate::config::{Challenge as Word, Configuration};
+use crate::policy::Route;
+use crate::protocol::encoding::encode;
+use crate::protocol::header::Challenge;
+use crate::protocol::oauth::{self, Problem};
+use crate::protocol::request::{ReceivedRequest, UriScheme};
+
+/// What answers need to know of the configuration.
+#[derive(Clone)]
+pub struct Answers {
+    realm: String,
+    billing_url: Option<String>,
+    contact_url: Option<String>,
+    https: bool,
+}
+
+/// The contract's JSON for a refusal. `errors` is always null: one thing is said at a time.
+#[derive(Serialize)]
+struct Failure<'a> {
+    status: u16,
+    code: &'a str,
+    message: String,
+    additional: String,
+    reference: &'a str,
+    errors: Option<()>,
+}
+
+impl Answers {
+    /// From the settings.
+    pub fn new(configuration: &Configuration) -> Self {
+        Self {
+            realm: configuration.http_auth.realm.as_str().to_owned(),
+            billing_url: configuration.support.billing_url.as_ref().map(|link| link.as_str().to_owned()),
+            contact_url: configuration.support.contact_url.as_ref().map(|link| link.as_str().to_owned()),
+            https: configuration.is_https(),
+        }
+    }
+
+    /// A refusal on the protected API: JSON, and one challenge a line where it is 401.
+    ///
+    /// `route`: the one that decided, if the request got that far.
+    pub fn refuse(&self, request: Option<&ReceivedRequest<'_>>, route: Option<&Route>, rejection: &Rejection) -> HttpResponse {
+        if let Refusal::LoginRequired = rejection.public
+            && let Some(request) = request
+        {
+            return see_login(request);
+        }
+        let refusal = &rejection.public;
+        let mut answer = HttpResponse::build(status(refusal));
+        self.add_challenges(&mut answer, route, refusal);
+        if let Refusal::Throttled { retry_after } = refusal {
+            answer.insert_header((RETRY_AFTER, retry_after.seconds().to_string()));
+        }
+        if let Some(request) = request {
+            add_cors(&mut answer, route, request);
+        }
+        answer.insert_header((header::CACHE_CONTROL, "no-store"));
+        answer.json(self.failure(refusal))
+    }
+
+    /// A refusal at the OAuth endpoints: form-encoded, or JSON when `Accept` asks for it (Problem Reporting).
+    pub fn refuse_oauth(&self, accept: Option<&str>, rejection: &Rejection) -> HttpResponse {
+        let Refusal::OAuth(refusal) = &rejection.public else { return self.refuse(None, None, rejection) };
+        let mut answer = HttpResponse::build(status(&rejection.public));
+        answer.append_header((WWW_AUTHENTICATE, self.oauth_challenge(Some(refusal)).to_string()));
+        answer.insert_header((header::CACHE_CONTROL, "no-store"));
+        if accept.is_some_and(|accept| accept.contains("application/json")) {
+            return answer.json(self.failure(&rejection.public));
+        }
+        let mut body = format!("{}={}", oauth::PROBLEM, refusal.problem);
+        body.push_str(&format!("&{}={}", oauth::PROBLEM_ADVICE, encode(&refusal.advice)));
+        for (name, value) in &refusal.details {
+            body.push_str(&format!("&{name}={}", encode(value)));
+        }
+        answer.content_type("application/x-www-form-urlencoded").body(body)
+    }
+
+    /// The challenges of a 401 on this route, one string for each line.
+    pub fn challenges(&self, route: &Route, refusal: &Refusal) -> Vec<String> {
+        let problem = match refusal {
+            Refusal::OAuth(problem) => Some(problem),
+            _ => None,
+        };
+        route
+            .challenges()
+            .iter()
+            .filter_map(|word| match word {
+                // TODO-DIGEST
+                Word::DigestSha256 | Word::DigestMd5 => None,
+                Word::Basic => Some(Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8")),
+                Word::OAuth => Some(self.oauth_challenge(problem)),
+                Word::Bearer => Some(Challenge::new("Bearer").quoted("realm", &self.realm)),
+                Word::Cookie => Some(Challenge::new("Cookie").quoted("realm", &self.realm)),
+            })
+            .map(|challenge| challenge.to_string())
+            .collect()
+    }
+
+    fn add_challenges(&self, answer: &mut HttpResponseBuilder, route: Option<&Route>, refusal: &Refusal) {
+        match (route, refusal) {
+            (Some(route), refusal) if status(refusal) == StatusCode::UNAUTHORIZED => {
+                for challenge in self.challenges(route, refusal) {
+                    answer.append_header((WWW_AUTHENTICATE, challenge));
+                }
+            }
+            (_, Refusal::OAuth(problem)) => {
+                answer.append_header((WWW_AUTHENTICATE, self.oauth_challenge(Some(problem)).to_string()));
+            }
+            (None, refusal) if status(refusal) == StatusCode::UNAUTHORIZED => {
+                answer.append_header((WWW_AUTHENTICATE, Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8").to_string()));
+            }
+            (_, _) => {}
+        }
+    }
+
+    fn oauth_challenge(&self, refusal: Option<&OAuthRefusal>) -> Challenge {
+        let challenge = Challenge::new("OAuth").quoted("realm", &self.realm);
+        match refusal {
+            Some(refusal) => challenge.quoted(oauth::PROBLEM, refusal.problem.as_str()),
+            None => challenge,
+        }
+    }
+
+    fn failure(&self, refusal: &Refusal) -> Failure<'_> {
+        let (code, message, additional) = words(refusal);
+        let reference = match refusal {
+            Refusal::AccountLocked(_) => self.billing_url.as_deref(),
+            Refusal::AccountDisabled(_) => self.contact_url.as_deref(),
+            _ => None,
+        };
+        Failure {
+            status: status(refusal).as_u16(),
+            code,
+            message,
+            additional,
+            reference: reference.unwrap_or_default(),
+            errors: None,
+        }
+    }
+
+    /// The headers of every page. `form_action`: the one foreign origin that a form's answer may lead to.
+    pub fn page(&self, status: StatusCode, form_action: Option<&str>) -> HttpResponseBuilder {
+        let mut answer = HttpResponse::build(status);
+        let form_action = form_action.map(|origin| format!(" {origin}")).unwrap_or_default();
+        answer
+            .insert_header((
+                header::CONTENT_SECURITY_POLICY,
+                format!(
+                    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                     base-uri 'none'; form-action 'self'{form_action}; frame-ancestors 'none'"
+                ),
+            ))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .insert_header((header::REFERRER_POLICY, "no-referrer"))
+            .insert_header((header::X_FRAME_OPTIONS, "DENY"))
+            .insert_header((
+                HeaderName::from_static("permissions-policy"),
+                "camera=(), display-capture=(), fullscreen=(), geolocation=(), microphone=(), payment=(), usb=()",
+            ))
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .content_type("text/html; charset=utf-8");
+        if self.https {
+            answer.insert_header((header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
+        }
+        answer
+    }
+
+    /// Whether cookies must be `Secure`.
+    pub const fn https(&self) -> bool {
+        self.https
+    }
+}
+
+/// The status of a refusal.
+pub const fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Target(_) | Refusal::UserAgentRequired | Refusal::SeveralCredentials | Refusal::ClientKeyRequired => {
+            StatusCode::BAD_REQUEST
+        }
+        Refusal::NoRoute => StatusCode::NOT_FOUND,
+        Refusal::LoginRequired
+        | Refusal::NoCredential
+        | Refusal::MethodNotAdmitted { .. }
+        | Refusal::BadCredentials { .. }
+        | Refusal::MalformedCredentials(_)
+        | Refusal::StaleNonce
+        | Refusal::BadToken(_) => StatusCode::UNAUTHORIZED,
+        Refusal::TlsRequired
+        | Refusal::AccountLocked(_)
+        | Refusal::AccountDisabled(_)
+        | Refusal::ClientKeyRefused
+        | Refusal::CrossSite(_)
+        | Refusal::BodyUnavailable
+        | Refusal::ScopeMissing { .. } => StatusCode::FORBIDDEN,
+        Refusal::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::OAuth(refusal) => oauth_status(refusal.problem),
+    }
+}
+
+/// RFC 5849 §3.2: 400 for what the request is made of, 401 for what it does not prove; 403 where permission lacks.
+const fn oauth_status(problem: Problem) -> StatusCode {
+    match problem {
+        Problem::VersionRejected
+        | Problem::ParameterAbsent
+        | Problem::ParameterRejected
+        | Problem::SignatureMethodRejected => StatusCode::BAD_REQUEST,
+        Problem::TimestampRefused
+        | Problem::NonceUsed
+        | Problem::SignatureInvalid
+        | Problem::ConsumerKeyUnknown
+        | Problem::TokenUsed
+        | Problem::TokenExpired
+        | Problem::TokenRevoked
+        | Problem::TokenRejected
+        | Problem::VerifierInvalid => StatusCode::UNAUTHORIZED,
+        Problem::ConsumerKeyRefused | Problem::PermissionDenied | Problem::AdditionalAuthorizationRequired => {
+            StatusCode::FORBIDDEN
+        }
+    }
+}
+
+/// Code, message and additional text of a refusal.
+fn words(refusal: &Refusal) -> (&'static str, String, String) {
+    let plain = |code, message: &str| (code, message.to_owned(), String::new());
+    match refusal {
+        Refusal::Target(oddity) => ("bad_request", "The request can not be judged".to_owned(), format!("{oddity}.")),
+        Refusal::NoRoute => plain("not_found", "No route matches this path."),
+        Refusal::TlsRequired => plain("Security", "SSL is required."),
+        Refusal::UserAgentRequired => plain("user_agent_required", "A User-Agent header is required: name your company, application and version."),
+        Refusal::SeveralCredentials => (
+            "several_credentials",
+            "More than one credential was sent".to_owned(),
+            "Send one only: an Authorization header, oauth_ parameters, a session or its cookies.".to_owned(),
+        ),
+        Refusal::NoCredential | Refusal::LoginRequired => plain("credentials_required", "Credentials are required."),
+        Refusal::ClientKeyRequired => plain(
+            "client_key_required",
+            "Must give an app key via X-Client-Key header or client_key query string parameter",
+        ),
+        Refusal::Throttled { .. } => (
+            "throttled",
+            "Too many failed attempts".to_owned(),
+            "Wait as long as Retry-After says; every further failure counts.".to_owned(),
+        ),
+        Refusal::MethodNotAdmitted { sent } => {
+            ("method_not_admitted", format!("{sent} is not admitted here."), "WWW-Authenticate lists what is.".to_owned())
+        }
+        Refusal::BadCredentials { username } => ("bad_credentials", format!("Could not authenticate: {username}"), String::new()),
+        Refusal::MalformedCredentials(what) => ("malformed_credentials", (*what).to_owned(), String::new()),
+        Refusal::StaleNonce => plain("stale_nonce", "The Digest nonce is too old: answer the new challenge."),
+        Refusal::BadToken(what) => ("bad_token", "The token is not accepted.".to_owned(), (*what).to_owned()),
+        Refusal::OAuth(refusal) => (refusal.problem.as_str(), oauth_message(refusal.problem).to_owned(), refusal.advice.clone()),
+        Refusal::AccountLocked(reason) => (
+            "account_locked",
+            "No API Access".to_owned(),
+            reason.clone().unwrap_or_else(|| "The authenticated account is locked due to an unpaid balance.".to_owned()),
+        ),
+        Refusal::AccountDisabled(reason) => (
+            "account_disabled",
+            "API Access is disabled".to_owned(),
+            reason.clone().unwrap_or_else(|| {
+                "API access has been disabled for this user due to API terms violation.".to_owned()
+            }),
+        ),
+        Refusal::ClientKeyRefused => (
+            "client_key_refused",
+            "The client key can not be used with this account".to_owned(),
+            "It is unknown, disabled, not meant for HTTP authentication, or another account's.".to_owned(),
+        ),
+        Refusal::CrossSite(what) => ("cross_site", (*what).to_owned(), String::new()),
+        Refusal::ScopeMissing { scopes } => ("scope_missing", format!("Missing scope: {scopes}"), String::new()),
+        Refusal::BodyTooLarge { limit } => {
+            ("body_too_large", format!("A body that must be checked may have {limit} bytes at most."), String::new())
+        }
+        Refusal::BodyUnavailable => plain("body_unavailable", "The form body did not come along with the question."),
+        Refusal::Unavailable => plain("unavailable", "The server can not decide at the moment: try again."),
+    }
+}
+
+const fn oauth_message(problem: Problem) -> &'static str {
+    match problem {
+        Problem::VersionRejected => "This OAuth version is not spoken here.",
+        Problem::ParameterAbsent => "A required OAuth parameter is missing.",
+        Problem::ParameterRejected => "An OAuth parameter can not be accepted.",
+        Problem::TimestampRefused => "The timestamp is too far from this server's clock.",
+        Problem::NonceUsed => "This nonce was used before.",
+        Problem::SignatureMethodRejected => "This signature method is not admitted.",
+        Problem::SignatureInvalid => "The signature is not valid.",
+        Problem::ConsumerKeyUnknown => "The client key is unknown.",
+        Problem::ConsumerKeyRefused => "The client may not be used at present.",
+        Problem::TokenUsed => "The request token was used before.",
+        Problem::TokenExpired => "The token has expired.",
+        Problem::TokenRevoked => "The token was revoked.",
+        Problem::TokenRejected => "The token is not accepted.",
+        Problem::VerifierInvalid => "The verifier is not valid.",
+        Problem::PermissionDenied => "The account holder did not allow it.",
+        Problem::AdditionalAuthorizationRequired => "The client key does not have this scope.",
+    }
+}
+
+/// To the login page and, after it, back to where the request wanted to go.
+fn see_login(request: &ReceivedRequest<'_>) -> HttpResponse {
+    let target = match request.query {
+        Some(query) => format!("{}?{query}", request.path),
+        None => request.path.to_owned(),
+    };
+    HttpResponse::Found().insert_header((LOCATION, format!("/login?next={}", encode(&target)))).finish()
+}
+
+/// Lets a browser's script from an admitted origin read the answer.
+pub fn add_cors(answer: &mut HttpResponseBuilder, route: Option<&Route>, request: &ReceivedRequest<'_>) {
+    let Some(origin) = request.headers.origin else { return };
+    if route.is_some_and(|route| route.allows_origin(origin))
+        && let Ok(origin) = HeaderValue::from_str(origin)
+    {
+        answer.insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, origin));
+        answer.insert_header((ACCESS_CONTROL_EXPOSE_HEADERS, "WWW-Authenticate, Retry-After"));
+        answer.append_header((VARY, "Origin"));
+    }
+}
+
+/// Whether the client reached us by TLS, here or at the proxy in front.
+pub fn by_tls(request: &ReceivedRequest<'_>) -> bool {
+    request.scheme == UriScheme::Https
+}
