@@ -108,9 +108,14 @@ class CommandFailed(Exception):
 
 
 class Server:
-    """One server process with a folder of its own. `config` is TOML text, `environment` further variables."""
+    """One server process with a folder of its own. `config` is TOML text, `environment` further variables.
 
-    def __init__(self, folder, config="", environment=None, host="127.0.0.1", public_url=None):
+    `database`: another URL than that of a SQLite file in the folder. `launcher`: words before the command, as `taskset`.
+    """
+
+    def __init__(
+        self, folder, config="", environment=None, host="127.0.0.1", public_url=None, database=None, launcher=()
+    ):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.host = host
@@ -118,7 +123,8 @@ class Server:
         self.public_url = public_url
         self.config = self.folder / "countersign.toml"
         self.config.write_text(config)
-        self.database = f"sqlite://{self.folder}/x.db"
+        self.database = database or f"sqlite://{self.folder}/x.db"
+        self.launcher = list(launcher)
         self.environment = environment or {}
         self.log = self.folder / "server.log"
         self.process = None
@@ -137,7 +143,7 @@ class Server:
 
     def start(self):
         """Start and wait until /health/ready says 200, as an operator's probe would."""
-        command = [str(binary()), "serve", "--listen", self.authority, "--config", str(self.config)]
+        command = [*self.launcher, str(binary()), "serve", "--listen", self.authority, "--config", str(self.config)]
         command += ["--database-url", self.database]
         if self.public_url:
             command += ["--public-url", self.public_url]
