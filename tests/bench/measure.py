@@ -8,6 +8,7 @@ generator to another. Nothing but 127.0.0.1 is a target, and every loop is bound
 import argparse
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -109,16 +110,15 @@ class Process:
         self.log.close()
 
 
-def answers(url, headers=(), status=200):
-    """A question for `eventually`: does this URL answer with this status?"""
+def answers(url, statuses=(200,)):
+    """A question for `eventually`: does this URL answer with one of these statuses?"""
 
     def ask():
-        request = urllib.request.Request(url, headers=dict(headers))
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                return answer.status == status
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return answer.status in statuses
         except urllib.error.HTTPError as refused:
-            return refused.code == status
+            return refused.code in statuses
         except OSError:
             return False
 
@@ -132,6 +132,12 @@ class Target:
         self.port, self.pids, self.credentials = port, pids, credentials
 
 
+def bearer_token(server, basic):
+    request = urllib.request.Request(f"{server.base}/api/auth/jwt", method="POST", headers={"Authorization": basic})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)["token"]
+
+
 def credentials_of(server, rsa):
     """An account with every kind of credential on a Countersign server, as the generator wants them."""
     owner = server.account("owner@example.com", "an unlikely password", scopes=["account:read"])
@@ -139,11 +145,7 @@ def credentials_of(server, rsa):
     key = server.key(owner)
     token = dance(server, client, Browser(owner))
     basic = lambda name, secret: "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()  # noqa: E731
-    request = urllib.request.Request(
-        f"{server.base}/api/auth/jwt", method="POST", headers={"Authorization": basic(key.public, key.private)}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        jwt = json.load(answer)["token"]
+    jwt = bearer_token(server, basic(key.public, key.private))
     oauth = {
         "kind": "oauth1",
         "consumer_key": client.key,
@@ -219,7 +221,7 @@ class Laboratory:
     def answer(self):
         """The JSON that Countersign answers here, so that hello world sends as much."""
         if self.body is None:
-            target = self.target("countersign:sqlite-power")
+            target = self.target("countersign:sqlite-power")  # its failure is the whole run's
             headers = dict(target.credentials["api-key"]["headers"])
             request = urllib.request.Request(f"http://127.0.0.1:{target.port}/v2/me", headers=headers)
             with urllib.request.urlopen(request, timeout=30) as answer:
@@ -303,8 +305,8 @@ class Laboratory:
         )
         command = [*pinned(ONE), sys.executable, "-m", "gunicorn", f"{module}:app", "--bind", f"127.0.0.1:{port}"]
         command += ["--worker-class", "gthread", "--workers", "1", "--threads", "8", "--keep-alive", "75"]
-        command += ["--backlog", "2048", "--worker-connections", "2000"]
-        ready = answers(f"http://127.0.0.1:{port}/v2/me", status=401)
+        command += ["--backlog", "2048", "--worker-connections", "2000", "--no-control-socket"]
+        ready = answers(f"http://127.0.0.1:{port}/v2/me", (400, 401))
         process = self.keep(Process(command, ready, self.folder / f"{module}.log", environment))
         credential = {"kind": "oauth1", "method": "HMAC-SHA1"} | known
         return Target(port, [process.pid], {HMAC: credential})
@@ -325,8 +327,6 @@ class Laboratory:
         (folder / "me.json").write_text(self.answer())
         slow = subprocess.run(["openssl", "passwd", "-apr1", "secret"], capture_output=True, text=True, check=True)
         (folder / "slow").write_text(f"user:{slow.stdout.strip()}\n")
-        import hashlib
-
         fast = base64.b64encode(hashlib.sha1(b"secret").digest()).decode()
         (folder / "fast").write_text(f"user:{{SHA}}{fast}\n")
         user = "user root;" if os.getuid() == 0 else ""
