@@ -6,8 +6,8 @@
 
 use std::borrow::Cow;
 
-use crate::auth::verdict::{Identity, Refusal, Rejection};
-use crate::config::{BodyHashRule, Challenge, ClientKeyRule, CorsOrigin, RouteSettings, Way};
+use crate::auth::verdict::{Admission, Identity, Refusal, Rejection};
+use crate::config::{Challenge, CorsOrigin, RouteSettings, Way};
 use crate::domain::scope::{InvalidScope, Scopes};
 use crate::protocol::base_string::split_authority;
 use crate::protocol::encoding::{self, Plus};
@@ -22,13 +22,11 @@ pub struct Policy {
 pub struct Route {
     path: PathPattern,
     hosts: Vec<String>,
-    ways: Vec<Way>,
-    client_key: ClientKeyRule,
+    admission: Admission,
     scopes: Vec<(String, Scopes)>,
     require_user_agent: bool,
     require_tls: bool,
     raw_paths: bool,
-    body_hash: BodyHashRule,
     cors_origins: Vec<CorsOrigin>,
     challenges: Vec<Challenge>,
 }
@@ -94,31 +92,19 @@ impl Route {
         Ok(Self {
             path: PathPattern::new(&settings.path),
             hosts: settings.hosts.iter().map(|host| host.as_str().to_ascii_lowercase()).collect(),
-            client_key: settings.client_key,
             scopes,
             require_user_agent: settings.require_user_agent,
             require_tls: settings.require_tls,
             raw_paths: settings.raw_paths,
-            body_hash: settings.body_hash,
             cors_origins: settings.cors_origins.clone(),
             challenges: settings.challenges.clone().unwrap_or_else(|| usual_challenges(&ways)),
-            ways,
+            admission: Admission { ways, client_key: settings.client_key, body_hash: settings.body_hash },
         })
     }
 
-    /// Whether this way in is admitted.
-    pub fn admits(&self, way: Way) -> bool {
-        self.ways.contains(&way)
-    }
-
-    /// Whether a password needs the client key beside it.
-    pub const fn client_key(&self) -> ClientKeyRule {
-        self.client_key
-    }
-
-    /// What is done about `oauth_body_hash`.
-    pub const fn body_hash(&self) -> BodyHashRule {
-        self.body_hash
+    /// What `auth` has to know of this route.
+    pub const fn admission(&self) -> &Admission {
+        &self.admission
     }
 
     /// The challenges of a 401, in order.

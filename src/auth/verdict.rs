@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::config::{BodyHashRule, ClientKeyRule, Way};
 use crate::domain::account::Account;
 use crate::domain::credentials::Username;
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::oauth::{self, Problem, ProtocolError};
-use crate::store::directory::DirectoryClient;
+use crate::store::directory::{DirectoryAccount, DirectoryClient};
 use crate::time::{Lifetime, Timestamp};
 
 /// Which kind of credential proved an identity.
@@ -47,10 +48,28 @@ impl Credential {
     }
 }
 
+/// What a route admits: all that `auth` has to know of it.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// The ways in.
+    pub ways: Vec<Way>,
+    /// Whether a password needs the client key beside it.
+    pub client_key: ClientKeyRule,
+    /// What is done about `oauth_body_hash`.
+    pub body_hash: BodyHashRule,
+}
+
+impl Admission {
+    /// Whether this way in is admitted.
+    pub fn admits(&self, way: Way) -> bool {
+        self.ways.contains(&way)
+    }
+}
+
 /// Who is calling, for which account, with which scopes. Only `auth` makes one, after it saw a proof.
 #[derive(Clone)]
 pub struct Identity {
-    account: Arc<Account>,
+    account: Arc<DirectoryAccount>,
     client: Option<Arc<DirectoryClient>>,
     credential: Credential,
     scopes: GrantedScopes,
@@ -59,7 +78,7 @@ pub struct Identity {
 
 impl Identity {
     pub(super) const fn new(
-        account: Arc<Account>,
+        account: Arc<DirectoryAccount>,
         client: Option<Arc<DirectoryClient>>,
         credential: Credential,
         scopes: GrantedScopes,
@@ -74,7 +93,7 @@ impl Identity {
 
     /// The account that is acted for: the resource owner.
     pub fn account(&self) -> &Account {
-        &self.account
+        &self.account.account
     }
 
     /// The app that is calling, where one took part.
@@ -185,6 +204,38 @@ pub enum Refusal {
     BodyUnavailable,
     /// The store does not answer: nothing can be said about anybody.
     Unavailable,
+}
+
+impl Refusal {
+    /// The `code` of the answer, and the label of its counter.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Target(_) => "bad_request",
+            Self::NoRoute => "not_found",
+            // The word of the dialect that this answer comes from.
+            Self::TlsRequired => "Security",
+            Self::UserAgentRequired => "user_agent_required",
+            Self::SeveralCredentials => "several_credentials",
+            Self::NoCredential => "credentials_required",
+            Self::LoginRequired => "login_required",
+            Self::ClientKeyRequired => "client_key_required",
+            Self::Throttled { .. } => "throttled",
+            Self::MethodNotAdmitted { .. } => "method_not_admitted",
+            Self::BadCredentials { .. } => "bad_credentials",
+            Self::MalformedCredentials(_) => "malformed_credentials",
+            Self::StaleNonce => "stale_nonce",
+            Self::BadToken(_) => "bad_token",
+            Self::OAuth(refusal) => refusal.problem.as_str(),
+            Self::AccountLocked(_) => "account_locked",
+            Self::AccountDisabled(_) => "account_disabled",
+            Self::ClientKeyRefused => "client_key_refused",
+            Self::CrossSite(_) => "cross_site",
+            Self::ScopeMissing { .. } => "scope_missing",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyUnavailable => "body_unavailable",
+            Self::Unavailable => "unavailable",
+        }
+    }
 }
 
 /// An OAuth refusal: the word, and what helps its developer on.

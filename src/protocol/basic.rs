@@ -16,16 +16,25 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Why the text behind `Basic` is no credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{}", self.advice())]
 pub enum BasicError {
     /// RFC 7617 §2: token68 in base64.
-    #[error("Basic credentials must be base64: encode username:password and send it behind \"Basic \".")]
     Base64,
     /// RFC 7617 §2.1: we say charset="UTF-8".
-    #[error("Basic credentials must be UTF-8 text.")]
     Utf8,
     /// RFC 7617 §2: user-id and password are joined by a colon.
-    #[error("Basic credentials need a colon between username and password, before they are encoded.")]
     Colon,
+}
+
+impl BasicError {
+    /// What to change, as a sentence.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Base64 => "Basic credentials must be base64: encode username:password and send it behind \"Basic \".",
+            Self::Utf8 => "Basic credentials must be UTF-8 text.",
+            Self::Colon => "Basic credentials need a colon between username and password, before they are encoded.",
+        }
+    }
 }
 
 /// A user-id and a password as they were sent.

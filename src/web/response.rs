@@ -135,7 +135,7 @@ impl Answers {
     }
 
     fn failure(&self, refusal: &Refusal) -> Failure<'_> {
-        let (code, message, additional) = words(refusal);
+        let (message, additional) = words(refusal);
         let reference = match refusal {
             Refusal::AccountLocked(_) => self.billing_url.as_deref(),
             Refusal::AccountDisabled(_) => self.contact_url.as_deref(),
@@ -143,7 +143,7 @@ impl Answers {
         };
         Failure {
             status: status(refusal).as_u16(),
-            code,
+            code: refusal.code(),
             message,
             additional,
             reference: reference.unwrap_or_default(),
@@ -234,61 +234,54 @@ const fn oauth_status(problem: Problem) -> StatusCode {
     }
 }
 
-/// Code, message and additional text of a refusal.
-fn words(refusal: &Refusal) -> (&'static str, String, String) {
-    let plain = |code, message: &str| (code, message.to_owned(), String::new());
+/// Message and additional text of a refusal.
+fn words(refusal: &Refusal) -> (String, String) {
+    let plain = |message: &str| (message.to_owned(), String::new());
+    let with = |message: &str, additional: &str| (message.to_owned(), additional.to_owned());
     match refusal {
-        Refusal::Target(oddity) => ("bad_request", "The request can not be judged".to_owned(), format!("{oddity}.")),
-        Refusal::NoRoute => plain("not_found", "No route matches this path."),
-        Refusal::TlsRequired => plain("Security", "SSL is required."),
-        Refusal::UserAgentRequired => plain("user_agent_required", "A User-Agent header is required: name your company, application and version."),
-        Refusal::SeveralCredentials => (
-            "several_credentials",
-            "More than one credential was sent".to_owned(),
-            "Send one only: an Authorization header, oauth_ parameters, a session or its cookies.".to_owned(),
+        Refusal::Target(oddity) => (String::from("The request can not be judged"), format!("{oddity}.")),
+        Refusal::NoRoute => plain("No route matches this path."),
+        Refusal::TlsRequired => plain("SSL is required."),
+        Refusal::UserAgentRequired => {
+            plain("A User-Agent header is required: name your company, application and version.")
+        }
+        Refusal::SeveralCredentials => with(
+            "More than one credential was sent",
+            "Send one only: an Authorization header, oauth_ parameters, a session or its cookies.",
         ),
-        Refusal::NoCredential | Refusal::LoginRequired => plain("credentials_required", "Credentials are required."),
-        Refusal::ClientKeyRequired => plain(
-            "client_key_required",
-            "Must give an app key via X-Client-Key header or client_key query string parameter",
-        ),
-        Refusal::Throttled { .. } => (
-            "throttled",
-            "Too many failed attempts".to_owned(),
-            "Wait as long as Retry-After says; every further failure counts.".to_owned(),
-        ),
+        Refusal::NoCredential | Refusal::LoginRequired => plain("Credentials are required."),
+        Refusal::ClientKeyRequired => {
+            plain("Must give an app key via X-Client-Key header or client_key query string parameter")
+        }
+        Refusal::Throttled { .. } => {
+            with("Too many failed attempts", "Wait as long as Retry-After says; every further failure counts.")
+        }
         Refusal::MethodNotAdmitted { sent } => {
-            ("method_not_admitted", format!("{sent} is not admitted here."), "WWW-Authenticate lists what is.".to_owned())
+            (format!("{sent} is not admitted here."), "WWW-Authenticate lists what is.".to_owned())
         }
-        Refusal::BadCredentials { username } => ("bad_credentials", format!("Could not authenticate: {username}"), String::new()),
-        Refusal::MalformedCredentials(what) => ("malformed_credentials", (*what).to_owned(), String::new()),
-        Refusal::StaleNonce => plain("stale_nonce", "The Digest nonce is too old: answer the new challenge."),
-        Refusal::BadToken(what) => ("bad_token", "The token is not accepted.".to_owned(), (*what).to_owned()),
-        Refusal::OAuth(refusal) => (refusal.problem.as_str(), oauth_message(refusal.problem).to_owned(), refusal.advice.clone()),
-        Refusal::AccountLocked(reason) => (
-            "account_locked",
-            "No API Access".to_owned(),
-            reason.clone().unwrap_or_else(|| "The authenticated account is locked due to an unpaid balance.".to_owned()),
+        Refusal::BadCredentials { username } => (format!("Could not authenticate: {username}"), String::new()),
+        Refusal::MalformedCredentials(what) | Refusal::CrossSite(what) => plain(what),
+        Refusal::StaleNonce => plain("The Digest nonce is too old: answer the new challenge."),
+        Refusal::BadToken(what) => with("The token is not accepted.", what),
+        Refusal::OAuth(refusal) => (oauth_message(refusal.problem).to_owned(), refusal.advice.clone()),
+        Refusal::AccountLocked(reason) => with(
+            "No API Access",
+            reason.as_deref().unwrap_or("The authenticated account is locked due to an unpaid balance."),
         ),
-        Refusal::AccountDisabled(reason) => (
-            "account_disabled",
-            "API Access is disabled".to_owned(),
-            reason.clone().unwrap_or_else(|| {
-                "API access has been disabled for this user due to API terms violation.".to_owned()
-            }),
+        Refusal::AccountDisabled(reason) => with(
+            "API Access is disabled",
+            reason.as_deref().unwrap_or("API access has been disabled for this user due to API terms violation."),
         ),
-        Refusal::ClientKeyRefused => (
-            "client_key_refused",
-            "The client key can not be used with this account".to_owned(),
-            "It is unknown, disabled, not meant for HTTP authentication, or another account's.".to_owned(),
+        Refusal::ClientKeyRefused => with(
+            "The client key can not be used with this account",
+            "It is unknown, disabled, not meant for HTTP authentication, or another account's.",
         ),
-        Refusal::CrossSite(what) => ("cross_site", (*what).to_owned(), String::new()),
-        Refusal::ScopeMissing { scopes } => ("scope_missing", format!("Missing scope: {scopes}"), String::new()),
+        Refusal::ScopeMissing { scopes } => (format!("Missing scope: {scopes}"), String::new()),
         Refusal::BodyTooLarge { limit } => {
-            ("body_too_large", format!("A body that must be checked may have {limit} bytes at most."), String::new())
+            (format!("A body that must be checked may have {limit} bytes at most."), String::new())
         }
-        Refusal::BodyUnavailable => plain("body_unavailable", "The form body did not come along with the question."),
-        Refusal::Unavailable => plain("unavailable", "The server can not decide at the moment: try again."),
+        Refusal::BodyUnavailable => plain("The form body did not come along with the question."),
+        Refusal::Unavailable => plain("The server can not decide at the moment: try again."),
     }
 }
 
