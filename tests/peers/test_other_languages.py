@@ -8,40 +8,18 @@ the account holder would; then JSON with the identity it was told and the status
 import json
 import os
 import pathlib
-import shutil
 import subprocess
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from programs import HERE, SECONDS, converse, needs, node_script, not_run, succeeds
 
-HERE = pathlib.Path(__file__).parent
-SECONDS = 120
 SIGNPOST = ["/usr/share/java/signpost-core.jar", "/usr/share/java/commons-codec.jar"]
 GOCODE = pathlib.Path("/usr/share/gocode")
 
 
-def not_run(why):
-    pytest.skip(f"not run: {why}")
-
-
-def needs(program, package):
-    found = shutil.which(program)
-    if not found:
-        not_run(f"there is no {program} (Debian's package {package})")
-    return found
-
-
-def succeeds(*command):
-    return subprocess.run(command, capture_output=True, timeout=SECONDS).returncode == 0
-
-
 @pytest.fixture(scope="session")
 def node():
-    program = needs("node", "nodejs")
-    modules = os.environ.get("COUNTERSIGN_TESTS_NODE_MODULES", "")
-    if not pathlib.Path(modules, "oauth").is_dir():
-        not_run("the npm packages are not installed")
-    return [program, str(HERE / "node/oauth.js")]
+    return node_script("oauth.js", "oauth")
 
 
 @pytest.fixture(scope="session")
@@ -136,27 +114,7 @@ DRIVERS = [
 
 def run(command, server, client, method, browser):
     arguments = [server.base, client.key, client.secret, client.callback, method, str(client.rsa_private_key)]
-    environment = os.environ | {"NODE_PATH": os.environ.get("COUNTERSIGN_TESTS_NODE_MODULES", "")}
-    driver = subprocess.Popen(
-        [*command, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    try:
-        url = driver.stdout.readline().strip()
-        if not url:
-            pytest.fail(f"no authorize URL: {driver.communicate(timeout=SECONDS)[1]}")
-        callback = browser.callback(url)
-        verifier = parse_qs(urlsplit(callback).query)["oauth_verifier"][0]
-        said, complaint = driver.communicate(verifier + "\n", timeout=SECONDS)
-        assert driver.returncode == 0, complaint
-        return json.loads(said)
-    finally:
-        driver.kill()
-        driver.wait()
+    return json.loads(converse(command, arguments, browser.verifier))
 
 
 @pytest.mark.parametrize(("language", "method"), DRIVERS)
