@@ -15,7 +15,7 @@ from requests.auth import HTTPDigestAuth
 
 PASSWORD = "pass:wörd with spaces & more"
 ROUTES = {
-    "digest-sha256": '["digest"]\nchallenges = ["digest-sha256"]',
+    "digest-sha256": '["digest"]\nchallenges = ["digest-sha-256"]',
     "digest-md5": '["digest"]\nchallenges = ["digest-md5"]',
     "digest": '["digest"]',
     "digest-and-basic": '["digest", "basic"]',
