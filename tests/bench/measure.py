@@ -37,6 +37,8 @@ GENERATOR = os.environ.get("COUNTERSIGN_BENCH", "countersign-bench")
 WARMUP = 0.5
 CONNECTIONS = (64, 256, 1024)
 DELAY = 2000
+# Guesses a second in the flood; a core checks about 50 passwords a second.
+FLOOD = 200
 HMAC = "oauth1-hmac-sha1"
 
 
@@ -50,6 +52,7 @@ class Case:
     connections: int = 256
     workers: int = 1
     expected_rate: float = 110_000
+    flood: bool = False
     results: list = field(default_factory=list)
     ratios: list = field(default_factory=list)
     cpu_ratios: list = field(default_factory=list)
@@ -162,6 +165,7 @@ def credentials_of(server, rsa):
         "api-key": fixed(("Authorization", basic(key.public, key.private))),
         "password": fixed(("Authorization", basic(owner.username, owner.password)), app),
         "jwt": fixed(("Authorization", f"Bearer {jwt}")),
+        "guesses": {"kind": "guesses", "headers": [list(app)]},
         "digest": {
             "kind": "digest",
             "username": owner.username,
@@ -361,10 +365,12 @@ http {{
         return Target(port, [process.pid], {name: fixed | {"path": path} for name, path in paths.items()})
 
 
-def load(target, case, seconds, rate=None):
-    """One run of the generator; its report."""
+def job_for(target, case, seconds, rate=None):
+    """What the generator is told on its standard input."""
+    if case.credential not in target.credentials:
+        raise RuntimeError(f"this server gave no {case.credential}")
     credential = dict(target.credentials[case.credential])
-    job = {
+    return {
         "address": f"127.0.0.1:{target.port}",
         "path": credential.pop("path", "/v2/me"),
         "credential": credential,
@@ -376,13 +382,39 @@ def load(target, case, seconds, rate=None):
         "expect": 200,
         "pids": target.pids,
     }
-    done = subprocess.run(
+
+
+@contextlib.contextmanager
+def guessing(target, seconds):
+    """Wrong passwords, each for another name, beside whatever is measured meanwhile; their answers don't matter."""
+    case = Case("guesses", "", "guesses", connections=32)
+    flood = subprocess.Popen(
         [*pinned(OTHER), GENERATOR, "load"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        timeout=300,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
+    flood.stdin.write(json.dumps(job_for(target, case, seconds, rate=FLOOD)).encode())
+    flood.stdin.close()
+    try:
+        yield
+    finally:
+        flood.terminate()
+        flood.wait()
+
+
+def load(target, case, seconds, rate=None):
+    """One run of the generator; its report."""
+    job = job_for(target, case, seconds, rate)
+    beside = guessing(target, min(seconds + 10, 50)) if case.flood else contextlib.nullcontext()
+    with beside:
+        done = subprocess.run(
+            [*pinned(OTHER), GENERATOR, "load"],
+            input=json.dumps(job),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip())
     result = json.loads(done.stdout)
@@ -403,6 +435,7 @@ def cases(quick):
         rate = 20_000 if "rsa" in credential else 110_000
         made.append(Case(f"{credential}, 256", sqlite, credential, expected_rate=rate))
     made += [
+        Case(f"{HMAC} during a flood of guesses, 256", sqlite, HMAC, flood=True),
         Case(f"{HMAC}, durability process, 256", "countersign:sqlite-process", HMAC),
         Case(f"{HMAC}, PostgreSQL, 256", "countersign:postgres", HMAC),
         Case(f"{HMAC}, Redis, 256", "countersign:redis", HMAC),
@@ -455,7 +488,7 @@ def measured(laboratory, case, seconds, bases):
 def tails(laboratory, made, tries, seconds):
     """p99 at 70 % of each case's own maximum: the best of several tries, since a neighbour's noise only makes it worse."""
     for case in made:
-        if case.connections != 256 or case.workers != 1 or not case.results:
+        if case.connections != 256 or case.workers != 1 or case.flood or not case.results:
             continue
         maximum = statistics.median(result["requests_per_second"] for result in case.results)
         target = laboratory.target(case.target)

@@ -41,6 +41,8 @@ def bars(cases, facts):
         return median(ours, "requests_per_second") / median(theirs, "requests_per_second")
 
     main = named(cases, f"{HMAC}, 256")
+    flooded = named(cases, f"{HMAC} during a flood of guesses, 256")
+    flood = median(flooded, "requests_per_second") / median(main, "requests_per_second") if flooded and main else None
     tail = main.tail["p99_ms"] if main and main.tail else None
     loaded = named(cases, "api-key, 1024")
     memory = max(result["resident_mib"] for result in loaded.results) if loaded else None
@@ -58,6 +60,7 @@ def bars(cases, facts):
         ("Basic with a verified password", ratio("password, 256"), 0.70, True),
         ("Digest", ratio("digest, 256"), 0.60, True),
         ("JWT", ratio("jwt, 256"), 0.65, True),
+        ("signed traffic during a flood of guesses ÷ without", flood, 0.7, True),
         ("p99 in ms at 70 % of its own maximum", tail, 3.0, False),
         ("resident MiB, idle", facts.get("idle_mib"), 40, False),
         ("resident MiB under 1,024 connections, without nonces", memory, 100, False),

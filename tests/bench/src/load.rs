@@ -37,6 +37,7 @@ pub struct Job {
     pub rate: Option<f64>,
     /// How many requests a second are signed in advance in the closed loop. The run ends early when they are used up.
     pub expected_rate: f64,
+    /// The status that every answer should have; others are counted in `unexpected`.
     pub expect: u16,
     /// Processes whose CPU time and memory are the server's, with their descendants.
     pub pids: Vec<u32>,
@@ -94,10 +95,9 @@ impl Supply {
         let count = (rate * (job.seconds + job.warmup) * 1.02) as usize + job.connections;
         let count = count.min(MOST_REQUESTS);
         match &job.credential {
-            Credential::Fixed { headers } => Ok(Self {
-                requests: vec![sign::fixed(*address, path, headers)],
-                order: Order::Same,
-            }),
+            Credential::Fixed { headers } => {
+                Ok(Self { requests: vec![sign::fixed(*address, path, headers)], order: Order::Same })
+            }
             Credential::Oauth1 { method, consumer_key, consumer_secret, token, token_secret, rsa_private_key } => {
                 let key = Key::new(method, consumer_secret, token_secret, rsa_private_key.as_deref())?;
                 let signer = Signer { key, method, consumer_key, token };
@@ -121,6 +121,10 @@ impl Supply {
                     }
                     Ok(requests)
                 })?;
+                Ok(Self { requests, order: Order::Shared { next: 0 } })
+            }
+            Credential::Guesses { headers } => {
+                let requests = (0..count).map(|number| sign::guess(*address, path, headers, number)).collect();
                 Ok(Self { requests, order: Order::Shared { next: 0 } })
             }
             Credential::Digest { username, password, algorithm, headers } => {
@@ -294,18 +298,7 @@ impl<'a> Generator<'a> {
             used_up: false,
         };
         let idle = (0..job.connections).rev().collect();
-        Ok(Self {
-            job,
-            supply,
-            poll,
-            connections,
-            idle,
-            report,
-            latencies: Vec::new(),
-            sent: 0,
-            late: 0,
-            in_flight: 0,
-        })
+        Ok(Self { job, supply, poll, connections, idle, report, latencies: Vec::new(), sent: 0, late: 0, in_flight: 0 })
     }
 
     fn run(mut self) -> anyhow::Result<Report> {

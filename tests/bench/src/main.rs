@@ -24,8 +24,7 @@ fn main() -> anyhow::Result<()> {
             Ok(hello::serve(address, workers.parse()?, body)?)
         }
         ["load"] => {
-            let job: load::Job =
-                serde_json::from_str(&standard_input()?).context("the job on standard input")?;
+            let job: load::Job = serde_json::from_str(&standard_input()?).context("the job on standard input")?;
             println!("{}", serde_json::to_string(&load::run(&job)?)?);
             Ok(())
         }
