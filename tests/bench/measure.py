@@ -33,7 +33,7 @@ from conftest import rsa_pair  # noqa: E402
 from dance import dance  # noqa: E402
 from harness import Server, clean_environment, eventually, free_port  # noqa: E402
 
-GENERATOR = os.environ.get("COUNTERSIGN_BENCH", "countersign-bench")
+GENERATOR = os.environ.get("PEERS_BENCH", "countersign-bench")
 WARMUP = 0.5
 CONNECTIONS = (64, 256, 1024)
 DELAY = 2000

@@ -25,8 +25,8 @@ COMMAND_SECONDS = 60
 
 
 def binary():
-    """The binary under test: COUNTERSIGN_BINARY, else the dev build in the target folder."""
-    named = os.environ.get("COUNTERSIGN_BINARY")
+    """The binary under test: PEERS_BINARY, else the dev build in the target folder."""
+    named = os.environ.get("PEERS_BINARY")
     if named:
         return pathlib.Path(named).resolve()
     target = os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")

@@ -4,12 +4,12 @@
 # their own outside the checkout. What can't be installed is said in a line that begins with `not run:` and counted in
 # `prepare_skipped`; nothing is pretended.
 #
-# Sets: tests_python (the virtualenv's python, or empty), COUNTERSIGN_TESTS_NODE_MODULES (exported, or empty).
+# Sets: tests_python (the virtualenv's python, or empty), PEERS_NODE_MODULES (exported, or empty).
 
 tests_cache="${XDG_CACHE_HOME:-$HOME/.cache}/countersign-tests"
 tests_peers="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 tests_python=""
-export COUNTERSIGN_TESTS_NODE_MODULES=""
+export PEERS_NODE_MODULES=""
 prepare_skipped=0
 
 prepare_not_run() {
@@ -124,7 +124,7 @@ prepare_node() {
       return
     fi
   fi
-  export COUNTERSIGN_TESTS_NODE_MODULES="$folder/node_modules"
+  export PEERS_NODE_MODULES="$folder/node_modules"
 }
 
 prepare() {

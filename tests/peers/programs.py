@@ -35,7 +35,7 @@ def node_script(name, package):
 
 
 def node_modules():
-    return os.environ.get("COUNTERSIGN_TESTS_NODE_MODULES", "")
+    return os.environ.get("PEERS_NODE_MODULES", "")
 
 
 def environment(**more):
