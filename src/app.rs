@@ -16,12 +16,16 @@ use anyhow::Context as _;
 use crate::auth::Authenticator;
 use crate::auth::basic::Basic;
 use crate::auth::client_key::ClientKeyNames;
+use crate::auth::digest::Digest;
 use crate::auth::hashing::Passwords;
+use crate::auth::jwt::Tokens;
 use crate::auth::oauth::OAuthVerifier;
 use crate::auth::session::Sessions;
+use crate::auth::signing_keys::SigningKey;
 use crate::auth::throttle::Throttle;
 use crate::config::{Configuration, Durability};
 use crate::domain::client::SignatureMethods;
+use crate::gateway::Gateway;
 use crate::opening;
 use crate::policy::Policy;
 use crate::provider::{Provider, ProviderSettings};
@@ -31,12 +35,12 @@ use crate::store::delegations::ExchangeLimits;
 use crate::store::directory::DirectorySettings;
 use crate::store::replay::{ReplaySettings, ReplayStore};
 use crate::store::watch::Watch;
-use crate::time::{Clock, Lifetime};
+use crate::time::{Clock, Lifetime, Timestamp};
 use crate::web::judge::Judge;
 use crate::web::metrics::Metrics;
 use crate::web::request::Rim;
 use crate::web::response::Answers;
-use crate::web::{consent, health, login, me, oauth};
+use crate::web::{consent, health, login, me, oauth, tokens};
 
 /// How long a connection may stay open between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -55,10 +59,14 @@ pub struct Components {
     pub judge: Arc<Judge>,
     /// The dance.
     pub provider: Arc<Provider>,
+    /// What tokens and assertions are signed with.
+    pub signing_key: Arc<SigningKey>,
     /// The remembered nonces.
     pub replay: Arc<ReplayStore>,
     /// Accounts, clients, keys and what was delegated.
     pub store: Store,
+    /// What stands in front of the operator's API.
+    pub gateway: Arc<Gateway>,
     /// Hears what other processes change; ends with the last clone.
     _watch: Arc<Watch>,
 }
@@ -106,6 +114,15 @@ impl Components {
             Arc::new(throttle),
             ClientKeyNames::new(http_auth),
         );
+        let digest_key = opened.master_key.derive("digest nonces");
+        let digest = Arc::new(Digest::new(store.directory.clone(), http_auth.realm.as_str().to_owned(), &digest_key));
+        let signing_key = Arc::new(open_signing_key(&store, clock.now()).await?);
+        let tokens = Tokens::new(
+            store.directory.clone(),
+            Arc::clone(&signing_key),
+            issuer(configuration),
+            Lifetime::from_seconds(configuration.jwt.ttl_seconds),
+        );
         let sessions = Sessions::new(
             store.directory.clone(),
             store.sessions.clone(),
@@ -117,19 +134,31 @@ impl Components {
                 http_auth,
                 configuration.tls.certificate.is_some(),
                 configuration.gateway.buffer_bytes,
-                clock,
+                clock.clone(),
             ),
             policy: Policy::new(&configuration.routes, http_auth.digest)?,
             authenticator: Authenticator {
                 oauth: verifier,
                 basic,
+                digest: Arc::clone(&digest),
+                tokens,
                 sessions,
+                directory: store.directory.clone(),
                 session_query: http_auth.session_query.clone(),
             },
-            answers: Answers::new(configuration),
+            answers: Answers::new(configuration, digest, clock),
             metrics: Metrics::new(),
         };
-        Ok(Self { judge: Arc::new(judge), provider: Arc::new(provider), replay, store, _watch: Arc::new(watch) })
+        let gateway = Gateway::new(configuration, issuer(configuration), &signing_key)?;
+        Ok(Self {
+            judge: Arc::new(judge),
+            provider: Arc::new(provider),
+            gateway: Arc::new(gateway),
+            signing_key,
+            replay,
+            store,
+            _watch: Arc::new(watch),
+        })
     }
 
     /// Writes down what is only in memory. Remembered nonces are on disk already.
@@ -169,6 +198,18 @@ fn oauth_parts(configuration: &Configuration, store: &Store, replay: &Arc<Replay
         },
     );
     OAuthParts { verifier, provider }
+}
+
+/// The server's own key: the one that is stored, or a new one, which the first of several nodes decides.
+async fn open_signing_key(store: &Store, now: Timestamp) -> anyhow::Result<SigningKey> {
+    let stored = store.settings.establish("signing_key", SigningKey::generate()?, now).await?;
+    Ok(SigningKey::from_stored(&stored.value)?)
+}
+
+/// Who signs: the public origin, or where the server listens.
+fn issuer(configuration: &Configuration) -> String {
+    let server = &configuration.server;
+    server.public_url.as_ref().map_or_else(|| format!("http://{}", server.listen), ToString::to_string)
 }
 
 /// One core is left to signed traffic, whatever the passwords cost.
@@ -244,6 +285,8 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
         None => path.to_owned(),
     };
     service
+        .service(web::resource(own("/api/auth/jwt")).route(web::post().to(tokens::issue)))
+        .service(web::resource("/.well-known/jwks.json").route(web::get().to(tokens::jwks)))
         .service(web::resource(own("/health/live")).to(health::live))
         .service(web::resource(own("/health/ready")).to(health::ready))
         .service(web::resource(own("/metrics")).to(health::metrics))
@@ -266,10 +309,14 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
             .app_data(Data::new(Arc::clone(&components.judge)))
             .app_data(Data::new(Arc::clone(&components.provider)))
             .app_data(Data::new(Arc::clone(&components.replay)))
+            .app_data(Data::new(Arc::clone(&components.signing_key)))
             .app_data(Data::new(components.store.clone()))
             .configure(|service| routes(service, &settings))
+            .configure(|service| components.gateway.configure(service))
     })
     .workers(configuration.server.workers)
+    // A client that hangs up must be noticed while the upstream still works for it.
+    .h1_allow_half_closed(configuration.upstream.url.is_none())
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(GRACE_SECONDS);
     let listen = configuration.server.listen;

@@ -14,6 +14,7 @@ pub mod opening;
 pub mod shape;
 pub mod web;
 pub mod api;
+pub mod gateway;
 pub mod app;
 pub mod demo;
 pub mod cli;

@@ -7,5 +7,6 @@ pub mod judge;
 pub mod health;
 pub mod me;
 pub mod oauth;
+pub mod tokens;
 pub mod login;
 pub mod consent;

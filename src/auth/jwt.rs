@@ -90,7 +90,7 @@ impl Tokens {
             company: account.company.as_ref().map(ToString::to_string),
             client: identity.client().map(|client| client.client.client_key.to_string()),
             key: identity.api_key().map(ToString::to_string),
-            pwd: identity.password_mark().map(mark),
+            pwd: identity.password_hash().map(mark),
         };
         Ok(IssuedJwt { token: self.key.sign(Kind::Token, &claims)?, expires_in: self.lifetime.seconds() })
     }
