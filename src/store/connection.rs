@@ -146,8 +146,17 @@ pub enum StoreError {
 impl From<DieselError> for StoreError {
     fn from(error: DieselError) -> Self {
         match error {
-            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, information) => {
-                Self::Unavailable(information.message().to_owned())
+            DieselError::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                information,
+            ) => Self::Unavailable(information.message().trim().to_owned()),
+            // libpq has no code for a connection that is gone, only these words.
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, information)
+                if ["connection", "the database system is"]
+                    .iter()
+                    .any(|words| information.message().contains(words)) =>
+            {
+                Self::Unavailable(information.message().trim().to_owned())
             }
             DieselError::BrokenTransactionManager => Self::Unavailable("the transaction broke off".to_owned()),
             // The message alone: details can repeat values.
@@ -498,8 +507,10 @@ where
 {
     let (sender, receiver) = oneshot::channel();
     queue.push(Box::new(move |worker| {
+        let outcome = work(worker);
+        worker.suspicious |= outcome.is_err();
         // Nobody may be waiting any more; the work is done all the same.
-        drop(sender.send(work(worker)));
+        drop(sender.send(outcome));
     }))?;
     match receiver.await {
         Ok(outcome) => outcome,
@@ -570,11 +581,13 @@ struct Worker {
     access: Access,
     connection: Option<AnyConnection>,
     used: Instant,
+    /// The last unit of work failed, perhaps because the connection is gone.
+    suspicious: bool,
 }
 
 impl Worker {
     fn new(url: DatabaseUrl, access: Access, connection: Option<AnyConnection>) -> Self {
-        Self { url, access, connection, used: Instant::now() }
+        Self { url, access, connection, used: Instant::now(), suspicious: false }
     }
 
     fn start(mut self, name: &str, queue: &Arc<Queue>) -> Result<JoinHandle<()>, std::io::Error> {
@@ -594,10 +607,10 @@ impl Worker {
 
     /// The connection, opened anew if it is gone.
     fn connection(&mut self) -> Result<&mut AnyConnection, StoreError> {
-        let idle = self.used.elapsed() > TRUSTED_IDLE;
+        let doubtful = std::mem::take(&mut self.suspicious) || self.used.elapsed() > TRUSTED_IDLE;
         if let Some(AnyConnection::Postgres(connection)) = &mut self.connection {
             let broken = AnsiTransactionManager::is_broken_transaction_manager(connection)
-                || (idle && connection.batch_execute("SELECT 1").is_err());
+                || (doubtful && connection.batch_execute("SELECT 1").is_err());
             if broken {
                 self.connection = None;
             }
