@@ -10,6 +10,7 @@ pub mod store;
 pub mod auth;
 pub mod policy;
 pub mod provider;
+pub mod logging;
 pub mod opening;
 pub mod shape;
 pub mod web;
