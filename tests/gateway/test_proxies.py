@@ -149,6 +149,16 @@ def test_nginx_with_njs_takes_credentials_out_of_the_query_and_cookies(behind, n
     assert received["headers"]["cookie"] == "a=1; b=2"
 
 
+@pytest.mark.parametrize(("sent", "arrives"), [
+    ("a=1; countersign_session=s; b=2", "a=1; b=2"),
+    ("a=1; countersign_session=s; countersign_visitor=v", "a=1"),
+    ("a=1", "a=1"),
+])
+def test_the_login_s_cookies_stay_behind(advised, behind, sent, arrives):
+    headers = [*sign(advised, behind, "GET", "/things"), ("Cookie", sent)]
+    assert seen(advised.send("GET", "/things", headers))["headers"]["cookie"].strip("; ") == arrives
+
+
 def test_the_whole_dance_runs_through_the_proxy(advised, behind):
     made = OAuth1Session(behind.client.key, behind.client.secret, callback_uri=behind.client.callback)
     made.trust_env = False
