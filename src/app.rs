@@ -223,8 +223,7 @@ fn hashing_threads() -> usize {
 fn open_replay(configuration: &Configuration, clock: &Clock) -> anyhow::Result<ReplayStore> {
     let window = configuration.oauth.timestamp_window_seconds;
     let mut settings = ReplaySettings::default();
-    settings.past_seconds = window;
-    settings.future_seconds = window;
+    (settings.past_seconds, settings.future_seconds) = (window, window);
     settings.durability = match configuration.replay.durability {
         Durability::Power => crate::store::replay::Durability::Power,
         Durability::Process => crate::store::replay::Durability::Process,
