@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::auth::oauth::{OAuthVerifier, unavailable};
 use crate::auth::verdict::{OAuthRefusal, Rejection};
+use crate::config::BodyHashRule;
 use crate::domain::account::Account;
 use crate::domain::client::{Callback, CallbackRefusal};
 use crate::domain::credentials::{Secret, TokenHash};
@@ -23,7 +24,7 @@ use crate::time::{Lifetime, Timestamp};
 
 /// Issues, authorizes, exchanges and revokes.
 pub struct Provider {
-    directory: Arc<Directory>,
+    directory: Directory,
     delegations: Delegations,
     settings: ProviderSettings,
 }
@@ -49,7 +50,7 @@ pub struct Pending {
 
 impl Provider {
     /// From its parts.
-    pub const fn new(directory: Arc<Directory>, delegations: Delegations, settings: ProviderSettings) -> Self {
+    pub const fn new(directory: Directory, delegations: Delegations, settings: ProviderSettings) -> Self {
         Self { directory, delegations, settings }
     }
 
@@ -63,7 +64,7 @@ impl Provider {
         request: &ReceivedRequest<'_>,
     ) -> Result<IssuedTemporary, Rejection> {
         let parameters = Parameters::collect(request).map_err(ProtocolError::from)?;
-        let signed = verifier.read(request, &parameters)?;
+        let signed = verifier.read(request, &parameters, BodyHashRule::IfPresent)?;
         let Some(callback) = signed.protocol.callback.as_deref().filter(|callback| !callback.is_empty()) else {
             return Err(ProtocolError::Absent(vec![oauth::CALLBACK]).into());
         };
@@ -87,9 +88,9 @@ impl Provider {
         let found = self.delegations.temporary(&TokenHash::of(token)).await.map_err(unavailable)?;
         let (credentials, _) = found.ok_or(DelegationError::Refused(TemporaryRefusal::Unknown)).map_err(refuse)?;
         credentials.decidable(now).map_err(|refusal| refuse(refusal.into()))?;
-        let client = self.directory.client(credentials.client_key.as_str()).await.map_err(unavailable)?;
+        let client = self.directory.client(&credentials.client_key, now).await.map_err(unavailable)?;
         let client = client.ok_or(DelegationError::ClientNotFound).map_err(refuse)?;
-        if client.client.standing(&client.owner).is_err() {
+        if client.standing.is_err() {
             return Err(client_refused());
         }
         Ok(Pending { credentials, client })
@@ -143,7 +144,7 @@ impl Provider {
         request: &ReceivedRequest<'_>,
     ) -> Result<IssuedToken, Rejection> {
         let parameters = Parameters::collect(request).map_err(ProtocolError::from)?;
-        let signed = verifier.read(request, &parameters)?;
+        let signed = verifier.read(request, &parameters, BodyHashRule::IfPresent)?;
         let (Some(token), Some(given)) = (signed.protocol.token.as_deref(), signed.protocol.verifier.as_deref()) else {
             let absent = [(oauth::TOKEN, signed.protocol.token.is_none()), (oauth::VERIFIER, signed.protocol.verifier.is_none())];
             let absent = absent.into_iter().filter_map(|(name, absent)| absent.then_some(name)).collect();
@@ -172,17 +173,17 @@ impl Provider {
     /// The OAuth refusal.
     pub async fn revoke(&self, verifier: &OAuthVerifier, request: &ReceivedRequest<'_>) -> Result<(), Rejection> {
         let parameters = Parameters::collect(request).map_err(ProtocolError::from)?;
-        let signed = verifier.read(request, &parameters)?;
+        let signed = verifier.read(request, &parameters, BodyHashRule::IfPresent)?;
         if signed.protocol.token.is_none() {
             return Err(ProtocolError::Absent(vec![oauth::TOKEN]).into());
         }
         let token = verifier.verify_token(&signed).await?.token;
         let by = By {
-            who: Actor::account(&token.account),
+            who: Actor::account(&token.account.account),
             address: Some(request.client_address.to_string()),
             now: request.arrived,
         };
-        self.delegations.revoke_token(&token.token.id, &by).await.map_err(refuse)
+        self.delegations.revoke_token(&token.credentials.id, &by).await.map_err(refuse)
     }
 }
 

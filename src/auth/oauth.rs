@@ -13,11 +13,12 @@ use crate::auth::verdict::{Admission, Credential, Identity, OAuthRefusal, Refusa
 use crate::config::{BodyHashRule, PlaintextRule, Way};
 use crate::domain::account::AccountRefusal;
 use crate::domain::client::{ClientRefusal, SignatureMethods};
-use crate::domain::credentials::TokenHash;
+use crate::domain::credentials::{ClientKey, TokenHash};
 use crate::domain::delegation::TokenRefusal;
-use crate::domain::scope::GrantedScopes;
+use crate::domain::scope::{GrantedScopes, Scopes};
 use crate::protocol::base_string::SignatureBaseString;
-use crate::protocol::oauth::{Problem, ProtocolParameters};
+use crate::protocol::body_hash::{self, BodyHash};
+use crate::protocol::oauth::{self, Problem, ProtocolError, ProtocolParameters};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::request::{ReceivedRequest, UriScheme};
 use crate::protocol::signature::{SharedSecrets, SignatureMethod, SignatureVerified, VerificationKey, verify};
@@ -28,7 +29,7 @@ use crate::time::Lifetime;
 
 /// Verifies signed requests; see the file's head.
 pub struct OAuthVerifier {
-    directory: Arc<Directory>,
+    directory: Directory,
     replay: Arc<ReplayStore>,
     window: Lifetime,
     methods: SignatureMethods,
@@ -39,6 +40,7 @@ pub struct OAuthVerifier {
 pub struct Signed<'a> {
     request: &'a ReceivedRequest<'a>,
     parameters: &'a Parameters<'a>,
+    body_hash: BodyHashRule,
     /// The protocol parameters.
     pub protocol: ProtocolParameters<'a>,
 }
@@ -55,14 +57,14 @@ pub struct VerifiedToken {
     /// The token, with its client and account.
     pub token: Arc<DirectoryToken>,
     /// What it may do now.
-    pub scopes: crate::domain::scope::Scopes,
+    pub scopes: Scopes,
     _proof: (SignatureVerified, Option<NonceRemembered>),
 }
 
 impl OAuthVerifier {
     /// `window`: how far `oauth_timestamp` may be from our clock, either way. `methods`: what the server admits.
     pub const fn new(
-        directory: Arc<Directory>,
+        directory: Directory,
         replay: Arc<ReplayStore>,
         window: Lifetime,
         methods: SignatureMethods,
@@ -81,13 +83,13 @@ impl OAuthVerifier {
         parameters: &Parameters<'_>,
         admission: &Admission,
     ) -> Result<Identity, Rejection> {
-        let signed = self.read(request, parameters)?;
-        check_body_hash(&signed, admission.body_hash)?;
+        let signed = self.read(request, parameters, admission.body_hash)?;
         if signed.protocol.token.is_some() {
             if !admission.admits(Way::OAuth1) {
                 return Err(Refusal::MethodNotAdmitted { sent: "OAuth with an access token".to_owned() }.into());
             }
             let VerifiedToken { token, scopes, .. } = self.verify_token(&signed).await?;
+            self.directory.note_token_use(&token, request.arrived);
             let identity = Identity::new(
                 Arc::clone(&token.account),
                 Some(Arc::clone(&token.client)),
@@ -105,8 +107,9 @@ impl OAuthVerifier {
             return Err(absent.into());
         }
         let VerifiedClient { client, .. } = self.verify_client(&signed).await?;
-        let scopes = client.owner.scopes.admit(&client.client.scopes);
-        Ok(Identity::new(Arc::clone(&client.owner), Some(client), Credential::OAuth1, GrantedScopes::only(scopes)))
+        self.directory.note_client_use(&client, request.arrived);
+        let scopes = GrantedScopes::only(client.owner.account.scopes.admit(&client.client.scopes));
+        Ok(Identity::new(Arc::clone(&client.owner), Some(client), Credential::OAuth1, scopes))
     }
 
     /// Reads the protocol parameters and judges all that needs no look-up.
@@ -117,6 +120,7 @@ impl OAuthVerifier {
         &self,
         request: &'a ReceivedRequest<'a>,
         parameters: &'a Parameters<'a>,
+        body_hash: BodyHashRule,
     ) -> Result<Signed<'a>, Rejection> {
         let protocol = ProtocolParameters::read(parameters)?;
         self.check_method(protocol.signature_method, request.scheme)?;
@@ -126,7 +130,7 @@ impl OAuthVerifier {
                 return Err(OAuthRefusal::timestamp(acceptable, request.arrived).into());
             }
         }
-        Ok(Signed { request, parameters, protocol })
+        Ok(Signed { request, parameters, body_hash, protocol })
     }
 
     /// Verifies a request signed with client credentials alone (RFC 5849 §2.1, and two-legged ones).
@@ -165,8 +169,7 @@ impl OAuthVerifier {
         let client = self.client(signed).await?;
         let token = self.token(signed, &client).await?;
         let proof = self.check_signature(signed, &client, token.secret.expose())?;
-        token.token.ended(signed.request.arrived).map_err(refuse_token)?;
-        let scopes = token.token.standing(&client.client, &client.owner, &token.account).map_err(refuse_token)?;
+        let scopes = token.standing(signed.request.arrived).map_err(refuse_token)?.clone();
         let remembered = self.remember(signed).await?;
         Ok(VerifiedToken { token, scopes, _proof: (proof, remembered) })
     }
@@ -176,19 +179,20 @@ impl OAuthVerifier {
     /// # Errors
     /// `consumer_key_unknown`.
     pub async fn client(&self, signed: &Signed<'_>) -> Result<Arc<DirectoryClient>, Rejection> {
-        self.directory.client(&signed.protocol.client_key).await.map_err(unavailable)?.ok_or_else(|| {
-            OAuthRefusal::new(
-                Problem::ConsumerKeyUnknown,
-                "oauth_consumer_key names no client of this server: copy the client key again",
-            )
-            .into()
+        let found = match ClientKey::parse(signed.protocol.client_key.as_ref()) {
+            Ok(key) => self.directory.client(&key, signed.request.arrived).await.map_err(unavailable)?,
+            Err(_) => None,
+        };
+        found.ok_or_else(|| {
+            let advice = "oauth_consumer_key names no client of this server: copy the client key again";
+            OAuthRefusal::new(Problem::ConsumerKeyUnknown, advice).into()
         })
     }
 
     async fn token(&self, signed: &Signed<'_>, client: &DirectoryClient) -> Result<Arc<DirectoryToken>, Rejection> {
         let presented = signed.protocol.token.as_deref().unwrap_or_default();
-        let found = self.directory.token(&TokenHash::of(presented)).await.map_err(unavailable)?;
-        found.filter(|token| token.token.client_key == client.client.client_key).ok_or_else(|| {
+        let found = self.directory.token(&TokenHash::of(presented), signed.request.arrived).await.map_err(unavailable)?;
+        found.filter(|token| token.credentials.client_key == client.client.client_key).ok_or_else(|| {
             OAuthRefusal::new(
                 Problem::TokenRejected,
                 "oauth_token is no access token of this client: request tokens must be exchanged first",
@@ -198,7 +202,7 @@ impl OAuthVerifier {
     }
 
     fn check_method(&self, method: SignatureMethod, scheme: UriScheme) -> Result<(), Rejection> {
-        if !self.methods.contains(method) {
+        if !self.methods.admits(method) {
             return Err(OAuthRefusal::new(
                 Problem::SignatureMethodRejected,
                 format!("{method} is not admitted by this server"),
@@ -224,7 +228,7 @@ impl OAuthVerifier {
         token_secret: &str,
     ) -> Result<SignatureVerified, Rejection> {
         let method = signed.protocol.signature_method;
-        if !client.client.signature_methods.contains(method) {
+        if !client.client.signature_methods.admits(method) {
             return Err(OAuthRefusal::new(
                 Problem::SignatureMethodRejected,
                 format!("this client may not use {method}: its owner chose others"),
@@ -250,13 +254,15 @@ impl OAuthVerifier {
                 with(previous.expose())
             })
         };
-        verified.map_err(|_| {
+        let proof = verified.map_err(|_| {
             let refusal = OAuthRefusal::new(
                 Problem::SignatureInvalid,
                 "the signature does not match what this server received: check secrets, URL and parameters",
             );
             Rejection::because(Refusal::OAuth(refusal), "signature mismatch")
-        })
+        })?;
+        check_body_hash(signed, signed.body_hash)?;
+        Ok(proof)
     }
 
     /// Remembers the nonce, durably, or refuses the request: the last step and the only write.
@@ -284,14 +290,32 @@ impl OAuthVerifier {
     }
 }
 
-/// The body hash extension: what was received must be what was hashed.
+/// Request Body Hash: what was received must be what was hashed.
 fn check_body_hash(signed: &Signed<'_>, rule: BodyHashRule) -> Result<(), Rejection> {
-    let _ = (signed, rule);
-    Ok(())
+    let presented = signed.protocol.body_hash.as_deref();
+    let refuse = |problem, advice: &str| Err(OAuthRefusal::new(problem, advice).into());
+    match (body_hash::check(signed.protocol.signature_method, presented, signed.request), rule) {
+        (BodyHash::Absent, BodyHashRule::Required) if !signed.request.has_form_type() => {
+            Err(ProtocolError::Absent(vec![oauth::BODY_HASH]).into())
+        }
+        (BodyHash::Absent | BodyHash::Right, _) => Ok(()),
+        (BodyHash::Wrong, BodyHashRule::Report) => {
+            tracing::warn!(client_key = %signed.protocol.client_key, "oauth_body_hash does not match the body");
+            Ok(())
+        }
+        (BodyHash::Wrong, BodyHashRule::Required | BodyHashRule::IfPresent) => {
+            refuse(Problem::SignatureInvalid, "oauth_body_hash is not the hash of the body that arrived")
+        }
+        (BodyHash::OnForm, _) => {
+            refuse(Problem::ParameterRejected, "oauth_body_hash must not come with a form: its parameters are signed")
+        }
+        (BodyHash::Unread, BodyHashRule::Required) => Err(Refusal::BodyUnavailable.into()),
+        (BodyHash::Unread, BodyHashRule::IfPresent | BodyHashRule::Report) => Ok(()),
+    }
 }
 
 fn check_client(client: &DirectoryClient) -> Result<(), Rejection> {
-    client.client.standing(&client.owner).map_err(refuse_client)
+    client.standing.clone().map_err(refuse_client)
 }
 
 fn refuse_client(refusal: ClientRefusal) -> Rejection {
@@ -311,6 +335,6 @@ fn refuse_token(refusal: TokenRefusal) -> Rejection {
 }
 
 /// The store's failure is nobody's fault but ours; the reason is for the log.
-pub(super) fn unavailable(error: StoreError) -> Rejection {
+pub(crate) fn unavailable(error: StoreError) -> Rejection {
     Rejection::because(Refusal::Unavailable, error.to_string())
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use crate::config::{BodyHashRule, ClientKeyRule, Way};
 use crate::domain::account::Account;
-use crate::domain::credentials::Username;
+use crate::domain::credentials::{PublicKey, Username};
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::oauth::{self, Problem, ProtocolError};
-use crate::store::directory::DirectoryClient;
+use crate::store::directory::{DirectoryAccount, DirectoryClient};
 use crate::time::{Lifetime, Timestamp};
 
 /// Which kind of credential proved an identity.
@@ -69,21 +69,33 @@ impl Admission {
 /// Who is calling, for which account, with which scopes. Only `auth` makes one, after it saw a proof.
 #[derive(Clone)]
 pub struct Identity {
-    account: Arc<Account>,
+    account: Arc<DirectoryAccount>,
     client: Option<Arc<DirectoryClient>>,
     credential: Credential,
     scopes: GrantedScopes,
+    api_key: Option<PublicKey>,
     impersonated_by: Option<Username>,
 }
 
 impl Identity {
     pub(super) const fn new(
-        account: Arc<Account>,
+        account: Arc<DirectoryAccount>,
         client: Option<Arc<DirectoryClient>>,
         credential: Credential,
         scopes: GrantedScopes,
     ) -> Self {
-        Self { account, client, credential, scopes, impersonated_by: None }
+        Self { account, client, credential, scopes, api_key: None, impersonated_by: None }
+    }
+
+    pub(super) fn with_api_key(mut self, public_key: &PublicKey) -> Self {
+        self.api_key = Some(public_key.clone());
+        self
+    }
+
+    /// The stored hash of the password that proved this identity.
+    pub(super) fn password_hash(&self) -> Option<&str> {
+        let password = self.account.password.as_ref().filter(|_| self.credential == Credential::Basic)?;
+        Some(password.expose())
     }
 
     pub(super) fn impersonated_by(mut self, issuer: Option<Username>) -> Self {
@@ -93,12 +105,17 @@ impl Identity {
 
     /// The account that is acted for: the resource owner.
     pub fn account(&self) -> &Account {
-        &self.account
+        &self.account.account
     }
 
     /// The app that is calling, where one took part.
     pub fn client(&self) -> Option<&DirectoryClient> {
         self.client.as_deref()
+    }
+
+    /// The API key that proved it, if one did.
+    pub const fn api_key(&self) -> Option<&PublicKey> {
+        self.api_key.as_ref()
     }
 
     /// How the caller proved it.
@@ -175,7 +192,7 @@ pub enum Refusal {
         username: String,
     },
     /// The Authorization header can't be read; the text says what to change.
-    MalformedCredentials(&'static str),
+    MalformedCredentials(Cow<'static, str>),
     /// A Digest whose nonce is too old: the client tries again by itself with the fresh one (RFC 7616 §3.3).
     StaleNonce,
     /// A token that is none of ours, expired, or whose account or key is gone.

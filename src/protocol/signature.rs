@@ -4,6 +4,7 @@
 //! the extensions that providers and libraries agree on; they differ from the RFC's methods in the hash alone.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use aws_lc_rs::signature::{
@@ -13,8 +14,12 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use rsa::pkcs1::{DecodeRsaPrivateKey, DecodeRsaPublicKey, EncodeRsaPublicKey};
-use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey};
+use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPublicKey};
+use rsa::pkcs8::DecodePrivateKey;
+use rsa::pkcs8::der::asn1::AnyRef;
+use rsa::pkcs8::der::pem::decode_vec;
+use rsa::pkcs8::der::{self, Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use rsa::pkcs8::spki::SubjectPublicKeyInfoRef;
 use rsa::traits::PublicKeyParts;
 use rsa::{Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey};
 use sha1::Sha1;
@@ -103,7 +108,7 @@ impl FromStr for SignatureMethod {
 /// The two secrets that a client shares with the server; an empty one is absent.
 #[derive(Clone, Copy)]
 pub struct SharedSecrets<'a> {
-    /// `client_secret`: of the client credentials.
+    /// `client_secret`: of the client credentials. Without one (a client that has only an RSA key) nothing verifies.
     pub client: &'a str,
     /// `token_secret`: of the temporary or token credentials.
     pub token: &'a str,
@@ -151,29 +156,33 @@ pub fn verify(
 ) -> Result<SignatureVerified, SignatureMismatch> {
     let text = base_string.as_str().as_bytes();
     let good = match (method, key) {
-        (SignatureMethod::HmacSha1, VerificationKey::Shared(secrets)) => {
-            equal_mac(&hmac::<Hmac<Sha1>>(&secrets, text), presented)
-        }
-        (SignatureMethod::HmacSha256, VerificationKey::Shared(secrets)) => {
-            equal_mac(&hmac::<Hmac<Sha256>>(&secrets, text), presented)
-        }
-        (SignatureMethod::HmacSha512, VerificationKey::Shared(secrets)) => {
-            equal_mac(&hmac::<Hmac<Sha512>>(&secrets, text), presented)
-        }
-        (SignatureMethod::Plaintext, VerificationKey::Shared(secrets)) => {
-            bool::from(secrets.key().as_bytes().ct_eq(presented.as_bytes()))
-        }
+        // Anybody can sign with the empty secret of a client that has none.
+        (_, VerificationKey::Shared(SharedSecrets { client: "", token: _ })) => false,
+        (_, VerificationKey::Shared(secrets)) => reproduces(method, base_string.as_str(), &secrets.key(), presented),
         (SignatureMethod::RsaSha1, VerificationKey::Rsa(key)) => key.admits(&key.sha1, text, presented),
         (SignatureMethod::RsaSha256, VerificationKey::Rsa(key)) => key.admits(&key.sha256, text, presented),
         (SignatureMethod::RsaSha512, VerificationKey::Rsa(key)) => key.admits(&key.sha512, text, presented),
-        (_, VerificationKey::Shared(_) | VerificationKey::Rsa(_)) => false,
+        (_, VerificationKey::Rsa(_)) => false,
     };
     if good { Ok(SignatureVerified(())) } else { Err(SignatureMismatch) }
 }
 
-fn hmac<M: Mac + KeyInit>(secrets: &SharedSecrets<'_>, text: &[u8]) -> Vec<u8> {
+/// Whether `key`, however a client put it together, makes `presented` over `text`: what [`super::diagnosis`] asks. It
+/// gives no proof, and an RSA method is never true.
+pub(super) fn reproduces(method: SignatureMethod, text: &str, key: &str, presented: &str) -> bool {
+    let (key, text) = (key.as_bytes(), text.as_bytes());
+    match method {
+        SignatureMethod::HmacSha1 => equal_mac(&hmac::<Hmac<Sha1>>(key, text), presented),
+        SignatureMethod::HmacSha256 => equal_mac(&hmac::<Hmac<Sha256>>(key, text), presented),
+        SignatureMethod::HmacSha512 => equal_mac(&hmac::<Hmac<Sha512>>(key, text), presented),
+        SignatureMethod::Plaintext => bool::from(key.ct_eq(presented.as_bytes())),
+        SignatureMethod::RsaSha1 | SignatureMethod::RsaSha256 | SignatureMethod::RsaSha512 => false,
+    }
+}
+
+fn hmac<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> Vec<u8> {
     // HMAC takes a key of any length; the error is for MACs that don't.
-    <M as KeyInit>::new_from_slice(secrets.key().as_bytes()).map_or_else(
+    <M as KeyInit>::new_from_slice(key).map_or_else(
         |_| Vec::new(),
         |mut mac| {
             mac.update(text);
@@ -195,6 +204,9 @@ pub struct RsaVerificationKey {
     bits: usize,
     fingerprint: String,
 }
+
+/// The sizes of RSA keys that are taken, in bits.
+const RSA_KEY_BITS: RangeInclusive<usize> = 2048..=8192;
 
 /// Why a text is no RSA public key that a client may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -220,7 +232,7 @@ impl RsaVerificationKey {
     pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
         let key = read_public_key(pem.trim())?;
         let bits = key.n().bits();
-        if !(2048..=8192).contains(&bits) {
+        if !RSA_KEY_BITS.contains(&bits) {
             return Err(RsaKeyError::Size(bits));
         }
         let der = key.to_pkcs1_der().map_err(|_| RsaKeyError::Unreadable)?;
@@ -254,44 +266,60 @@ fn read_public_key(pem: &str) -> Result<RsaPublicKey, RsaKeyError> {
     if pem.contains("PRIVATE KEY-----") {
         return Err(RsaKeyError::Private);
     }
-    RsaPublicKey::from_public_key_pem(pem)
-        .or_else(|_| RsaPublicKey::from_pkcs1_pem(pem).map_err(|_| RsaKeyError::Unreadable))
-        .or_else(|_| read_certificate(pem))
+    let (label, der) = decode_vec(pem.as_bytes()).map_err(|_| RsaKeyError::Unreadable)?;
+    let key = match label {
+        "RSA PUBLIC KEY" => read_pkcs1(&der),
+        "PUBLIC KEY" => read_spki(&der),
+        "CERTIFICATE" => read_certificate(&der),
+        _ => return Err(RsaKeyError::Unreadable),
+    };
+    key.map_err(|_| RsaKeyError::Unreadable)
+}
+
+/// `RSAPublicKey` of PKCS#1 (RFC 8017 §A.1.1). The numbers are taken out by hand, because the crate's own reader stops
+/// at 4096 bits.
+fn read_pkcs1(der: &[u8]) -> der::Result<RsaPublicKey> {
+    let key = rsa::pkcs1::RsaPublicKey::from_der(der)?;
+    let number = |octets: &[u8]| rsa::BigUint::from_bytes_be(octets);
+    RsaPublicKey::new_with_max_size(
+        number(key.modulus.as_bytes()),
+        number(key.public_exponent.as_bytes()),
+        // Twice as much as is taken, so that a key that is merely too large is told its size.
+        2 * RSA_KEY_BITS.end(),
+    )
+    .map_err(|_| Tag::Integer.value_error())
+}
+
+/// `SubjectPublicKeyInfo` (RFC 5280 §4.1), for RSA alone.
+fn read_spki(der: &[u8]) -> der::Result<RsaPublicKey> {
+    let info = SubjectPublicKeyInfoRef::from_der(der)?;
+    info.algorithm.assert_algorithm_oid(rsa::pkcs1::ALGORITHM_OID).map_err(|_| Tag::ObjectIdentifier.value_error())?;
+    read_pkcs1(info.subject_public_key.as_bytes().unwrap_or_default())
 }
 
 /// The subject's public key of an X.509 certificate (RFC 5280 §4.1): the certificate is only a wrapper here, its
 /// signature and dates decide nothing.
-fn read_certificate(pem: &str) -> Result<RsaPublicKey, RsaKeyError> {
-    use rsa::pkcs8::der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged, asn1::AnyRef, pem::decode_vec};
-
-    let read = || -> rsa::pkcs8::der::Result<RsaPublicKey> {
-        let (label, der) = decode_vec(pem.as_bytes())?;
-        if label != "CERTIFICATE" {
-            return Err(Tag::Sequence.value_error());
-        }
-        let certificate = AnyRef::from_der(&der)?;
-        certificate.sequence(|outer: &mut SliceReader<'_>| {
-            let body = AnyRef::decode(outer)?;
-            let key = body.sequence(|fields: &mut SliceReader<'_>| {
-                // version [0] (optional), serial, signature algorithm, issuer, validity, subject: passed over.
-                let first = AnyRef::decode(fields)?;
-                let versioned = first.tag() == Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
-                for _ in 0..(if versioned { 5 } else { 4 }) {
-                    AnyRef::decode(fields)?;
-                }
-                let spki = fields.tlv_bytes()?;
-                while !fields.is_finished() {
-                    AnyRef::decode(fields)?;
-                }
-                RsaPublicKey::from_public_key_der(spki).map_err(|_| Tag::Sequence.value_error())
-            })?;
-            while !outer.is_finished() {
-                AnyRef::decode(outer)?;
+fn read_certificate(der: &[u8]) -> der::Result<RsaPublicKey> {
+    AnyRef::from_der(der)?.sequence(|outer: &mut SliceReader<'_>| {
+        let body = AnyRef::decode(outer)?;
+        let key = body.sequence(|fields: &mut SliceReader<'_>| {
+            // version [0] (optional), serial, signature algorithm, issuer, validity, subject: passed over.
+            let first = AnyRef::decode(fields)?;
+            let versioned = first.tag() == Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
+            for _ in 0..(if versioned { 5 } else { 4 }) {
+                AnyRef::decode(fields)?;
+            }
+            let key = read_spki(fields.tlv_bytes()?)?;
+            while !fields.is_finished() {
+                AnyRef::decode(fields)?;
             }
             Ok(key)
-        })
-    };
-    read().map_err(|_| RsaKeyError::Unreadable)
+        })?;
+        while !outer.is_finished() {
+            AnyRef::decode(outer)?;
+        }
+        Ok(key)
+    })
 }
 
 /// What a client signs with.
@@ -334,9 +362,13 @@ pub fn sign(
 ) -> Result<String, UnsuitableKey> {
     let text = base_string.as_str().as_bytes();
     let octets = match (method, key) {
-        (SignatureMethod::HmacSha1, SigningKey::Shared(secrets)) => hmac::<Hmac<Sha1>>(secrets, text),
-        (SignatureMethod::HmacSha256, SigningKey::Shared(secrets)) => hmac::<Hmac<Sha256>>(secrets, text),
-        (SignatureMethod::HmacSha512, SigningKey::Shared(secrets)) => hmac::<Hmac<Sha512>>(secrets, text),
+        (SignatureMethod::HmacSha1, SigningKey::Shared(secrets)) => hmac::<Hmac<Sha1>>(secrets.key().as_bytes(), text),
+        (SignatureMethod::HmacSha256, SigningKey::Shared(secrets)) => {
+            hmac::<Hmac<Sha256>>(secrets.key().as_bytes(), text)
+        }
+        (SignatureMethod::HmacSha512, SigningKey::Shared(secrets)) => {
+            hmac::<Hmac<Sha512>>(secrets.key().as_bytes(), text)
+        }
         (SignatureMethod::Plaintext, SigningKey::Shared(secrets)) => return Ok(secrets.key().to_string()),
         (SignatureMethod::RsaSha1, SigningKey::Rsa(key)) => key.sign(SHA1_DIGEST_INFO, &Sha1::digest(text))?,
         (SignatureMethod::RsaSha256, SigningKey::Rsa(key)) => key.sign(SHA256_DIGEST_INFO, &Sha256::digest(text))?,
@@ -363,8 +395,10 @@ impl RsaSigningKey {
 mod tests {
     use super::*;
     use crate::protocol::base_string::BaseStringUri;
-    use crate::protocol::parameters::Parameters;
-    use crate::protocol::request::UriScheme;
+    use crate::protocol::parameters::{Parameters, Source};
+    use crate::protocol::request::{Headers, ReceivedRequest, Sent, UriScheme};
+    use crate::time::Timestamp;
+    use proptest::prelude::*;
 
     const SECRETS: SharedSecrets<'_> = SharedSecrets { client: "kd94hf93k423kf44", token: "pfkkdhi9sl3r4s00" };
 
@@ -414,9 +448,112 @@ mod tests {
     }
 
     #[test]
+    fn without_a_client_secret_nothing_verifies() {
+        let secrets = SharedSecrets { client: "", token: "pfkkdhi9sl3r4s00" };
+        for method in SignatureMethod::ALL.into_iter().filter(|method| !method.is_rsa()) {
+            let signature = sign(method, &base_string(), &SigningKey::Shared(secrets)).unwrap();
+            assert!(verify(method, &base_string(), VerificationKey::Shared(secrets), &signature).is_err(), "{method}");
+        }
+    }
+
+    /// The vectors that sign any text, as only this file can (`kind` is `mac`); the rest is in `tests/suite/vectors.rs`.
+    #[test]
+    fn the_published_macs_hold() {
+        let file = include_str!("../../tests/vectors/oauth-test-cases.json");
+        let file: serde_json::Value = serde_json::from_str(file).unwrap();
+        let macs: Vec<_> =
+            file["vectors"].as_array().unwrap().iter().filter(|vector| vector["kind"] == "mac").collect();
+        assert_eq!(macs.len(), 3);
+        for vector in macs {
+            let text = |name: &str| vector[name].as_str().unwrap();
+            let secret = |place: usize| vector["secrets"][place].as_str().unwrap();
+            let key = SigningKey::Shared(SharedSecrets { client: secret(0), token: secret(1) });
+            let base_string = SignatureBaseString::of_text(text("base_string").to_owned());
+            let signature = sign(text("signature_method").parse().unwrap(), &base_string, &key).unwrap();
+            assert_eq!(signature, text("signature"), "{}", text("name"));
+        }
+    }
+
+    #[test]
     fn a_private_key_and_other_text_are_no_public_key() {
         let private = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----";
         assert_eq!(RsaVerificationKey::from_pem(private).err(), Some(RsaKeyError::Private));
         assert_eq!(RsaVerificationKey::from_pem("ssh-rsa AAAA").err(), Some(RsaKeyError::Unreadable));
     }
+    proptest! {
+        /// A client that knows only meanings signs; the server sees only the text that travelled.
+        #[test]
+        fn what_is_signed_verifies_in_the_header_the_query_and_the_body(
+            place in prop::sample::select(vec![Source::Header, Source::Query, Source::Body]),
+            method in prop::sample::select(vec![SignatureMethod::HmacSha1, SignatureMethod::HmacSha512]),
+            pairs in prop::collection::vec((any::<String>(), any::<String>()), 0..6),
+            client in "\\PC{1,12}", token in "\\PC{0,12}",
+        ) {
+            let mut meant = Parameters::default();
+            let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (format!("p{name}"), value)).collect();
+            pairs.iter().for_each(|(name, value)| meant.add_decoded(name, value, place));
+            let uri = BaseStringUri::new(UriScheme::Https, "h", "/");
+            let key = SharedSecrets { client: &client, token: &token };
+            let signature = sign(method, &SignatureBaseString::new("POST", &uri, &meant), &SigningKey::Shared(key)).unwrap();
+
+            let join = |quote: &str, comma: &str| {
+                let pair = |(name, value): &(String, String)| {
+                    format!("{}={quote}{}{quote}", encoding::encode(name), encoding::encode(value))
+                };
+                pairs.iter().map(pair).collect::<Vec<_>>().join(comma)
+            };
+            let (header, form) = (format!("OAuth realm=\"r\", {}", join("\"", ", ")), join("", "&").replace("%20", "+"));
+            let request = ReceivedRequest {
+                method: "POST",
+                scheme: UriScheme::Https,
+                authority: "H:443",
+                path: "",
+                query: (place == Source::Query).then_some(&form),
+                headers: Headers {
+                    authorization: if place == Source::Header { Sent::Once(&header) } else { Sent::Never },
+                    content_type: Some("application/x-www-form-urlencoded"),
+                    ..Headers::default()
+                },
+                body: (place == Source::Body).then_some(form.as_bytes()),
+                client_address: [127, 0, 0, 1].into(),
+                arrived: Timestamp::from_unix(0),
+            };
+            let received = SignatureBaseString::of(&request, &Parameters::collect(&request).unwrap());
+            prop_assert!(verify(method, &received, VerificationKey::Shared(key), &signature).is_ok(), "{}", received);
+            let other = SharedSecrets { token: "other secret", ..key };
+            prop_assert!(verify(method, &received, VerificationKey::Shared(other), &signature).is_err());
+        }
+    }
+
+    #[test]
+    fn a_public_key_of_8192_bits_is_taken() {
+        assert_eq!(RsaVerificationKey::from_pem(PUBLIC_8192).map(|key| key.bits()).ok(), Some(8192));
+    }
+
+    const PUBLIC_8192: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MIIEIjANBgkqhkiG9w0BAQEFAAOCBA8AMIIECgKCBAEAreHqmTQZdOs8PM5Um1KA\n\
+Pe5IbqOudtILXOkHN/hTwdpYDYFNspk3oqM0u2htiCikCjtwmo6AHRKMNKTVAvM/\n\
+wozftneblg6HuJv40OPHdapGUzR6k7/j90ZHtxpDDILNsuN4Vf6S0t784RXrotV8\n\
+BrWvUdo75RBL6QYeZ8CDH+H7nUG4h89pvnYUQpAWyCU0ZiFHIcsOSoetCigtRcE+\n\
+t+fp7+Dl0651Y5MKIGVXh/S+cMEEYBKkRhBdI5YhVi/ZUrXE/3mieM8f9fZHd6+h\n\
+NAxT3606hGCwc/fvgenmJMC10wZJ8Z0FvPfyrnekvvt8jCJjF+tAv3RJ8ZCAaOej\n\
+a5Rxt4kmhVZAe8210q4qTn1BnlJAVd4eAHBOHVyLxEcSMjKnBvLNlRdp0fuASoPE\n\
+a7u1fBANPIesVZtuNoYNMnbHMrlT53UJxqiPbiZ78vT8R1sBIsi2PRGjA6+m/1Z6\n\
+mF7rt1iiI0U39SArHtlJQRHxQY9KvUIlqro8GPhtbhl1xE02yCzHDihqDuCMQOf/\n\
+wi0RwAj9UKY0bA1CpIqnjIO/GEbkUMgdmcWJAv418tnjQZRrhneVgbbWECmjDbCK\n\
+D032sqjHARUHWgA9oLWgpS0wGoXZIoo8PuvN+aNIM7nYFKPSXMY2E4tWZ0kyBLsS\n\
+4VwZKcc+nnqsQHFiwn0ubnRv0RlKceGNOIibV4Hi4fq4s+TAFWPRfe1GtNuKX+bh\n\
+fMfvx1H+cBO+mqsUcV3+8MKUV0ZtBE3KTWjnYDVebw61/SCQw7gVB9pbwlSa5KsK\n\
+Bv2Z7v+gzpJpKctvkpRQmIfiDGavYuN9iRs+aI+QU9NgKFrRNqXTmgjgoBX/8s/0\n\
+sGdhO8utBBV3L5OK7JiUAhri6FTndB93cZ0H+YNB9zrzksYAAhMba9AgY55v77tx\n\
+l1V0Itq4DsKmjPdBGmRJ2ytoBkcels8odzM1+BbA8+caVAMS8SKpfiGBh+f3v+hz\n\
+2pe+8VLKHmn4fQGVvm5onmMzk2YmwQMV0WsgwbD1BaIP1/SJzYP9AGNxSkxjE+xk\n\
+oG9/BRDfmKbnNBHNcZTQ+Z4f0x+C0n7UCXOZ8Vrnp9GrOSTUq9qkkj+0V63ExLnS\n\
+Ly5iCnwMoAn8lhgOduG9CfxXjjYCBfGhFcb0SHjVzzGohwp8KCu74GIGKqL7uMML\n\
+yFTXFsUWZomez3sHworAdEywo3+wgOzWLNbIt3EWhGxhs1LOu41aVxKXhdgD9y54\n\
+AsUqMd+aTObOU3XHUIJsbm27tGXPWdUgPGiGLwJJdzV7OWsY7BawWnpTAnyEv/ab\n\
+xgvwoA4Qob9aV2wDdQfQGDdmypepXfva6fNTD2OM3VFfoDokYtdBsogg4EPNF220\n\
+LQIDAQAB\n\
+-----END PUBLIC KEY-----";
 }
