@@ -428,6 +428,12 @@ fn a_table_is_for_people_and_json_for_programs() {
     assert_eq!(table.stdout.lines().count(), 2);
     let record = desk.run(&["account", "show", "jo", "--format", "table"]);
     assert!(record.done().stdout.contains("username     jo\n"), "{}", record.stdout);
+    // One thing alone shows in a table whatever it has in JSON.
+    let client = desk.json(&["client", "create", "--owner", "jo", "--name", "App"]);
+    let shown = ["client", "show", text(&client, "client_key")];
+    let lines = desk.run(&[shown.as_slice(), &["--format", "table"]].concat()).done().stdout.lines().count();
+    assert_eq!(lines, desk.json(&shown).as_object().unwrap().len());
+    assert_eq!(record.stdout.lines().count(), desk.json(&["account", "show", "jo"]).as_object().unwrap().len());
     assert!(desk.json(&["account", "list"]).is_array(), "not a terminal: JSON");
     assert!(
         desk.run(&["--database-url", "sqlite://countersign.db", "account", "list", "--format", "json"])
