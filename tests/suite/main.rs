@@ -3,4 +3,5 @@
 mod cli;
 mod replay;
 mod servers;
+mod store;
 mod vectors;
