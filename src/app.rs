@@ -292,7 +292,9 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
         .service(web::resource(own("/health/live")).to(health::live))
         .service(web::resource(own("/health/ready")).to(health::ready))
         .service(web::resource(own("/metrics")).to(health::metrics))
-        .service(web::resource(own("/login")).route(web::get().to(login::form)).route(web::post().to(login::submit)))
+        .service(
+            web::resource(own("/login")).route(web::get().to(login::form)).route(web::post().to(login::submit)),
+        )
         .service(web::resource(own("/logout")).route(web::post().to(login::logout)))
         .default_service(web::to(me::elsewhere));
 }

@@ -100,7 +100,11 @@ impl Authenticator {
     }
 
     /// Which credential was sent; more than one is refused before any is looked at.
-    fn presented<'a>(&self, request: &ReceivedRequest<'a>, admission: &Admission) -> Result<Presented<'a>, Refusal> {
+    fn presented<'a>(
+        &self,
+        request: &ReceivedRequest<'a>,
+        admission: &Admission,
+    ) -> Result<Presented<'a>, Refusal> {
         let header = match request.headers.authorization {
             Sent::Never => None,
             Sent::Once(header) => Some(Credentials::parse(header)),
@@ -131,8 +135,7 @@ impl Authenticator {
     fn asks_for_session(&self, query: &str) -> bool {
         let SessionQuery { name, value } = &self.session_query;
         query.split('&').filter_map(|pair| pair.split_once('=')).any(|(sent_name, sent_value)| {
-            sent_name == name
-                && encoding::decode(sent_value, Plus::IsSpace).is_ok_and(|sent| *sent == *value.as_bytes())
+            sent_name == name && encoding::decode(sent_value, Plus::IsSpace).is_ok_and(|sent| *sent == *value.as_bytes())
         })
     }
 }
@@ -154,7 +157,6 @@ fn refuse_scheme(scheme: &str) -> Rejection {
         )
         .into();
     }
-    let sent: Cow<'_, str> =
-        if scheme.chars().count() > 32 { Cow::Borrowed("This scheme") } else { Cow::Borrowed(scheme) };
+    let sent: Cow<'_, str> = if scheme.chars().count() > 32 { Cow::Borrowed("This scheme") } else { Cow::Borrowed(scheme) };
     Refusal::MethodNotAdmitted { sent: sent.into_owned() }.into()
 }

@@ -191,8 +191,7 @@ impl OAuthVerifier {
 
     async fn token(&self, signed: &Signed<'_>, client: &DirectoryClient) -> Result<Arc<DirectoryToken>, Rejection> {
         let presented = signed.protocol.token.as_deref().unwrap_or_default();
-        let found =
-            self.directory.token(&TokenHash::of(presented), signed.request.arrived).await.map_err(unavailable)?;
+        let found = self.directory.token(&TokenHash::of(presented), signed.request.arrived).await.map_err(unavailable)?;
         found.filter(|token| token.credentials.client_key == client.client.client_key).ok_or_else(|| {
             OAuthRefusal::new(
                 Problem::TokenRejected,
@@ -327,12 +326,8 @@ fn refuse_client(refusal: ClientRefusal) -> Rejection {
 
 fn refuse_token(refusal: TokenRefusal) -> Rejection {
     match refusal {
-        TokenRefusal::Revoked => {
-            OAuthRefusal::new(Problem::TokenRevoked, "the access was revoked: ask the account holder again").into()
-        }
-        TokenRefusal::Expired => {
-            OAuthRefusal::new(Problem::TokenExpired, "the access token is past its end: do the dance again").into()
-        }
+        TokenRefusal::Revoked => OAuthRefusal::new(Problem::TokenRevoked, "the access was revoked: ask the account holder again").into(),
+        TokenRefusal::Expired => OAuthRefusal::new(Problem::TokenExpired, "the access token is past its end: do the dance again").into(),
         TokenRefusal::Client(refusal) => refuse_client(refusal),
         TokenRefusal::Account(AccountRefusal::Locked { reason }) => Refusal::AccountLocked(reason).into(),
         TokenRefusal::Account(AccountRefusal::Disabled { reason }) => Refusal::AccountDisabled(reason).into(),

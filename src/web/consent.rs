@@ -119,18 +119,12 @@ async fn decide(judge: &Judge, provider: &Provider, received: &ReceivedRequest<'
         Some(_) | None => return Ok(log_in(judge, received, &fields).await),
     };
     if !session.admits(received) {
-        return Err(Refusal::CrossSite(
-            "This form was not made for you, or is too old: go back to the app and begin again.",
-        )
-        .into());
+        return Err(Refusal::CrossSite("This form was not made for you, or is too old: go back to the app and begin again.").into());
     }
     let token = login::field(&fields, oauth::TOKEN);
     let (account, by) = (&session.account.account, by(received, &session));
     let decided = if login::field(&fields, "decision") == "allow" {
-        let ticked = fields
-            .iter()
-            .filter(|field| field.name == "scope")
-            .filter_map(|field| field.decoded().map(|it| it.into_owned()));
+        let ticked = fields.iter().filter(|field| field.name == "scope").filter_map(|field| field.decoded().map(|it| it.into_owned()));
         let scopes = Scopes::parse_each(ticked).map_err(|_| Refusal::Target("a scope in the form can not be read"))?;
         provider.authorize(&token, account, &scopes, &by).await?
     } else {
@@ -154,13 +148,7 @@ async fn log_in(judge: &Judge, received: &ReceivedRequest<'_>, fields: &Paramete
     }
 }
 
-fn consent(
-    judge: &Judge,
-    received: &ReceivedRequest<'_>,
-    token: &str,
-    pending: &Pending,
-    session: &Session,
-) -> HttpResponse {
+fn consent(judge: &Judge, received: &ReceivedRequest<'_>, token: &str, pending: &Pending, session: &Session) -> HttpResponse {
     let (destination, form_action) = match &pending.credentials.callback {
         Callback::OutOfBand => (String::new(), None),
         Callback::Uri(uri) => (uri.host().unwrap_or(uri.scheme()).to_owned(), Some(uri.origin())),
@@ -182,14 +170,12 @@ fn leave(judge: &Judge, token: &str, decided: &Decided) -> HttpResponse {
         return HttpResponse::SeeOther().insert_header((LOCATION, to.expose())).finish();
     }
     let page = match &decided.verifier {
-        Some(verifier) => {
-            MessagePage { title: "Access allowed", text: "Type this code into the app:", verifier: verifier.expose() }
-        }
-        None => MessagePage {
-            title: "Access denied",
-            text: "The app gets no access. You can close this page.",
-            verifier: "",
+        Some(verifier) => MessagePage {
+            title: "Access allowed",
+            text: "Type this code into the app:",
+            verifier: verifier.expose(),
         },
+        None => MessagePage { title: "Access denied", text: "The app gets no access. You can close this page.", verifier: "" },
     };
     judge.answers.page(StatusCode::OK, None).body(page.render().unwrap_or_default())
 }

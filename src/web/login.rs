@@ -51,14 +51,7 @@ pub struct LoginPage<'a> {
 }
 
 /// Shows the login form and sets the visitor's cookie.
-pub fn show(
-    judge: &Judge,
-    received: &ReceivedRequest<'_>,
-    action: &str,
-    next: &str,
-    username: &str,
-    problem: &str,
-) -> HttpResponse {
+pub fn show(judge: &Judge, received: &ReceivedRequest<'_>, action: &str, next: &str, username: &str, problem: &str) -> HttpResponse {
     let known = received.headers.cookie.and_then(|cookies| session::cookie(cookies, session::VISITOR_COOKIE));
     let visitor = known.map_or_else(session::new_visitor, str::to_owned);
     let csrf_token = session::csrf_token(&visitor);
@@ -73,11 +66,7 @@ pub fn show(
 ///
 /// # Errors
 /// The sentence to show, or the refusal where none helps.
-pub async fn log_in(
-    judge: &Judge,
-    received: &ReceivedRequest<'_>,
-    fields: &Parameters<'_>,
-) -> Result<NewSession, Rejection> {
+pub async fn log_in(judge: &Judge, received: &ReceivedRequest<'_>, fields: &Parameters<'_>) -> Result<NewSession, Rejection> {
     let visitor = received.headers.cookie.and_then(|cookies| session::cookie(cookies, session::VISITOR_COOKIE));
     let sent = field(fields, "csrf_token");
     if !visitor.is_some_and(|visitor| session::is_csrf_token(&session::csrf_token(visitor), &sent)) {
@@ -99,12 +88,7 @@ pub fn problem(rejection: &Rejection) -> &'static str {
 }
 
 /// A cookie of ours: HttpOnly, SameSite=Lax, Secure under https.
-pub fn cookie(
-    judge: &Judge,
-    name: &'static str,
-    value: String,
-    lifetime: Option<crate::time::Lifetime>,
-) -> Cookie<'static> {
+pub fn cookie(judge: &Judge, name: &'static str, value: String, lifetime: Option<crate::time::Lifetime>) -> Cookie<'static> {
     let mut cookie = Cookie::build(name, value)
         .path("/")
         .http_only(true)
@@ -184,8 +168,7 @@ async fn member_hash(judge: &Judge, received: &ReceivedRequest<'_>, fields: &Par
     let (company, username) = (field(fields, "company"), field(fields, "username"));
     let password = Secret::new(field(fields, "password"));
     let authenticator = &judge.authenticator;
-    let begun =
-        authenticator.sessions.begin_member(&authenticator.basic, received, &company, &username, &password).await;
+    let begun = authenticator.sessions.begin_member(&authenticator.basic, received, &company, &username, &password).await;
     match begun {
         Ok((hash, account)) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Member {
             company: &company,
@@ -239,15 +222,7 @@ mod tests {
     #[test]
     fn next_leads_nowhere_else() {
         assert_eq!(local_path("/oauth/authorize?oauth_token=x"), "/oauth/authorize?oauth_token=x");
-        for next in [
-            "",
-            "https://evil.example/",
-            "//evil.example",
-            "/\\evil.example",
-            "javascript:alert(1)",
-            "/a\r\nb",
-            "/a\tb",
-        ] {
+        for next in ["", "https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nb", "/a\tb"] {
             assert_eq!(local_path(next), "/", "{next:?}");
         }
     }
