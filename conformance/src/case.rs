@@ -142,6 +142,10 @@ pub struct Call {
     pub keep: Option<String>,
     /// How many of these at the same moment, each with a nonce of its own.
     pub race: usize,
+    /// Whether the racing requests are the same bytes, nonce and all.
+    pub same_bytes: bool,
+    /// The client that signs instead of the one that the credentials were issued to, with its own key and secret.
+    pub by: Option<String>,
     /// How many of them may be accepted.
     pub winners: Vec<usize>,
     /// `false` for a refusal that needs no proof that the honest request would have passed.
@@ -174,6 +178,8 @@ impl Default for Call {
             save: None,
             keep: None,
             race: 1,
+            same_bytes: false,
+            by: None,
             winners: vec![],
             control: true,
         }
@@ -267,6 +273,8 @@ pub struct Open {
     /// More header lines.
     #[serde(default)]
     pub headers: Vec<String>,
+    /// The jar whose cookies are taken over first, as from an attacker who planted them.
+    pub like: Option<String>,
     /// The account to log in with when a login form comes.
     pub login: Option<String>,
     /// Acceptable outcomes.
@@ -400,6 +408,8 @@ pub struct Digest {
     pub wrong: Vec<DigestMistake>,
     /// Whether the user name is sent hashed.
     pub userhash: bool,
+    /// `false` to draw the request up, keep it and not send it.
+    pub send: bool,
     /// Another body sent than the one that was hashed.
     pub sent_body: Option<String>,
     /// Acceptable outcomes.
@@ -426,6 +436,7 @@ impl Default for Digest {
             nc: 1,
             wrong: vec![],
             userhash: false,
+            send: true,
             sent_body: None,
             expect: OneOrMore::default(),
             check: vec![],

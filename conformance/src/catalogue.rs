@@ -66,6 +66,10 @@ struct SectionFile {
 
 /// The features that a target may claim, and what each means.
 pub const FEATURES: &[(&str, &str)] = &[
+    ("named-host", "its address has letters in the host"),
+    ("encoded-secrets", "the main client's secret holds characters that have to be encoded"),
+    ("colon-password", "the main account's password holds a colon"),
+    ("callback-with-query", "the main client's callback has the query `app=1`"),
     ("hmac-sha1", "signs with HMAC-SHA1"),
     ("hmac-sha256", "signs with HMAC-SHA256"),
     ("hmac-sha512", "signs with HMAC-SHA512"),
@@ -199,7 +203,7 @@ mod tests {
         let catalogue = Catalogue::built_in().unwrap();
         for case in &catalogue.cases {
             let mut known: BTreeSet<String> =
-                ["token", "nonce", "random", "host", "path", "address", "client", "account", "api_key", "value", "endpoints"]
+                ["token", "nonce", "random", "basic", "host", "path", "address", "client", "account", "api_key", "value", "endpoints"]
                     .map(str::to_owned)
                     .into();
             for step in &case.steps {

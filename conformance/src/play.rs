@@ -58,6 +58,8 @@ pub struct Player<'a> {
     browsers: HashMap<String, Browser>,
     challenges: HashMap<String, Challenge>,
     values: HashMap<String, String>,
+    /// What `${now}` is: it stands still, so that two steps can name the same moment.
+    began: i64,
 }
 
 impl<'a> Player<'a> {
@@ -71,6 +73,7 @@ impl<'a> Player<'a> {
             browsers: HashMap::new(),
             challenges: HashMap::new(),
             values: HashMap::new(),
+            began: now(),
         }
     }
 
@@ -129,6 +132,11 @@ impl<'a> Player<'a> {
         }
         match head {
             "token" => return Ok(saved_field(&self.token(if rest.contains('.') { rest } else { name })?, rest)),
+            "basic" => {
+                let account = self.run.target.account.get(rest);
+                let account = account.ok_or_else(|| Stop::Skipped(format!("the target file has no account `{rest}`")))?;
+                return Ok(STANDARD.encode(format!("{}:{}", account.username, account.password)));
+            }
             "nonce" | "random" => return Ok(random_text(24)),
             "host" => return Ok(self.endpoint("resource")?.0.authority()),
             "path" => return Ok(self.endpoint(if rest.is_empty() { "resource" } else { rest })?.1),
@@ -140,7 +148,7 @@ impl<'a> Player<'a> {
         }
         if let Some(offset) = name.strip_prefix("now") {
             let offset: i64 = if offset.is_empty() { 0 } else { offset.parse().map_err(|_| format!("`{name}` is no time"))? };
-            return Ok((now() + offset).to_string());
+            return Ok((self.began + offset).to_string());
         }
         if let Some((what, times)) = name.strip_prefix("repeat:").and_then(|r| r.split_once(':')) {
             let times: usize = times.parse().map_err(|_| format!("`{name}` is no repetition"))?;
@@ -205,6 +213,9 @@ impl<'a> Player<'a> {
             origin = Some(place);
             requests.push(request);
         }
+        if step.same_bytes && let Some(first) = requests.first().cloned() {
+            requests.fill(first);
+        }
         let origin = origin.ok_or("nothing to send".to_owned())?;
         let note = format!("{} the {} endpoint, signed", if step.race > 1 { "race to" } else { "call" }, step.at);
         if step.race > 1 {
@@ -238,6 +249,9 @@ impl<'a> Player<'a> {
             headers: vec![],
             keep: None,
             save: None,
+            by: None,
+            race: 1,
+            same_bytes: false,
             ..step.clone()
         };
         let kind = format!("{} {:?} {twin:?}", credentials.client, credentials.token);
@@ -259,16 +273,14 @@ impl<'a> Player<'a> {
     fn draw_up(&self, step: &Call, credentials: &Saved) -> Played<(Origin, Vec<u8>)> {
         let target = self.run.target;
         let (origin, path) = self.endpoint(&step.at)?;
-        let client = target
-            .client
-            .get(&credentials.client)
-            .ok_or_else(|| Stop::Skipped(format!("the target file has no client `{}`", credentials.client)))?;
+        let signer = step.by.as_deref().unwrap_or(&credentials.client);
+        let client = target.client.get(signer).ok_or_else(|| Stop::Skipped(format!("the target file has no client `{signer}`")))?;
         let name = step.signature.clone().unwrap_or_else(|| target.signature.clone());
         let default = SignatureMethod::parse(&target.signature).unwrap_or(SignatureMethod::Hmac(crate::signer::Hash::Sha1));
         let signature_method = SignatureMethod::parse(&name).unwrap_or(default);
-        let rsa = target.rsa_keys.get(&credentials.client).cloned();
+        let rsa = target.rsa_keys.get(signer).cloned();
         if matches!(signature_method, SignatureMethod::Rsa(_)) && rsa.is_none() {
-            return Err(Stop::Skipped(format!("the target file has no RSA key for client `{}`", credentials.client)));
+            return Err(Stop::Skipped(format!("the target file has no RSA key for client `{signer}`")));
         }
 
         let mut protocol: Vec<Pair> = vec![
@@ -447,7 +459,8 @@ impl<'a> Player<'a> {
                 None => return Err(Stop::Skipped(format!("the target file has no account `{name}`"))),
             },
         };
-        let mut browser = self.browsers.remove(&step.jar).unwrap_or_default();
+        let planted = step.like.as_ref().and_then(|jar| self.browsers.get(jar)).cloned();
+        let mut browser = planted.or_else(|| self.browsers.remove(&step.jar)).unwrap_or_default();
         browser.open(&mut self.line, &origin, &target, &step.headers).map_err(Stop::Unclear)?;
         if let Some(account) = account {
             browser.log_in(&mut self.line, &self.run.target.consent, account).map_err(Stop::Unclear)?;
@@ -564,6 +577,9 @@ impl<'a> Player<'a> {
         if let Some(keep) = &step.keep {
             self.kept.insert(keep.clone(), (origin.clone(), request.clone(), false));
         }
+        if !step.send {
+            return Ok(());
+        }
         let answer = self.line.send("answer the Digest challenge", &origin, request);
         self.judge(&answer, false, step.expect.list(), &step.check)
     }
@@ -624,7 +640,7 @@ fn is_unusual(step: &Call) -> bool {
     let tampered = [method, path, query, form, body, content_type, host].iter().any(|t| t.is_some());
     let parameters = !(set.is_empty() && add.is_empty() && drop.is_empty() && headers.is_empty());
     let before = !(step.set.is_empty() && step.add.is_empty() && step.drop.is_empty() && step.headers.is_empty());
-    tampered || parameters || before || !step.mistakes.is_empty() || !step.style.is_empty()
+    tampered || parameters || before || step.by.is_some() || !step.mistakes.is_empty() || !step.style.is_empty()
 }
 
 fn saved_field(saved: &Saved, field: &str) -> String {
