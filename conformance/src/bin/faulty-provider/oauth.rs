@@ -13,15 +13,6 @@ use crate::defects::Defect;
 use crate::store::{Access, Stage, Store, Temporary, now, random};
 use crate::wire::{Pair, Reply, Request, escape, pairs, unescape};
 
-const NAMES: [&str; 7] = [
-    "oauth_consumer_key",
-    "oauth_token",
-    "oauth_signature_method",
-    "oauth_signature",
-    "oauth_timestamp",
-    "oauth_nonce",
-    "oauth_version",
-];
 const WINDOW: i64 = 300;
 
 /// What a token in a request has to be.
@@ -95,7 +86,7 @@ impl Provider {
             let mut found = parameters.protocol.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
             if defect.is("protocol-duplicates") { found.next_back() } else { found.next() }
         };
-        for name in NAMES {
+        for (name, _) in &parameters.protocol {
             if parameters.protocol.iter().filter(|(n, _)| n == name).count() > 1 && !defect.is("protocol-duplicates") && !defect.is("two-places") {
                 return refuse(400, "parameter_rejected");
             }
@@ -393,9 +384,6 @@ impl Provider {
     fn try_initiate(&self, request: &Request) -> Result<String, Refusal> {
         let verified = self.verify(request, Wanted::Nothing)?;
         let get = |name: &str| verified.parameters.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-        if verified.parameters.iter().filter(|(n, _)| n == "oauth_callback").count() > 1 {
-            return refuse(400, "parameter_rejected");
-        }
         let callback = match get("oauth_callback").filter(|c| !c.is_empty()) {
             Some(callback) => callback,
             None if self.defect.is("callback-missing") => "oob".to_owned(),
