@@ -25,6 +25,9 @@ pub struct Deviation {
     pub case: String,
     /// Why, and whether reading the standard confirms it.
     pub reason: String,
+    /// Whether it shows in some runs only, as a lost race does. It is then reported as a deviation in every run.
+    #[serde(default)]
+    pub sometimes: bool,
 }
 
 impl Expectations {
@@ -38,14 +41,28 @@ impl Expectations {
         }
     }
 
-    /// The reason for a target's deviation in a case, if it is known.
-    pub fn reason(&self, target: &str, case: &str) -> Option<&str> {
-        self.deviation.iter().find(|d| d.target == target && d.case == case).map(|d| d.reason.as_str())
+    /// The deviation of a target in a case, if it is known.
+    pub fn find(&self, target: &str, case: &str) -> Option<&Deviation> {
+        self.deviation.iter().find(|d| d.target == target && d.case == case)
     }
 
     /// Deviations of this target that did not show although their cases were run.
     pub fn stale(&self, target: &str, results: &[CaseResult]) -> Vec<&Deviation> {
         let passed = |id: &str| results.iter().any(|r| r.case.id == id && !r.verdict.is_bad());
-        self.deviation.iter().filter(|d| d.target == target && passed(&d.case)).collect()
+        self.deviation.iter().filter(|d| d.target == target && !d.sometimes && passed(&d.case)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deviation_needs_a_reason() {
+        let file = std::env::temp_dir().join(format!("expectations-{}.toml", std::process::id()));
+        std::fs::write(&file, "[[deviation]]\ntarget = 't'\ncase = 'c'\nreason = ' '\n").unwrap();
+        let read = Expectations::load(&file);
+        std::fs::remove_file(&file).unwrap();
+        assert!(read.unwrap_err().contains("no reason"));
     }
 }

@@ -1,7 +1,8 @@
 //! What an answer amounts to, and whether that is acceptable.
 //!
 //! An expectation is an outcome's name, perhaps with status codes: `accepted`, `refused 400 401`. A check is a sentence of three
-//! words, `SUBJECT VERB [ARGUMENT]`: `form.oauth_callback_confirmed is true`, `problem among nonce_used|token_used`.
+//! words, `SUBJECT VERB [ARGUMENT]`: `form.oauth_callback_confirmed is true`, `problem among nonce_used|token_used`. With
+//! `when STATUS: ` before it, it is asked of answers with that status only.
 
 use crate::challenge::challenges;
 use crate::encoding::decode_form;
@@ -131,6 +132,7 @@ impl Expectation {
 /// A sentence about an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check<'a> {
+    when: Option<u16>,
     subject: &'a str,
     verb: Verb,
     argument: &'a str,
@@ -154,6 +156,10 @@ enum Verb {
 impl<'a> Check<'a> {
     /// Reads one; `Err` says what is wrong with it.
     pub fn parse(text: &'a str) -> Result<Check<'a>, String> {
+        let (when, text) = match text.strip_prefix("when ").and_then(|rest| rest.split_once(": ")) {
+            None => (None, text),
+            Some((status, rest)) => (Some(status.parse().map_err(|_| format!("`{status}` is no status code"))?), rest),
+        };
         let mut words = text.splitn(3, ' ');
         let subject = words.next().unwrap_or_default();
         let known = ["status", "body", "problem", "account", "location", "text"].contains(&subject)
@@ -179,7 +185,17 @@ impl<'a> Check<'a> {
         if argument.is_empty() != matches!(verb, Verb::Exists | Verb::Absent | Verb::Number) {
             return Err(format!("`{text}`: the verb takes {} argument", if argument.is_empty() { "an" } else { "no" }));
         }
-        Ok(Check { subject, verb, argument })
+        Ok(Check { when, subject, verb, argument })
+    }
+
+    /// Whether it is asked of this answer at all.
+    pub fn applies(&self, response: &Response) -> bool {
+        self.when.is_none_or(|status| status == response.status)
+    }
+
+    /// Whether it needs to know where the answer names the account.
+    pub fn is_about_the_account(&self) -> bool {
+        self.subject == "account"
     }
 
     /// Whether it holds; `Err` says what was found instead.
@@ -326,6 +342,8 @@ mod tests {
         assert!(says("header.x is z").unwrap_err().contains("\"y\""));
         assert!(says("body longer 2").is_ok() && says("body longer 3").is_err());
         assert!(says("header.z exists").unwrap_err().contains("none"));
+        let conditional = Check::parse("when 401: header.x is z").unwrap();
+        assert!(!conditional.applies(&answer) && conditional.applies(&response(401, &[], "")));
         assert!(Check::parse("hdr.x is y").is_err() && Check::parse("body equals y").is_err() && Check::parse("body is").is_err());
         assert!(Expectation::parse("refuse").is_err() && Expectation::parse("refused x").is_err());
     }

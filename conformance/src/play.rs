@@ -625,7 +625,7 @@ impl<'a> Player<'a> {
     fn checks(&self, response: &Response, checks: &[String]) -> Played {
         for text in checks {
             let check = Check::parse(text).map_err(Stop::Unclear)?;
-            if text.starts_with("account ") && self.run.target.identity.is_none() {
+            if !check.applies(response) || (check.is_about_the_account() && self.run.target.identity.is_none()) {
                 continue;
             }
             check.holds(response, self.run.target.identity.as_deref()).map_err(Stop::Failed)?;

@@ -57,9 +57,11 @@ impl Count {
 }
 
 impl Summary<'_> {
-    /// The reason why a bad result is known, if it is.
+    /// The reason why a result is a known deviation, if it is one.
     pub fn known(&self, result: &CaseResult) -> Option<&str> {
-        if result.verdict.is_bad() { self.expectations.reason(self.target, &result.case.id) } else { None }
+        let deviation = self.expectations.find(self.target, &result.case.id)?;
+        let shows = result.verdict.is_bad() || (deviation.sometimes && result.verdict == Verdict::Passed);
+        shows.then_some(deviation.reason.as_str())
     }
 
     /// Counts some results.
@@ -67,9 +69,9 @@ impl Summary<'_> {
         let mut count = Count::default();
         for result in results {
             match &result.verdict {
+                _ if self.known(result).is_some() => count.known += 1,
                 Verdict::Passed => count.passed += 1,
                 Verdict::Skipped(_) => count.skipped += 1,
-                _ if self.known(result).is_some() => count.known += 1,
                 _ => count.bad += 1,
             }
         }

@@ -38,7 +38,7 @@ pub fn write(summary: &Summary<'_>) -> String {
                 result.took.as_secs_f64()
             );
             match (&result.verdict, summary.known(result)) {
-                (Verdict::Passed, _) => out.push_str("/>\n"),
+                (Verdict::Passed, None) => out.push_str("/>\n"),
                 (Verdict::Skipped(why), _) => {
                     let _ = writeln!(out, "><skipped message=\"{}\"/></testcase>", escape(why));
                 }
