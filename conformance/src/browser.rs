@@ -82,7 +82,13 @@ impl Browser {
     }
 
     /// Opens a page, following redirects on its origin.
-    pub fn open(&mut self, line: &mut Line<'_>, origin: &Origin, target: &str, headers: &[String]) -> Result<(), String> {
+    pub fn open(
+        &mut self,
+        line: &mut Line<'_>,
+        origin: &Origin,
+        target: &str,
+        headers: &[String],
+    ) -> Result<(), String> {
         let request = plain_request("GET", target, &origin.authority(), self.headers(headers, None), None, &[]);
         self.go(line, "open the page", Prepared { origin: origin.clone(), target: target.to_owned(), request })
     }
@@ -118,8 +124,17 @@ impl Browser {
         let wanted = if press == "login" { &settings.password_field } else { name };
         let mut form = html::forms(&page.response.text())
             .into_iter()
-            .find(|f| f.has(wanted) && (press == "login" || f.fields.iter().chain(&f.buttons).any(|(n, v)| n == name && v == value)))
-            .ok_or_else(|| format!("the page (status {}) has no form with `{}`", page.response.status, if press == "login" { wanted } else { button }))?;
+            .find(|f| {
+                f.has(wanted)
+                    && (press == "login" || f.fields.iter().chain(&f.buttons).any(|(n, v)| n == name && v == value))
+            })
+            .ok_or_else(|| {
+                format!(
+                    "the page (status {}) has no form with `{}`",
+                    page.response.status,
+                    if press == "login" { wanted } else { button }
+                )
+            })?;
         if !name.is_empty() {
             form.set(name, value);
         }
@@ -131,7 +146,8 @@ impl Browser {
     }
 
     fn request_of(&self, page: &Page, form: &Form, changes: &Changes) -> Result<Prepared, String> {
-        let (origin, target) = resolve(page, &form.action).ok_or_else(|| format!("the form goes to `{}`", form.action))?;
+        let (origin, target) =
+            resolve(page, &form.action).ok_or_else(|| format!("the form goes to `{}`", form.action))?;
         let mut headers = self.headers(&changes.headers, changes.cookies.as_deref());
         let fields = encode_form(&form.fields);
         let (method, target, body) = if changes.get || form.method == "get" {
@@ -145,7 +161,8 @@ impl Browser {
         if !headers.iter().any(|h| h.to_ascii_lowercase().starts_with("origin:")) && method == "POST" {
             headers.push(format!("Origin: {}", page.origin.address()));
         }
-        let request = plain_request(method, &target, &origin.authority(), headers, body.as_deref().map(str::as_bytes), &[]);
+        let request =
+            plain_request(method, &target, &origin.authority(), headers, body.as_deref().map(str::as_bytes), &[]);
         Ok(Prepared { origin, target, request })
     }
 
@@ -153,7 +170,10 @@ impl Browser {
         let cookies = cookies.unwrap_or(&self.cookies);
         let mut headers = vec!["Accept: text/html".to_owned()];
         if !cookies.is_empty() {
-            headers.push(format!("Cookie: {}", cookies.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("; ")));
+            headers.push(format!(
+                "Cookie: {}",
+                cookies.iter().map(|(n, v)| format!("{n}={v}")).collect::<Vec<_>>().join("; ")
+            ));
         }
         headers.extend_from_slice(more);
         headers
@@ -296,11 +316,15 @@ mod tests {
 
     #[test]
     fn a_form_is_sent_with_its_button_and_the_cookies() {
-        let page = "<form method=post action=?x><input type=hidden name=csrf_token value=t><button name=decision value=allow>";
+        let page =
+            "<form method=post action=?x><input type=hidden name=csrf_token value=t><button name=decision value=allow>";
         let browser = at("/a?b=c", 200, &[("Set-Cookie", "s=1; HttpOnly"), ("Set-Cookie", "gone=; Max-Age=0")], page);
         let request = browser.prepare(&Consent::default(), "allow", &Changes::default()).unwrap().request;
         let text = String::from_utf8(request).unwrap();
-        assert!(text.starts_with("POST /a?x HTTP/1.1\r\n") && text.ends_with("\r\n\r\ncsrf_token=t&decision=allow"), "{text}");
+        assert!(
+            text.starts_with("POST /a?x HTTP/1.1\r\n") && text.ends_with("\r\n\r\ncsrf_token=t&decision=allow"),
+            "{text}"
+        );
         assert!(text.contains("Cookie: s=1\r\n") && text.contains("Origin: http://h\r\n"), "{text}");
         assert!(browser.prepare(&Consent::default(), "deny", &Changes::default()).is_err());
     }

@@ -629,8 +629,12 @@ mod tests {
 
     #[test]
     fn a_step_is_a_signed_call_unless_it_says_otherwise() {
-        assert!(matches!(read("query = 'a=1'\nexpect = 'accepted'"), Ok(Step::Call(c)) if c.query == "a=1" && c.at == "resource"));
-        assert!(matches!(read("do = 'raw'\ntext = 'x'\nexpect = ['refused', 'closed']"), Ok(Step::Raw(r)) if r.expect.list().len() == 2));
+        assert!(
+            matches!(read("query = 'a=1'\nexpect = 'accepted'"), Ok(Step::Call(c)) if c.query == "a=1" && c.at == "resource")
+        );
+        assert!(
+            matches!(read("do = 'raw'\ntext = 'x'\nexpect = ['refused', 'closed']"), Ok(Step::Raw(r)) if r.expect.list().len() == 2)
+        );
     }
 
     #[test]

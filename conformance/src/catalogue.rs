@@ -202,10 +202,22 @@ mod tests {
     fn every_variable_is_a_filled_in_or_saved_one() {
         let catalogue = Catalogue::built_in().unwrap();
         for case in &catalogue.cases {
-            let mut known: BTreeSet<String> =
-                ["token", "nonce", "random", "basic", "host", "path", "address", "client", "account", "api_key", "value", "endpoints"]
-                    .map(str::to_owned)
-                    .into();
+            let mut known: BTreeSet<String> = [
+                "token",
+                "nonce",
+                "random",
+                "basic",
+                "host",
+                "path",
+                "address",
+                "client",
+                "account",
+                "api_key",
+                "value",
+                "endpoints",
+            ]
+            .map(str::to_owned)
+            .into();
             for step in &case.steps {
                 let text = toml::to_string(step).unwrap();
                 for name in crate::variables::names(&text) {
@@ -234,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_case_that_cannot_fail_is_refused() {
-        let text = |steps: &str| format!("[[case]]\nid='a'\ntitle='t'\nrfc='RFC 5849 §3.2'\nlevel='MUST'\nsteps=[{steps}]");
+        let text =
+            |steps: &str| format!("[[case]]\nid='a'\ntitle='t'\nrfc='RFC 5849 §3.2'\nlevel='MUST'\nsteps=[{steps}]");
         let read = |steps: &str| Catalogue::read(vec![("f".into(), text(steps))]).map(|_| ());
         assert!(read("{query='a=1', expect='accepted'}").is_ok());
         assert!(read("{query='a=1'}").unwrap_err().contains("fail"));

@@ -31,7 +31,8 @@ pub fn decide(
     let address = format!("{}{path}?{query}", origin.address());
     match target.consent.how {
         How::Forms => {
-            let account = target.account.get(account).ok_or_else(|| format!("the target file has no account `{account}`"))?;
+            let account =
+                target.account.get(account).ok_or_else(|| format!("the target file has no account `{account}`"))?;
             let mut browser = Browser::default();
             browser.open(line, &origin, &format!("{path}?{query}"), &[])?;
             browser.log_in(line, &target.consent, account)?;
@@ -92,7 +93,10 @@ fn by_command(target: &Target, address: &str, account: &str, allow: bool) -> Res
 fn ask(address: &str, allow: bool) -> Result<Decision, String> {
     let verb = if allow { "allow" } else { "deny" };
     let mut out = std::io::stderr();
-    let _ = writeln!(out, "\nOpen {address}\nand {verb} the request. Then paste the address you were sent to, or the verifier, and press Enter:");
+    let _ = writeln!(
+        out,
+        "\nOpen {address}\nand {verb} the request. Then paste the address you were sent to, or the verifier, and press Enter:"
+    );
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut text = String::new();

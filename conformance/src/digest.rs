@@ -47,7 +47,11 @@ pub fn authorization(step: &Digest, challenge: &Challenge, target: &str, cnonce:
     };
     let named = match (wrong(DigestMistake::AlgorithmNamed), algorithm) {
         (false, same) => {
-            if session { &step.algorithm } else { same }
+            if session {
+                &step.algorithm
+            } else {
+                same
+            }
         }
         (true, "MD5") => "SHA-256",
         (true, _) => "MD5",
@@ -80,7 +84,11 @@ pub fn authorization(step: &Digest, challenge: &Challenge, target: &str, cnonce:
 
 fn hash(algorithm: &str, text: &str) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
-    if algorithm.to_ascii_uppercase().starts_with("SHA-256") { hex(&Sha256::digest(text)) } else { hex(&Md5::digest(text)) }
+    if algorithm.to_ascii_uppercase().starts_with("SHA-256") {
+        hex(&Sha256::digest(text))
+    } else {
+        hex(&Md5::digest(text))
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +107,12 @@ mod tests {
             .map(|(n, v)| (n.to_owned(), v.to_owned()))
             .into(),
         };
-        let step = Digest { user: "Mufasa".into(), password: "Circle of Life".into(), algorithm: algorithm.into(), ..Digest::default() };
+        let step = Digest {
+            user: "Mufasa".into(),
+            password: "Circle of Life".into(),
+            algorithm: algorithm.into(),
+            ..Digest::default()
+        };
         authorization(&step, &challenge, "/dir/index.html", "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ").unwrap()
     }
 
@@ -107,6 +120,9 @@ mod tests {
     fn the_examples_of_section_3_9_1_are_answered() {
         assert!(example("MD5").contains("response=\"8ca523f5e9506fed4657c9700eebdbec\""));
         let answer = example("SHA-256");
-        assert!(answer.contains("response=\"753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1\""), "{answer}");
+        assert!(
+            answer.contains("response=\"753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1\""),
+            "{answer}"
+        );
     }
 }

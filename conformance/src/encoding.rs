@@ -26,7 +26,8 @@ pub fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let escape = if byte == b'%' { text.get(at + 1..at + 3).and_then(|d| u8::from_str_radix(d, 16).ok()) } else { None };
+        let escape =
+            if byte == b'%' { text.get(at + 1..at + 3).and_then(|d| u8::from_str_radix(d, 16).ok()) } else { None };
         match escape {
             Some(value) => {
                 out.push(value);

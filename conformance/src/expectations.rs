@@ -34,7 +34,8 @@ impl Expectations {
     /// Reads a file.
     pub fn load(file: &Path) -> Result<Expectations, String> {
         let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
-        let expectations: Expectations = toml::from_str(&text).map_err(|e| format!("{}: {}", file.display(), e.message()))?;
+        let expectations: Expectations =
+            toml::from_str(&text).map_err(|e| format!("{}: {}", file.display(), e.message()))?;
         match expectations.deviation.iter().find(|d| d.reason.trim().is_empty()) {
             Some(bare) => Err(format!("{}: the deviation of case {} has no reason", file.display(), bare.case)),
             None => Ok(expectations),

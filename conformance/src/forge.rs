@@ -64,12 +64,23 @@ mod tests {
     use super::*;
 
     fn step(how: Forgery) -> Forge {
-        Forge { of: String::new(), how, claim: "sub".into(), value: "\"x\"".into(), key: "k".into(), save: String::new() }
+        Forge {
+            of: String::new(),
+            how,
+            claim: "sub".into(),
+            value: "\"x\"".into(),
+            key: "k".into(),
+            save: String::new(),
+        }
     }
 
     #[test]
     fn every_forgery_differs_from_the_token() {
-        let token = format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"}"#), URL_SAFE_NO_PAD.encode(r#"{"sub":"a"}"#));
+        let token = format!(
+            "{}.{}.AAAA",
+            URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"}"#),
+            URL_SAFE_NO_PAD.encode(r#"{"sub":"a"}"#)
+        );
         for how in [
             Forgery::AlgNone,
             Forgery::AlgNoneMixedCase,

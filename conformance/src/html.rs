@@ -44,7 +44,9 @@ pub fn forms(page: &str) -> Vec<Form> {
                 forms.extend(open.take());
                 open = Some(Form {
                     action: tag.value("action"),
-                    method: Some(tag.value("method").to_ascii_lowercase()).filter(|m| !m.is_empty()).unwrap_or("get".into()),
+                    method: Some(tag.value("method").to_ascii_lowercase())
+                        .filter(|m| !m.is_empty())
+                        .unwrap_or("get".into()),
                     ..Form::default()
                 });
             }
@@ -269,7 +271,10 @@ mod tests {
         assert_eq!(forms.len(), 1);
         let pair = |n: &str, v: &str| (n.to_owned(), v.to_owned());
         assert_eq!((forms[0].action.as_str(), forms[0].method.as_str()), ("/a?x=1&y=2", "post"));
-        assert_eq!(forms[0].fields, [pair("csrf_token", "a/b"), pair("scope", "r"), pair("s", "2"), pair("t", "a < b")]);
+        assert_eq!(
+            forms[0].fields,
+            [pair("csrf_token", "a/b"), pair("scope", "r"), pair("s", "2"), pair("t", "a < b")]
+        );
         assert_eq!(forms[0].buttons, [pair("decision", "allow"), pair("decision", "deny")]);
     }
 
@@ -282,7 +287,18 @@ mod tests {
 
     #[test]
     fn broken_markup_comes_to_an_end() {
-        for page in ["<", "<form", "<form =", "<form \"", "<a b='", "<form><input '>", "<!--", "<script>", "&#xFFFFFFFF;", "<é <form <"] {
+        for page in [
+            "<",
+            "<form",
+            "<form =",
+            "<form \"",
+            "<a b='",
+            "<form><input '>",
+            "<!--",
+            "<script>",
+            "&#xFFFFFFFF;",
+            "<é <form <",
+        ] {
             let _ = (forms(page), text_of(page, "x"), addresses(page));
         }
     }

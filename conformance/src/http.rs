@@ -294,7 +294,8 @@ impl Connection {
             };
             let line = String::from_utf8_lossy(buffer.get(..line_end).unwrap_or_default()).into_owned();
             let digits = line.split(';').next().unwrap_or_default().trim();
-            let size = usize::from_str_radix(digits, 16).map_err(|_| HttpError::Garbage(format!("chunk size {digits:?}")))?;
+            let size =
+                usize::from_str_radix(digits, 16).map_err(|_| HttpError::Garbage(format!("chunk size {digits:?}")))?;
             if size == 0 {
                 return Ok(body);
             }
@@ -446,8 +447,10 @@ impl Tls {
     }
 
     fn wrap(&self, host: &str, socket: TcpStream) -> Result<Stream, HttpError> {
-        let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(|e| HttpError::Tls(e.to_string()))?;
-        let connection = rustls::ClientConnection::new(self.0.clone(), name).map_err(|e| HttpError::Tls(e.to_string()))?;
+        let name =
+            rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(|e| HttpError::Tls(e.to_string()))?;
+        let connection =
+            rustls::ClientConnection::new(self.0.clone(), name).map_err(|e| HttpError::Tls(e.to_string()))?;
         Ok(Stream::Tls(Box::new(rustls::StreamOwned::new(connection, socket))))
     }
 }

@@ -107,7 +107,8 @@ impl Expectation {
             "denied" => Word::Denied,
             other => return Err(format!("no outcome is called `{other}`")),
         };
-        let statuses = words.map(|w| w.parse().map_err(|_| format!("`{w}` is no status code"))).collect::<Result<_, _>>()?;
+        let statuses =
+            words.map(|w| w.parse().map_err(|_| format!("`{w}` is no status code"))).collect::<Result<_, _>>()?;
         Ok(Expectation { word, statuses })
     }
 
@@ -122,8 +123,13 @@ impl Expectation {
             (Word::Accepted, Outcome::Accepted(s))
             | (Word::Refused, Outcome::Refused(s))
             | (Word::Redirected, Outcome::Redirected(s)) => status(s),
-            (Word::Answered, Outcome::Accepted(_) | Outcome::Refused(_) | Outcome::Redirected(_) | Outcome::Empty(_)) => true,
-            (Word::Closed, Outcome::Closed) | (Word::Granted, Outcome::Granted) | (Word::Denied, Outcome::Denied) => true,
+            (
+                Word::Answered,
+                Outcome::Accepted(_) | Outcome::Refused(_) | Outcome::Redirected(_) | Outcome::Empty(_),
+            ) => true,
+            (Word::Closed, Outcome::Closed) | (Word::Granted, Outcome::Granted) | (Word::Denied, Outcome::Denied) => {
+                true
+            }
             _ => false,
         }
     }
@@ -163,7 +169,9 @@ impl<'a> Check<'a> {
         let mut words = text.splitn(3, ' ');
         let subject = words.next().unwrap_or_default();
         let known = ["status", "body", "problem", "account", "location", "text"].contains(&subject)
-            || ["header.", "headers.", "form.", "json.", "location.", "challenge.", "var."].iter().any(|p| subject.starts_with(p));
+            || ["header.", "headers.", "form.", "json.", "location.", "challenge.", "var."]
+                .iter()
+                .any(|p| subject.starts_with(p));
         if !known {
             return Err(format!("no subject of a check is called `{subject}`"));
         }
@@ -223,7 +231,8 @@ impl<'a> Check<'a> {
             Some(_) if self.subject == "body" => "the body differs".to_owned(),
             Some(text) => format!("it is {:?}", text.chars().take(200).collect::<String>()),
         };
-        Err(format!("`{} {} {}` does not hold: {said}", self.subject, self.verb_name(), self.argument).replace(" `", "`"))
+        Err(format!("`{} {} {}` does not hold: {said}", self.subject, self.verb_name(), self.argument)
+            .replace(" `", "`"))
     }
 
     fn verb_name(&self) -> &'static str {
@@ -344,7 +353,11 @@ mod tests {
         assert!(says("header.z exists").unwrap_err().contains("none"));
         let conditional = Check::parse("when 401: header.x is z").unwrap();
         assert!(!conditional.applies(&answer) && conditional.applies(&response(401, &[], "")));
-        assert!(Check::parse("hdr.x is y").is_err() && Check::parse("body equals y").is_err() && Check::parse("body is").is_err());
+        assert!(
+            Check::parse("hdr.x is y").is_err()
+                && Check::parse("body equals y").is_err()
+                && Check::parse("body is").is_err()
+        );
         assert!(Expectation::parse("refuse").is_err() && Expectation::parse("refused x").is_err());
     }
 }

@@ -99,7 +99,11 @@ impl<'a> Line<'a> {
     pub fn race(&mut self, note: &str, origin: &Origin, requests: Vec<Vec<u8>>) -> Vec<Result<Response, HttpError>> {
         let answers = self.network.race(origin, &requests);
         for (number, (request, answer)) in requests.into_iter().zip(&answers).enumerate() {
-            self.transcript.push(Exchange { note: format!("{note}, {} at once", number + 1), request, answer: answer.clone() });
+            self.transcript.push(Exchange {
+                note: format!("{note}, {} at once", number + 1),
+                request,
+                answer: answer.clone(),
+            });
         }
         answers
     }

@@ -113,7 +113,13 @@ fn run(arguments: &Arguments) -> Result<bool, String> {
     progress.end();
 
     let secrets = run.secrets.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-    let summary = Summary { target: &target.name, catalogue: &catalogue, results: &results, expectations: &expectations, secrets };
+    let summary = Summary {
+        target: &target.name,
+        catalogue: &catalogue,
+        results: &results,
+        expectations: &expectations,
+        secrets,
+    };
     write_file(arguments.json.as_deref(), || report::json::write(&summary))?;
     write_file(arguments.junit.as_deref(), || report::junit::write(&summary))?;
     write_file(arguments.html.as_deref(), || report::html::write(&summary))?;

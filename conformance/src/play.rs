@@ -134,7 +134,8 @@ impl<'a> Player<'a> {
             "token" => return Ok(saved_field(&self.token(if rest.contains('.') { rest } else { name })?, rest)),
             "basic" => {
                 let account = self.run.target.account.get(rest);
-                let account = account.ok_or_else(|| Stop::Skipped(format!("the target file has no account `{rest}`")))?;
+                let account =
+                    account.ok_or_else(|| Stop::Skipped(format!("the target file has no account `{rest}`")))?;
                 return Ok(STANDARD.encode(format!("{}:{}", account.username, account.password)));
             }
             "nonce" | "random" => return Ok(random_text(24)),
@@ -147,7 +148,8 @@ impl<'a> Player<'a> {
             _ => {}
         }
         if let Some(offset) = name.strip_prefix("now") {
-            let offset: i64 = if offset.is_empty() { 0 } else { offset.parse().map_err(|_| format!("`{name}` is no time"))? };
+            let offset: i64 =
+                if offset.is_empty() { 0 } else { offset.parse().map_err(|_| format!("`{name}` is no time"))? };
             return Ok((self.began + offset).to_string());
         }
         if let Some((what, times)) = name.strip_prefix("repeat:").and_then(|r| r.split_once(':')) {
@@ -163,7 +165,10 @@ impl<'a> Player<'a> {
     fn token(&self, name: &str) -> Played<Saved> {
         let client = name.strip_prefix("token").and_then(|r| r.strip_prefix('.')).unwrap_or("main");
         let client = if self.run.target.client.contains_key(client) { client } else { "main" };
-        let token = self.run.shared_token(client).map_err(|why| Stop::Unclear(format!("no access token for client `{client}`: {why}")))?;
+        let token = self
+            .run
+            .shared_token(client)
+            .map_err(|why| Stop::Unclear(format!("no access token for client `{client}`: {why}")))?;
         self.run.hide(&token.secret);
         Ok(token)
     }
@@ -213,7 +218,9 @@ impl<'a> Player<'a> {
             origin = Some(place);
             requests.push(request);
         }
-        if step.same_bytes && let Some(first) = requests.first().cloned() {
+        if step.same_bytes
+            && let Some(first) = requests.first().cloned()
+        {
             requests.fill(first);
         }
         let origin = origin.ok_or("nothing to send".to_owned())?;
@@ -231,8 +238,12 @@ impl<'a> Player<'a> {
             && let Some((token, secret)) = answer.as_ref().ok().and_then(issued)
         {
             self.run.hide(&secret);
-            let callback = step.set.get("oauth_callback").cloned().unwrap_or_else(|| self.registered(&credentials.client));
-            self.saved.insert(save.clone(), Saved { client: credentials.client, token, secret, callback, ..Saved::default() });
+            let callback =
+                step.set.get("oauth_callback").cloned().unwrap_or_else(|| self.registered(&credentials.client));
+            self.saved.insert(
+                save.clone(),
+                Saved { client: credentials.client, token, secret, callback, ..Saved::default() },
+            );
         }
         self.judge(&answer, grants, step.expect.list(), &step.check)
     }
@@ -259,13 +270,16 @@ impl<'a> Player<'a> {
         let refused = run.control(&kind, || match self.draw_up(&twin, credentials) {
             Err(stop) => Some(stop.reason().to_owned()),
             Ok((origin, request)) => {
-                let outcome = Outcome::of(&self.line.send("the honest twin of the next request", &origin, request), grants);
+                let outcome =
+                    Outcome::of(&self.line.send("the honest twin of the next request", &origin, request), grants);
                 if matches!(outcome, Outcome::Accepted(_)) { None } else { Some(outcome.describe()) }
             }
         });
         match refused {
             None => Ok(()),
-            Some(why) => Err(Stop::Unclear(format!("the same request without its fault is not accepted either: {why}"))),
+            Some(why) => {
+                Err(Stop::Unclear(format!("the same request without its fault is not accepted either: {why}")))
+            }
         }
     }
 
@@ -274,9 +288,13 @@ impl<'a> Player<'a> {
         let target = self.run.target;
         let (origin, path) = self.endpoint(&step.at)?;
         let signer = step.by.as_deref().unwrap_or(&credentials.client);
-        let client = target.client.get(signer).ok_or_else(|| Stop::Skipped(format!("the target file has no client `{signer}`")))?;
+        let client = target
+            .client
+            .get(signer)
+            .ok_or_else(|| Stop::Skipped(format!("the target file has no client `{signer}`")))?;
         let name = step.signature.clone().unwrap_or_else(|| target.signature.clone());
-        let default = SignatureMethod::parse(&target.signature).unwrap_or(SignatureMethod::Hmac(crate::signer::Hash::Sha1));
+        let default =
+            SignatureMethod::parse(&target.signature).unwrap_or(SignatureMethod::Hmac(crate::signer::Hash::Sha1));
         let signature_method = SignatureMethod::parse(&name).unwrap_or(default);
         let rsa = target.rsa_keys.get(signer).cloned();
         if matches!(signature_method, SignatureMethod::Rsa(_)) && rsa.is_none() {
@@ -301,7 +319,10 @@ impl<'a> Player<'a> {
         if let Some(over) = &step.body_hash {
             let body = step.form.as_deref().or(step.body.as_deref()).unwrap_or_default();
             let hashed = if over == "body" { body } else { over };
-            protocol.push(("oauth_body_hash".into(), STANDARD.encode(signature_method.body_hash().digest(hashed.as_bytes()))));
+            protocol.push((
+                "oauth_body_hash".into(),
+                STANDARD.encode(signature_method.body_hash().digest(hashed.as_bytes())),
+            ));
         }
         protocol.retain(|(name, _)| !step.drop.contains(name));
         for (name, value) in &step.set {
@@ -415,8 +436,9 @@ impl<'a> Player<'a> {
         if !self.run.target.account.contains_key(&step.account) {
             return Err(Stop::Skipped(format!("the target file has no account `{}`", step.account)));
         }
-        let decision = consent::decide(self.run.target, &mut self.line, &saved.token, &saved.callback, &step.account, step.allow)
-            .map_err(Stop::Unclear)?;
+        let decision =
+            consent::decide(self.run.target, &mut self.line, &saved.token, &saved.callback, &step.account, step.allow)
+                .map_err(Stop::Unclear)?;
         self.decided(decision, Some(&step.of), step.expect.list(), &step.check)
     }
 
@@ -472,7 +494,8 @@ impl<'a> Player<'a> {
 
     fn submit(&mut self, step: &Submit) -> Played {
         let settings = &self.run.target.consent;
-        let mut browser = self.browsers.get(&step.jar).cloned().ok_or_else(|| format!("no page is open in `{}`", step.jar))?;
+        let mut browser =
+            self.browsers.get(&step.jar).cloned().ok_or_else(|| format!("no page is open in `{}`", step.jar))?;
         let mut changes = Changes {
             set: step.set.iter().map(|(n, v)| (n.clone(), v.clone())).collect(),
             drop: step.drop.clone(),
@@ -480,7 +503,9 @@ impl<'a> Player<'a> {
             cookies: match step.cookies.as_deref() {
                 None => None,
                 Some("none") => Some(vec![]),
-                Some(jar) => Some(self.browsers.get(jar).map(|b| b.cookies().to_vec()).ok_or_else(|| format!("no jar `{jar}`"))?),
+                Some(jar) => Some(
+                    self.browsers.get(jar).map(|b| b.cookies().to_vec()).ok_or_else(|| format!("no jar `{jar}`"))?,
+                ),
             },
             get: step.get,
         };
@@ -489,14 +514,18 @@ impl<'a> Player<'a> {
             Csrf::Drop => changes.drop.push(settings.csrf_field.clone()),
             Csrf::Wrong => changes.set.push((settings.csrf_field.clone(), random_text(43))),
         }
-        let callback = step.save.as_ref().and_then(|name| self.saved.get(name)).map_or("oob".to_owned(), |s| s.callback.clone());
+        let callback =
+            step.save.as_ref().and_then(|name| self.saved.get(name)).map_or("oob".to_owned(), |s| s.callback.clone());
         let prepared = browser.prepare(settings, &step.press, &changes).map_err(Stop::Unclear)?;
         if step.race > 1 {
             let answers = self.line.race("race with the decision", &prepared.origin, vec![prepared.request; step.race]);
             let granted = |answer: &&Answer| {
                 let Ok(response) = answer else { return false };
                 let mut browser = Browser::default();
-                browser.take(&Prepared { origin: prepared.origin.clone(), target: prepared.target.clone(), request: vec![] }, response.clone());
+                browser.take(
+                    &Prepared { origin: prepared.origin.clone(), target: prepared.target.clone(), request: vec![] },
+                    response.clone(),
+                );
                 matches!(browser.decision(settings, &callback), Ok(Decision::Granted { .. }))
             };
             return winners(answers.iter().filter(granted).count(), &step.winners);
@@ -544,7 +573,8 @@ impl<'a> Player<'a> {
         self.judge(&answer, false, step.expect.list(), &step.check)?;
         if let Ok(response) = &answer {
             for (name, what) in &step.save {
-                let value = subject(what, response, None).ok_or_else(|| Stop::Failed(format!("the answer has no `{what}`")))?;
+                let value =
+                    subject(what, response, None).ok_or_else(|| Stop::Failed(format!("the answer has no `{what}`")))?;
                 if what.contains("token") {
                     self.run.hide(&value);
                 }
@@ -573,7 +603,8 @@ impl<'a> Player<'a> {
         if body.is_some() {
             headers.push("Content-Type: text/plain".into());
         }
-        let request = plain_request(&step.method, &target, &origin.authority(), headers, body.map(|b| b.as_bytes()), &[]);
+        let request =
+            plain_request(&step.method, &target, &origin.authority(), headers, body.map(|b| b.as_bytes()), &[]);
         if let Some(keep) = &step.keep {
             self.kept.insert(keep.clone(), (origin.clone(), request.clone(), false));
         }
@@ -584,7 +615,13 @@ impl<'a> Player<'a> {
         self.judge(&answer, false, step.expect.list(), &step.check)
     }
 
-    fn digest_challenge(&mut self, step: &Digest, origin: &Origin, target: &str, headers: Vec<String>) -> Played<Challenge> {
+    fn digest_challenge(
+        &mut self,
+        step: &Digest,
+        origin: &Origin,
+        target: &str,
+        headers: Vec<String>,
+    ) -> Played<Challenge> {
         let request = plain_request(&step.method, target, &origin.authority(), headers, None, &[]);
         let response = self.line.send("ask for a Digest challenge", origin, request).map_err(|e| e.to_string())?;
         let wanted = step.algorithm.trim_end_matches("-sess");
@@ -592,10 +629,9 @@ impl<'a> Player<'a> {
             let offered = c.get("algorithm").unwrap_or("MD5");
             c.scheme.eq_ignore_ascii_case("digest") && offered.trim_end_matches("-sess").eq_ignore_ascii_case(wanted)
         };
-        challenges(&response)
-            .into_iter()
-            .find(fits)
-            .ok_or_else(|| Stop::Failed(format!("the answer ({}) has no Digest challenge for {wanted}", response.status)))
+        challenges(&response).into_iter().find(fits).ok_or_else(|| {
+            Stop::Failed(format!("the answer ({}) has no Digest challenge for {wanted}", response.status))
+        })
     }
 
     fn forge(&mut self, step: &Forge) -> Played {

@@ -142,7 +142,8 @@ impl<'a> Run<'a> {
                 let mut player = Player::new(self);
                 player.dance(&dance).map(|()| player.saved("shared").cloned().unwrap_or_default()).map_err(|stop| {
                     let last = player.transcript().last().and_then(|e| e.answer.as_ref().ok());
-                    let said = last.map(|r| format!(" ({}: {})", r.status, r.text().chars().take(200).collect::<String>()));
+                    let said =
+                        last.map(|r| format!(" ({}: {})", r.status, r.text().chars().take(200).collect::<String>()));
                     format!("{}{}", stop.reason(), said.unwrap_or_default())
                 })
             }
@@ -211,13 +212,20 @@ impl<'a> Run<'a> {
     pub fn preflight(&self) -> std::result::Result<(), String> {
         let (origin, path) = self.target.endpoint("resource").ok_or("the target has no endpoint `resource`")?;
         let mut line = Line::new(&self.network);
-        let request = crate::wire::plain_request("GET", &path, &origin.authority(), self.target.headers.clone(), None, &[]);
+        let request =
+            crate::wire::plain_request("GET", &path, &origin.authority(), self.target.headers.clone(), None, &[]);
         let answer = line.send("is anybody there", &origin, request);
         let response = answer.map_err(|e| format!("{} does not answer as an HTTP server: {e}", origin.address()))?;
         if response.status >= 500 {
-            return Err(format!("{}{path} answers {} to a request without credentials", origin.address(), response.status));
+            return Err(format!(
+                "{}{path} answers {} to a request without credentials",
+                origin.address(),
+                response.status
+            ));
         }
-        self.shared_token("main").map(|_| ()).map_err(|why| format!("no access token could be got, so nothing can be tested: {why}"))
+        self.shared_token("main")
+            .map(|_| ())
+            .map_err(|why| format!("no access token could be got, so nothing can be tested: {why}"))
     }
 }
 

@@ -71,7 +71,9 @@ impl Hash {
     fn mac(self, key: &[u8], text: &[u8]) -> Vec<u8> {
         fn run<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> Vec<u8> {
             // HMAC takes keys of any length, so this can't fail; an empty result would be refused by any server.
-            <M as KeyInit>::new_from_slice(key).map(|mac| mac.chain_update(text).finalize().into_bytes().to_vec()).unwrap_or_default()
+            <M as KeyInit>::new_from_slice(key)
+                .map(|mac| mac.chain_update(text).finalize().into_bytes().to_vec())
+                .unwrap_or_default()
         }
         match self {
             Hash::Sha1 => run::<Hmac<Sha1>>(key, text),
@@ -206,7 +208,8 @@ pub struct Signable<'a> {
 /// The base string (RFC 5849 §3.4.1), with mistakes if any are asked for.
 pub fn base_string(request: &Signable<'_>, mistakes: &[Mistake]) -> String {
     let wrong = |mistake| mistakes.contains(&mistake);
-    let method = if wrong(Mistake::MethodLowerCase) { request.method.to_ascii_lowercase() } else { request.method.to_owned() };
+    let method =
+        if wrong(Mistake::MethodLowerCase) { request.method.to_ascii_lowercase() } else { request.method.to_owned() };
     let address = address(request, &wrong);
     let parameters = normalized(request, &wrong);
     let part = |text: &str| {
@@ -231,7 +234,7 @@ fn address(request: &Signable<'_>, wrong: &dyn Fn(Mistake) -> bool) -> String {
     if wrong(Mistake::HostUpperCase) {
         host = host.to_ascii_uppercase();
     }
-    let with_port = !request.origin.has_default_port() != wrong(Mistake::PortWrong);
+    let with_port = request.origin.has_default_port() == wrong(Mistake::PortWrong);
     if with_port {
         host = format!("{host}:{}", request.origin.port);
     }
@@ -470,7 +473,8 @@ mod tests {
     #[test]
     fn the_signatures_of_section_1_2_are_made() {
         let common = |more: &[(&str, &str)]| {
-            let mut list = pairs(&[("oauth_consumer_key", "dpf43f3p2l4k3l03"), ("oauth_signature_method", "HMAC-SHA1")]);
+            let mut list =
+                pairs(&[("oauth_consumer_key", "dpf43f3p2l4k3l03"), ("oauth_signature_method", "HMAC-SHA1")]);
             list.extend(pairs(more));
             list
         };
@@ -501,7 +505,11 @@ mod tests {
             (
                 "GET",
                 "http://photos.example.net/photos?file=vacation.jpg&size=original",
-                common(&[("oauth_token", "nnch734d00sl2jdk"), ("oauth_timestamp", "137131202"), ("oauth_nonce", "chapoH")]),
+                common(&[
+                    ("oauth_token", "nnch734d00sl2jdk"),
+                    ("oauth_timestamp", "137131202"),
+                    ("oauth_nonce", "chapoH"),
+                ]),
                 "pfkkdhi9sl3r4s00",
                 Some("MdpQcU8iPSUjWoN/UDMsK2sui9I="),
             ),
@@ -540,7 +548,8 @@ mod tests {
 
     #[test]
     fn secrets_are_encoded_in_the_key() {
-        let keys = Keys { client_secret: "djr9rjt0jd78jf88".into(), token_secret: "jjd99$tj88uiths3".into(), rsa: None };
+        let keys =
+            Keys { client_secret: "djr9rjt0jd78jf88".into(), token_secret: "jjd99$tj88uiths3".into(), rsa: None };
         assert_eq!(sign("", SignatureMethod::Plaintext, &keys, &[]).unwrap(), "djr9rjt0jd78jf88&jjd99%24tj88uiths3");
     }
 
@@ -605,7 +614,11 @@ mod tests {
             Mistake::Empty,
             Mistake::CaseChanged,
         ] {
-            assert_ne!(sign(&base, SignatureMethod::Hmac(Hash::Sha1), &keys, &[mistake]).unwrap(), right, "{mistake:?}");
+            assert_ne!(
+                sign(&base, SignatureMethod::Hmac(Hash::Sha1), &keys, &[mistake]).unwrap(),
+                right,
+                "{mistake:?}"
+            );
         }
     }
 

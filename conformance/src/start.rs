@@ -34,7 +34,8 @@ impl Started {
             (None, Some(requirements)) => {
                 let made = std::env::temp_dir().join(format!("conformance-{}-{}", std::process::id(), random_text(8)));
                 environment = Some(made.clone());
-                make_environment(&made, &folder.join(requirements)).inspect_err(|_| drop(std::fs::remove_dir_all(&made)))?
+                make_environment(&made, &folder.join(requirements))
+                    .inspect_err(|_| drop(std::fs::remove_dir_all(&made)))?
             }
         };
         let mut started = run(start, folder, &python, extra);
@@ -81,9 +82,9 @@ fn run(start: &Start, folder: &Path, python: &str, extra: &[String]) -> Result<S
             }
         }
     });
-    started.address = receiver
-        .recv_timeout(READY_TIME)
-        .map_err(|_| format!("the provider `{program}` did not say `{ANNOUNCEMENT}ADDRESS` within {READY_TIME:?}, or ended"))?;
+    started.address = receiver.recv_timeout(READY_TIME).map_err(|_| {
+        format!("the provider `{program}` did not say `{ANNOUNCEMENT}ADDRESS` within {READY_TIME:?}, or ended")
+    })?;
     Ok(started)
 }
 
@@ -92,7 +93,10 @@ fn make_environment(folder: &Path, requirements: &Path) -> Result<String, String
     let run = |what: &str, command: &mut Command| match command.stdin(Stdio::null()).output() {
         Err(e) => Err(format!("{what}: {e}")),
         Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("{what}: {}", String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or("failed"))),
+        Ok(output) => Err(format!(
+            "{what}: {}",
+            String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or("failed")
+        )),
     };
     run("a virtual environment can't be made", Command::new("python3").arg("-m").arg("venv").arg(folder))?;
     let python = folder.join("bin").join("python");

@@ -212,11 +212,15 @@ impl Target {
 
     /// Reads only how to start the provider.
     pub fn load_start(file: &Path) -> Result<Option<Start>, TargetError> {
-        let table: Table = read(file)?.parse().map_err(|e: toml::de::Error| TargetError::Syntax(e.message().to_owned()))?;
+        let table: Table =
+            read(file)?.parse().map_err(|e: toml::de::Error| TargetError::Syntax(e.message().to_owned()))?;
         match table.get("start") {
             None => Ok(None),
             Some(start) => {
-                let start = start.clone().try_into().map_err(|e: toml::de::Error| TargetError::Syntax(format!("`start`: {}", e.message())))?;
+                let start = start
+                    .clone()
+                    .try_into()
+                    .map_err(|e: toml::de::Error| TargetError::Syntax(format!("`start`: {}", e.message())))?;
                 Ok(Some(start))
             }
         }
@@ -233,7 +237,9 @@ impl Target {
         let mut value = Value::Table(table);
         let lookup = |name: &str| match name.split_once(':') {
             Some(("env", name)) => environment(name).ok_or(format!("the environment has no `{name}`")),
-            _ if name == "start.url" => start_url.map(str::to_owned).ok_or("there is no `[start]` to give `${start.url}`".to_owned()),
+            _ if name == "start.url" => {
+                start_url.map(str::to_owned).ok_or("there is no `[start]` to give `${start.url}`".to_owned())
+            }
             // The consent and start commands have variables of their own, filled in later.
             _ => Ok(format!("${{{name}}}")),
         };
@@ -284,7 +290,8 @@ impl Target {
             if let Some(file) = &client.rsa_private_key {
                 let pem = read(&folder.join(file))?;
                 let key = RsaPrivateKey::from_pkcs8_pem(&pem).or_else(|_| RsaPrivateKey::from_pkcs1_pem(&pem));
-                let key = key.map_err(|e| TargetError::Value(format!("client.{name}.rsa_private_key"), e.to_string()))?;
+                let key =
+                    key.map_err(|e| TargetError::Value(format!("client.{name}.rsa_private_key"), e.to_string()))?;
                 self.rsa_keys.insert(name.clone(), key);
             }
         }

@@ -191,7 +191,9 @@ fn place(sent: &mut Sent, protocol: Vec<Pair>, draft: &Draft) {
             Via::Query => query.push(pair),
             Via::Form => form.push(pair),
             Via::Header if styled(Style::SplitQuery) && pair.0 == "oauth_signature" => query.push(pair),
-            Via::Header if styled(Style::SplitForm) && matches!(pair.0.as_str(), "oauth_token" | "oauth_nonce") => form.push(pair),
+            Via::Header if styled(Style::SplitForm) && matches!(pair.0.as_str(), "oauth_token" | "oauth_nonce") => {
+                form.push(pair)
+            }
             Via::Header => header.push(pair),
         }
     }
@@ -238,7 +240,8 @@ fn header_value(parameters: &[Pair], styles: &[Style]) -> String {
     let mut written: Vec<String> = parameters
         .iter()
         .map(|(name, value)| {
-            let mut value = if styled(Style::RawSignature) && name == "oauth_signature" { value.clone() } else { encode(value) };
+            let mut value =
+                if styled(Style::RawSignature) && name == "oauth_signature" { value.clone() } else { encode(value) };
             if styled(Style::LowerCaseEscapes) {
                 value = lower_case_escapes(&value);
             }
@@ -363,7 +366,10 @@ mod tests {
     fn parameters_travel_where_they_are_asked_to() {
         let header = text(&[], Via::Header, &Tamper::default());
         assert!(header.starts_with("POST /p?a=1 HTTP/1.1\r\nHost: h\r\n"), "{header}");
-        assert!(header.contains("Authorization: OAuth oauth_nonce=\"a%20b\", oauth_token=\"t\", oauth_signature=\""), "{header}");
+        assert!(
+            header.contains("Authorization: OAuth oauth_nonce=\"a%20b\", oauth_token=\"t\", oauth_signature=\""),
+            "{header}"
+        );
         let query = text(&[], Via::Query, &Tamper::default());
         assert!(query.starts_with("POST /p?a=1&oauth_nonce=a%20b&oauth_token=t&oauth_signature="), "{query}");
         let form = text(&[], Via::Form, &Tamper::default());
@@ -373,8 +379,10 @@ mod tests {
 
     #[test]
     fn tampering_comes_after_signing() {
-        let value = |request: &str| request.split("oauth_signature=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        let tamper = Tamper { query: Some("a=2".into()), set: [("oauth_token".into(), "x".into())].into(), ..Tamper::default() };
+        let value =
+            |request: &str| request.split("oauth_signature=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let tamper =
+            Tamper { query: Some("a=2".into()), set: [("oauth_token".into(), "x".into())].into(), ..Tamper::default() };
         let (honest, tampered) = (text(&[], Via::Header, &Tamper::default()), text(&[], Via::Header, &tamper));
         assert!(tampered.contains("/p?a=2 ") && tampered.contains("oauth_token=\"x\""));
         assert_eq!(value(&honest), value(&tampered));
@@ -383,7 +391,8 @@ mod tests {
     #[test]
     fn a_style_changes_the_writing_and_not_the_signature() {
         let plain = text(&[], Via::Header, &Tamper::default());
-        let styled = text(&[Style::SchemeLowerCase, Style::RealmLast, Style::NoSpaces], Via::Header, &Tamper::default());
+        let styled =
+            text(&[Style::SchemeLowerCase, Style::RealmLast, Style::NoSpaces], Via::Header, &Tamper::default());
         assert!(styled.contains("Authorization: oauth oauth_nonce=\"a%20b\",oauth_token="), "{styled}");
         assert!(styled.contains(&format!("realm=\"{REALM}\"")));
         let signature = plain.split("oauth_signature=").nth(1).unwrap().split('\r').next().unwrap();

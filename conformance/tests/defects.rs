@@ -63,7 +63,8 @@ fn the_provider_without_a_defect_passes_every_case() {
     let run = Run::new(&target, later());
     run.preflight().unwrap();
     let results = run.all(&Catalogue::built_in().unwrap().cases, &|_: &CaseResult| {});
-    let not_passed: Vec<_> = results.iter().filter(|r| r.verdict != Verdict::Passed).map(|r| (&r.case.id, &r.verdict)).collect();
+    let not_passed: Vec<_> =
+        results.iter().filter(|r| r.verdict != Verdict::Passed).map(|r| (&r.case.id, &r.verdict)).collect();
     assert!(not_passed.is_empty(), "{not_passed:#?}");
 }
 

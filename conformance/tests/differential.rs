@@ -33,13 +33,18 @@ fn sample(random: &mut StdRng) -> Sample {
         (0..random.random_range(0..5))
             .map(|_| {
                 // Few names, so that they repeat.
-                let name = if random.random_bool(0.5) { ["a", "b", "a b", "ä"][random.random_range(0..4)].to_owned() } else { text(random, 4) };
+                let name = if random.random_bool(0.5) {
+                    ["a", "b", "a b", "ä"][random.random_range(0..4)].to_owned()
+                } else {
+                    text(random, 4)
+                };
                 (format!("{prefix}{name}"), text(random, 8))
             })
             .collect()
     };
     let (query, form) = (pairs(random, "q"), pairs(random, "q"));
-    let host = ["example.com", "EXAMPLE.com", "localhost:8080", "example.com:80", "127.0.0.1:1"][random.random_range(0..5)];
+    let host =
+        ["example.com", "EXAMPLE.com", "localhost:8080", "example.com:80", "127.0.0.1:1"][random.random_range(0..5)];
     let path = ["/", "/a", "/r%20b/~x", "/A;b=c:d@e", "/a/"][random.random_range(0..5)];
     let mut protocol: Vec<Pair> = vec![
         ("oauth_consumer_key".into(), text(random, 10) + "k"),
@@ -111,7 +116,12 @@ fn the_crate_oauth1_request_signs_alike() {
         let address = format!("http://{}{path}", origin.authority().to_lowercase());
         let header = builder.authorize(sample.method, address, &ParameterList::new(sample.query.clone()));
         let theirs = header.split("oauth_signature=\"").nth(1).unwrap().split('"').next().unwrap();
-        assert_eq!(sample.signature("HMAC-SHA1"), decode(theirs), "number {number}: {}", sample.base_string("HMAC-SHA1"));
+        assert_eq!(
+            sample.signature("HMAC-SHA1"),
+            decode(theirs),
+            "number {number}: {}",
+            sample.base_string("HMAC-SHA1")
+        );
     }
 }
 
@@ -136,12 +146,14 @@ fn python() -> PathBuf {
     python
 }
 
-const METHODS: [&str; 7] = ["HMAC-SHA1", "HMAC-SHA256", "HMAC-SHA512", "PLAINTEXT", "RSA-SHA1", "RSA-SHA256", "RSA-SHA512"];
+const METHODS: [&str; 7] =
+    ["HMAC-SHA1", "HMAC-SHA256", "HMAC-SHA512", "PLAINTEXT", "RSA-SHA1", "RSA-SHA256", "RSA-SHA512"];
 
 #[test]
 fn oauthlib_signs_alike() {
     let mut random = StdRng::seed_from_u64(1849);
-    let pem = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("targets/test-client-key.pem")).unwrap();
+    let pem =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("targets/test-client-key.pem")).unwrap();
     let rsa = rsa::RsaPrivateKey::from_pkcs8_pem(&pem).unwrap();
     let (mut input, mut ours) = (String::new(), Vec::new());
     for number in 0..4000 {

@@ -32,7 +32,7 @@ impl Drop for Folder {
 fn target(base: &str) -> String {
     format!(
         "name = 'x'\nbase = '{base}'\ntimeout_seconds = 1\nclaims = ['hmac-sha1']\n[endpoints]\ninitiate = '/i'\nauthorize = '/a'\n\
-         token = '/t'\nresource = '/r'\n[client.main]\nkey = 'k'\nsecret = 'sesame-open'\n[token.main]\ntoken = 't'\nsecret = 'token-secret'\n"
+         token = '/t'\nresource = '/r'\n[client.main]\nkey = 'k'\nsecret = 'sesame-open'\n[token.main]\ntoken = 't'\nsecret = 'hush-token'\n"
     )
 }
 
@@ -85,8 +85,16 @@ fn a_target_file_that_is_missing_or_half_written_is_told() {
     assert!(with_target("half", "name = 'x'\n").contains("base"));
     assert!(with_target("broken", "name = \n").contains("target file"));
     assert!(with_target("address", &target("localhost")).contains("`base`"));
-    assert!(with_target("claim", &target("http://127.0.0.1:1").replace("hmac-sha1", "hmac-sha3")).contains("hmac-sha3"));
-    assert!(with_target("key", &target("http://127.0.0.1:1").replace("key = 'k'", "key = 'k'\nrsa_private_key = 'none.pem'")).contains("none.pem"));
+    assert!(
+        with_target("claim", &target("http://127.0.0.1:1").replace("hmac-sha1", "hmac-sha3")).contains("hmac-sha3")
+    );
+    assert!(
+        with_target(
+            "key",
+            &target("http://127.0.0.1:1").replace("key = 'k'", "key = 'k'\nrsa_private_key = 'none.pem'")
+        )
+        .contains("none.pem")
+    );
     let environment = target("http://127.0.0.1:1").replace("'k'", "'${env:NO_SUCH_VARIABLE_HERE}'");
     assert!(with_target("environment", &environment).contains("NO_SUCH_VARIABLE_HERE"));
 }
@@ -111,13 +119,18 @@ fn a_server_that_hangs_or_answers_garbage_is_told() {
     assert!(with_target("dribble", &target(&server(b"HTTP/1.1 200 OK\r\nContent-Le", true))).contains("within 1s"));
     assert!(with_target("garbage", &target(&server(b"SSH-2.0-OpenSSH\r\n", false))).contains("not HTTP"));
     assert!(with_target("nothing", &target(&server(b"", false))).contains("closed the connection"));
-    assert!(with_target("crash", &target(&server(b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", false))).contains("500"));
+    assert!(
+        with_target("crash", &target(&server(b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", false))).contains("500")
+    );
 }
 
 #[test]
 fn wrong_credentials_are_told() {
     let refusing = server(b"HTTP/1.1 401 X\r\nContent-Length: 15\r\n\r\nunknown client!", false);
-    let text = target(&refusing).replace("[token.main]\ntoken = 't'\nsecret = 'token-secret'\n", "[account.main]\nusername='u'\npassword='pppp'\n[consent]\nhow = 'forms'\n");
+    let text = target(&refusing).replace(
+        "[token.main]\ntoken = 't'\nsecret = 'hush-token'\n",
+        "[account.main]\nusername='u'\npassword='pppp'\n[consent]\nhow = 'forms'\n",
+    );
     let message = with_target("credentials", &text);
     assert!(message.contains("401") && message.contains("unknown client!"), "{message}");
 }
@@ -125,10 +138,12 @@ fn wrong_credentials_are_told() {
 #[test]
 fn a_server_that_refuses_everything_fails_and_the_reports_say_so_without_secrets() {
     let folder = Folder::new("reports");
-    let base = server(b"HTTP/1.1 401 X\r\nContent-Length: 35\r\n\r\n<b>no</b> sesame-open & token-secret", false);
+    let base = server(b"HTTP/1.1 401 X\r\nContent-Length: 34\r\n\r\n<b>no</b> sesame-open & hush-token", false);
     let file = folder.file("target.toml", &target(&base));
-    let [json, junit, html, markdown] = ["r.json", "r.xml", "r.html", "r.md"].map(|n| folder.0.join(n).to_str().unwrap().to_owned());
-    let arguments = [file.to_str().unwrap(), "--json", &json, "--junit", &junit, "--html", &html, "--markdown", &markdown];
+    let [json, junit, html, markdown] =
+        ["r.json", "r.xml", "r.html", "r.md"].map(|n| folder.0.join(n).to_str().unwrap().to_owned());
+    let arguments =
+        [file.to_str().unwrap(), "--json", &json, "--junit", &junit, "--html", &html, "--markdown", &markdown];
     let output = suite(&arguments);
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     let table = String::from_utf8(output.stdout).unwrap();
@@ -143,7 +158,7 @@ fn a_server_that_refuses_everything_fails_and_the_reports_say_so_without_secrets
     }
     for name in [&json, &junit, &html, &markdown] {
         let text = std::fs::read_to_string(name).unwrap();
-        assert!(!text.contains("sesame-open") && !text.contains("token-secret"), "{name}");
+        assert!(!text.contains("sesame-open") && !text.contains("hush-token"), "{name}");
     }
     assert!(std::fs::read_to_string(&junit).unwrap().starts_with("<?xml"));
 }
@@ -154,7 +169,9 @@ fn a_run_ends_at_its_deadline() {
     // Answers the first question and then nothing: every case would cost its timeout.
     let base = server(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", true);
     let first = server(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true);
-    let text = target(&first).replace("initiate = '/i'", &format!("initiate = '{base}/i'")).replace("resource = '/r'", &format!("resource = '{first}/r'"));
+    let text = target(&first)
+        .replace("initiate = '/i'", &format!("initiate = '{base}/i'"))
+        .replace("resource = '/r'", &format!("resource = '{first}/r'"));
     let file = folder.file("target.toml", &text);
     let output = suite(&[file.to_str().unwrap(), "--only", "flow/", "--deadline", "3"]);
     let table = String::from_utf8(output.stdout).unwrap();

@@ -88,9 +88,9 @@ fn case(out: &mut String, summary: &Summary<'_>, result: &CaseResult) {
     let known = summary.known(result);
     let word = if known.is_some() { "known" } else { result.verdict.word() };
     let open = if result.verdict.is_bad() && known.is_none() { " open" } else { "" };
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<details{open}><summary><span class=\"{word}\">{word}</span> <span class=level>{}</span> {} <code>{}</code></summary>\n",
+        "<details{open}><summary><span class=\"{word}\">{word}</span> <span class=level>{}</span> {} <code>{}</code></summary>",
         result.case.level.name(),
         escape(&result.case.title),
         escape(&result.case.id)
@@ -110,7 +110,13 @@ fn case(out: &mut String, summary: &Summary<'_>, result: &CaseResult) {
     if result.verdict.is_bad() {
         for exchange in &result.transcript {
             let (request, answer) = (summary.request(exchange), summary.answer(exchange));
-            let _ = writeln!(out, "<p>{}</p><pre>{}</pre><pre>{}</pre>", escape(&exchange.note), escape(&request), escape(&answer));
+            let _ = writeln!(
+                out,
+                "<p>{}</p><pre>{}</pre><pre>{}</pre>",
+                escape(&exchange.note),
+                escape(&request),
+                escape(&answer)
+            );
         }
     }
     out.push_str("</details>\n");

@@ -34,7 +34,8 @@ pub fn write(summary: &Summary<'_>) -> String {
         .into_iter()
         .map(|level| {
             let count = summary.level(level);
-            let value = json!({ "passed": count.passed, "failed": count.bad, "known": count.known, "skipped": count.skipped });
+            let value =
+                json!({ "passed": count.passed, "failed": count.bad, "known": count.known, "skipped": count.skipped });
             (level.name().to_owned(), value)
         })
         .collect();

@@ -49,7 +49,12 @@ pub fn write(summary: &Summary<'_>) -> String {
                     let reason = escape(&summary.reason(result));
                     let _ = write!(out, "><failure type=\"{}\" message=\"{reason}\">", bad.word());
                     for exchange in &result.transcript {
-                        let _ = write!(out, "{}\n\n{}\n\n", escape(&summary.request(exchange)), escape(&summary.answer(exchange)));
+                        let _ = write!(
+                            out,
+                            "{}\n\n{}\n\n",
+                            escape(&summary.request(exchange)),
+                            escape(&summary.answer(exchange))
+                        );
                     }
                     out.push_str("</failure></testcase>\n");
                 }

@@ -39,7 +39,14 @@ pub fn write(summary: &Summary<'_>) -> String {
         out.push_str("\nKnown deviations:\n\n");
     }
     for (result, why) in known {
-        let _ = writeln!(out, "- **{}** `{}` ({}): {}. {why}", result.case.level.name(), result.case.id, result.case.rfc, result.case.title);
+        let _ = writeln!(
+            out,
+            "- **{}** `{}` ({}): {}. {why}",
+            result.case.level.name(),
+            result.case.id,
+            result.case.rfc,
+            result.case.title
+        );
     }
     out
 }

@@ -50,7 +50,11 @@ pub fn write(out: &mut dyn Write, summary: &Summary<'_>) -> io::Result<()> {
         writeln!(
             out,
             "{:<26} {title:<44} {:>7} {:>7} {:>6} {:>8}",
-            section.id, count.passed, dash(count.bad), dash(count.known), dash(count.skipped)
+            section.id,
+            count.passed,
+            dash(count.bad),
+            dash(count.known),
+            dash(count.skipped)
         )?;
     }
     writeln!(out)?;
@@ -59,7 +63,11 @@ pub fn write(out: &mut dyn Write, summary: &Summary<'_>) -> io::Result<()> {
         writeln!(
             out,
             "{:<71} {:>7} {:>7} {:>6} {:>8}",
-            level.name(), count.passed, dash(count.bad), dash(count.known), dash(count.skipped)
+            level.name(),
+            count.passed,
+            dash(count.bad),
+            dash(count.known),
+            dash(count.skipped)
         )?;
     }
     if summary.bad().next().is_some() {

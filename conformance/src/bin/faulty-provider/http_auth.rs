@@ -29,10 +29,16 @@ impl Provider {
         let authorization = request.header("authorization").unwrap_or_default();
         let scheme = authorization.split(' ').next().unwrap_or_default();
         let query = pairs(&request.query, true, false).unwrap_or_default();
-        let form = if request.is_form() { pairs(&String::from_utf8_lossy(&request.body), true, false).unwrap_or_default() } else { vec![] };
+        let form = if request.is_form() {
+            pairs(&String::from_utf8_lossy(&request.body), true, false).unwrap_or_default()
+        } else {
+            vec![]
+        };
         let signed_elsewhere = query.iter().chain(&form).any(|(n, _)| n == "oauth_consumer_key");
         let is = |name: &str| scheme.eq_ignore_ascii_case(name);
-        if request.count("authorization") > 1 || (signed_elsewhere && !scheme.is_empty() && !is("oauth") && !self.defect.is("two-credentials")) {
+        if request.count("authorization") > 1
+            || (signed_elsewhere && !scheme.is_empty() && !is("oauth") && !self.defect.is("two-credentials"))
+        {
             return self.challenge(400);
         }
         let basic = if self.defect.is("basic-case") { scheme == "Basic" } else { is("basic") };
@@ -64,7 +70,8 @@ impl Provider {
     fn challenge(&self, status: u16) -> Reply {
         let status = if self.defect.is("errors-are-200") { 200 } else { status };
         let status = if self.defect.is("all-errors-are-403") && status != 200 { 403 } else { status };
-        let mut reply = Reply::new(status, "application/json", json!({ "status": status, "code": "unauthorized" }).to_string());
+        let mut reply =
+            Reply::new(status, "application/json", json!({ "status": status, "code": "unauthorized" }).to_string());
         if status != 401 || self.defect.is("no-challenge") {
             return reply;
         }
@@ -76,7 +83,9 @@ impl Provider {
                 format!("Digest realm=\"Faulty\", qop=\"auth,auth-int\", algorithm={algorithm}, nonce=\"{nonce}\", opaque=\"o\", userhash=true"),
             );
         }
-        reply.with("WWW-Authenticate", "Basic realm=\"Faulty\", charset=\"UTF-8\"").with("WWW-Authenticate", "OAuth realm=\"Faulty\"")
+        reply
+            .with("WWW-Authenticate", "Basic realm=\"Faulty\", charset=\"UTF-8\"")
+            .with("WWW-Authenticate", "OAuth realm=\"Faulty\"")
     }
 
     // ---- Basic ----
@@ -84,7 +93,8 @@ impl Provider {
     fn basic(&self, request: &Request, authorization: &str) -> Result<(String, &'static str), u16> {
         let encoded = authorization.split_once(' ').map_or("", |(_, v)| v.trim());
         let decoded = STANDARD.decode(encoded).ok().and_then(|b| String::from_utf8(b).ok()).ok_or(401_u16)?;
-        let parted = if self.defect.is("basic-last-colon") { decoded.rsplit_once(':') } else { decoded.split_once(':') };
+        let parted =
+            if self.defect.is("basic-last-colon") { decoded.rsplit_once(':') } else { decoded.split_once(':') };
         let (user, password) = parted.ok_or(401_u16)?;
         let store = self.lock();
         if let Some((_, secret, owner)) = store.api_keys.iter().find(|(key, _, _)| *key == user) {
@@ -95,8 +105,11 @@ impl Provider {
         if given.is_none() && !self.defect.is("client-key-ignored") {
             return Err(400);
         }
-        let Some(account) = store.account(user) else { return Err(if self.defect.is("basic-tells-users") { 404 } else { 401 }) };
-        let good = password == account.password || (self.defect.is("basic-prefix") && password.len() > 3 && account.password.starts_with(password));
+        let Some(account) = store.account(user) else {
+            return Err(if self.defect.is("basic-tells-users") { 404 } else { 401 });
+        };
+        let good = password == account.password
+            || (self.defect.is("basic-prefix") && password.len() > 3 && account.password.starts_with(password));
         if !good {
             return Err(401);
         }
@@ -137,10 +150,13 @@ impl Provider {
             return Err(401);
         }
         let hashed = get("userhash") == "true";
-        let account = store
-            .accounts
-            .iter()
-            .find(|a| if hashed { hash(format!("{}:Faulty", a.username).as_bytes()) == get("username") } else { a.username == get("username") });
+        let account = store.accounts.iter().find(|a| {
+            if hashed {
+                hash(format!("{}:Faulty", a.username).as_bytes()) == get("username")
+            } else {
+                a.username == get("username")
+            }
+        });
         let mut key = None;
         let (user, password) = match account {
             Some(account) => (account.username, account.password),
@@ -196,9 +212,14 @@ impl Provider {
             Ok((account, _)) => {
                 let head = json!({ "alg": "RS256", "typ": "JWT", "kid": "1" });
                 let claims = json!({ "iss": "faulty", "sub": account, "iat": now(), "exp": now() + 3600 });
-                let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(head.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
+                let signed = format!(
+                    "{}.{}",
+                    URL_SAFE_NO_PAD.encode(head.to_string()),
+                    URL_SAFE_NO_PAD.encode(claims.to_string())
+                );
                 let padding = || Pkcs1v15Sign { hash_len: Some(32), prefix: DIGEST_INFO.into() };
-                let signature = server_key().and_then(|k| k.sign(padding(), &Sha256::digest(&signed)).ok()).unwrap_or_default();
+                let signature =
+                    server_key().and_then(|k| k.sign(padding(), &Sha256::digest(&signed)).ok()).unwrap_or_default();
                 let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature));
                 let body = json!({ "token": token, "token_type": "Bearer", "expires_in": 3600 }).to_string();
                 let reply = Reply::new(200, "application/json", body);
@@ -232,11 +253,14 @@ impl Provider {
             _ if defect.is("jwt-unverified") => true,
             "RS256" => {
                 let padding = Pkcs1v15Sign { hash_len: Some(32), prefix: DIGEST_INFO.into() };
-                server_key().is_some_and(|k| k.to_public_key().verify(padding, &Sha256::digest(&signed), &signature).is_ok())
+                server_key()
+                    .is_some_and(|k| k.to_public_key().verify(padding, &Sha256::digest(&signed), &signature).is_ok())
             }
             "HS256" if defect.is("jwt-confused") => {
                 let jwks = self.jwks().body;
-                let pem = server_key().and_then(|k| k.to_public_key().to_public_key_pem(LineEnding::LF).ok()).unwrap_or_default();
+                let pem = server_key()
+                    .and_then(|k| k.to_public_key().to_public_key_pem(LineEnding::LF).ok())
+                    .unwrap_or_default();
                 [jwks, pem].iter().any(|key| hmac_is(key, &signed, &signature))
             }
             "none" if defect.is("jwt-none") => signature.is_empty(),
@@ -249,7 +273,8 @@ impl Provider {
 }
 
 fn hmac_is(key: &str, text: &str, signature: &[u8]) -> bool {
-    Hmac::<Sha256>::new_from_slice(key.as_bytes()).is_ok_and(|m| m.chain_update(text).finalize().into_bytes()[..] == *signature)
+    Hmac::<Sha256>::new_from_slice(key.as_bytes())
+        .is_ok_and(|m| m.chain_update(text).finalize().into_bytes()[..] == *signature)
 }
 
 fn hex(bytes: &[u8]) -> String {

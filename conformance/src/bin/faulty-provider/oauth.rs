@@ -63,7 +63,11 @@ impl Provider {
         if self.defect.is("problem-missing") {
             problem = "";
         }
-        let body = if json { format!("{{\"status\":{status},\"code\":\"{problem}\"}}") } else { format!("oauth_problem={problem}{extra}") };
+        let body = if json {
+            format!("{{\"status\":{status},\"code\":\"{problem}\"}}")
+        } else {
+            format!("oauth_problem={problem}{extra}")
+        };
         let kind = if json { "application/json" } else { "application/x-www-form-urlencoded" };
         let reply = Reply::new(status, kind, body).with("Cache-Control", "no-store");
         if self.defect.is("no-challenge") {
@@ -74,7 +78,11 @@ impl Provider {
 
     pub fn issue(&self, body: String) -> Reply {
         let reply = Reply::new(200, "application/x-www-form-urlencoded", body);
-        if self.defect.is("secrets-cached") { reply.with("Cache-Control", "max-age=3600") } else { reply.with("Cache-Control", "no-store") }
+        if self.defect.is("secrets-cached") {
+            reply.with("Cache-Control", "max-age=3600")
+        } else {
+            reply.with("Cache-Control", "no-store")
+        }
     }
 
     // ---- verification ----
@@ -87,7 +95,10 @@ impl Provider {
             if defect.is("protocol-duplicates") { found.next_back() } else { found.next() }
         };
         for (name, _) in &parameters.protocol {
-            if parameters.protocol.iter().filter(|(n, _)| n == name).count() > 1 && !defect.is("protocol-duplicates") && !defect.is("two-places") {
+            if parameters.protocol.iter().filter(|(n, _)| n == name).count() > 1
+                && !defect.is("protocol-duplicates")
+                && !defect.is("two-places")
+            {
                 return refuse(400, "parameter_rejected");
             }
         }
@@ -103,7 +114,9 @@ impl Provider {
             required.push("oauth_token");
         }
         let missing: Vec<&str> = required.into_iter().filter(|n| get(n).is_none_or(str::is_empty)).collect();
-        if !missing.is_empty() && !(defect.is("two-legged-unchecked") && get("oauth_token").is_none() && missing == ["oauth_signature"]) {
+        if !missing.is_empty()
+            && !(defect.is("two-legged-unchecked") && get("oauth_token").is_none() && missing == ["oauth_signature"])
+        {
             return Err(Refusal(400, "parameter_absent", format!("&oauth_parameters_absent={}", missing.join("%26"))));
         }
         if get("oauth_version").is_some_and(|v| v != "1.0") && !defect.is("version-unchecked") {
@@ -133,8 +146,14 @@ impl Provider {
         if defect.is("nonce-burnt-by-strangers") {
             self.remember(&format!("{key} {token} {stamp} {nonce}"))?;
         }
-        if !(defect.is("two-legged-unchecked") && token.is_empty()) && !self.signature_is_good(method, &base, secret, &token_secret, rsa.as_ref(), signature) {
-            let extra = if defect.is("secret-in-error") { format!("&oauth_problem_advice={}", escape(&format!("key {}", escape(secret)))) } else { String::new() };
+        if !(defect.is("two-legged-unchecked") && token.is_empty())
+            && !self.signature_is_good(method, &base, secret, &token_secret, rsa.as_ref(), signature)
+        {
+            let extra = if defect.is("secret-in-error") {
+                format!("&oauth_problem_advice={}", escape(&format!("key {}", escape(secret))))
+            } else {
+                String::new()
+            };
             return Err(Refusal(401, "signature_invalid", extra));
         }
         self.body_hash(request, &parameters, method)?;
@@ -142,7 +161,8 @@ impl Provider {
             return refuse(403, "consumer_key_refused");
         }
         if !(method == "PLAINTEXT" && nonce.is_empty()) && !defect.is("nonce-burnt-by-strangers") {
-            let key = if defect.is("nonce-alone") { nonce.to_owned() } else { format!("{key} {token} {stamp} {nonce}") };
+            let key =
+                if defect.is("nonce-alone") { nonce.to_owned() } else { format!("{key} {token} {stamp} {nonce}") };
             self.remember(&key)?;
         }
         let all = parameters.query.into_iter().chain(parameters.form).chain(parameters.protocol.clone()).collect();
@@ -151,13 +171,26 @@ impl Provider {
 
     fn timestamp(&self, text: Option<&str>) -> Result<String, Refusal> {
         let Some(text) = text else { return Ok(String::new()) };
-        let refused = || Refusal(401, "timestamp_refused", format!("&oauth_acceptable_timestamps={}-{}", now() - WINDOW, now() + WINDOW));
+        let refused = || {
+            Refusal(
+                401,
+                "timestamp_refused",
+                format!("&oauth_acceptable_timestamps={}-{}", now() - WINDOW, now() + WINDOW),
+            )
+        };
         if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-            return if self.defect.is("timestamp-not-a-number") { Ok(text.to_owned()) } else { refuse(400, "parameter_rejected") };
+            return if self.defect.is("timestamp-not-a-number") {
+                Ok(text.to_owned())
+            } else {
+                refuse(400, "parameter_rejected")
+            };
         }
         let stamp: i64 = text.parse().map_err(|_| refused())?;
         let (early, late) = (stamp < now() - WINDOW, stamp > now() + WINDOW);
-        if (early || late) && !self.defect.is("timestamp-unchecked") && !(late && self.defect.is("timestamp-from-the-future")) {
+        if (early || late)
+            && !self.defect.is("timestamp-unchecked")
+            && !(late && self.defect.is("timestamp-from-the-future"))
+        {
             return Err(refused());
         }
         Ok(text.to_owned())
@@ -271,7 +304,11 @@ impl Provider {
                 }
                 continue;
             }
-            let plain = if defect.is("header-not-decoded") { value.to_owned() } else { unescape(value, false, defect.is("latin1"))? };
+            let plain = if defect.is("header-not-decoded") {
+                value.to_owned()
+            } else {
+                unescape(value, false, defect.is("latin1"))?
+            };
             found.push((unescape(name, false, false)?, plain));
         }
         Some(found)
@@ -325,20 +362,31 @@ impl Provider {
 
     // ---- signatures ----
 
-    fn signature_is_good(&self, method: &str, base: &str, secret: &str, token_secret: &str, rsa: Option<&RsaPublicKey>, given: &str) -> bool {
+    fn signature_is_good(
+        &self,
+        method: &str,
+        base: &str,
+        secret: &str,
+        token_secret: &str,
+        rsa: Option<&RsaPublicKey>,
+        given: &str,
+    ) -> bool {
         let defect = self.defect;
         if defect.is("signature-unchecked") {
             return true;
         }
         let enc = |text: &str| if defect.is("secrets-not-encoded") { text.to_owned() } else { escape(text) };
-        let bare = defect.is("token-secret-ignored") || (defect.is("token-secret-ignored-in-plaintext") && method == "PLAINTEXT");
+        let bare = defect.is("token-secret-ignored")
+            || (defect.is("token-secret-ignored-in-plaintext") && method == "PLAINTEXT");
         let key = format!("{}&{}", enc(secret), if bare { String::new() } else { enc(token_secret) });
         let expected = match method {
             "PLAINTEXT" => key,
             "HMAC-SHA256" if defect.is("hmac-sha256-is-sha1") => mac::<Hmac<Sha1>>(&key, base),
             "HMAC-SHA256" => mac::<Hmac<Sha256>>(&key, base),
             "HMAC-SHA512" => mac::<Hmac<Sha512>>(&key, base),
-            "RSA-SHA1" | "RSA-SHA256" | "RSA-SHA512" if defect.is("rsa-needs-secret") => mac::<Hmac<Sha1>>("public", base),
+            "RSA-SHA1" | "RSA-SHA256" | "RSA-SHA512" if defect.is("rsa-needs-secret") => {
+                mac::<Hmac<Sha1>>("public", base)
+            }
             "RSA-SHA1" | "RSA-SHA256" | "RSA-SHA512" => {
                 return defect.is("rsa-unchecked") || rsa.is_some_and(|k| rsa_is_good(k, method, base, given));
             }
@@ -365,7 +413,11 @@ impl Provider {
             m if m.ends_with("512") => Sha512::digest(&request.body).to_vec(),
             _ => Sha1::digest(&request.body).to_vec(),
         };
-        if STANDARD.encode(digest) == *given || defect.is("body-hash-unchecked") { Ok(()) } else { refuse(401, "signature_invalid") }
+        if STANDARD.encode(digest) == *given || defect.is("body-hash-unchecked") {
+            Ok(())
+        } else {
+            refuse(401, "signature_invalid")
+        }
     }
 
     // ---- endpoints ----
@@ -400,8 +452,14 @@ impl Provider {
             return refuse(403, "additional_authorization_required");
         }
         let (token, secret) = (store.new_token(self.defect), random());
-        let temporary =
-            Temporary { client: verified.client, secret: secret.clone(), callback, scope, stage: Stage::Fresh, failures: 0 };
+        let temporary = Temporary {
+            client: verified.client,
+            secret: secret.clone(),
+            callback,
+            scope,
+            stage: Stage::Fresh,
+            failures: 0,
+        };
         store.temporary.insert(token.clone(), temporary);
         let confirmed = if self.defect.is("callback-not-confirmed") { "" } else { "&oauth_callback_confirmed=true" };
         Ok(format!("oauth_token={token}&oauth_token_secret={secret}{confirmed}"))
@@ -416,7 +474,9 @@ impl Provider {
             return true;
         }
         let Some(registered) = registered else { return false };
-        let host = |url: &str| url.split("://").nth(1).unwrap_or_default().split(['/', '?']).next().unwrap_or_default().to_owned();
+        let host = |url: &str| {
+            url.split("://").nth(1).unwrap_or_default().split(['/', '?']).next().unwrap_or_default().to_owned()
+        };
         if defect.is("callback-host") {
             return host(callback) == host(registered);
         }
@@ -491,8 +551,13 @@ impl Provider {
 
     fn new_access(&self, store: &mut Store, client: &str, account: &str, scope: &str) -> String {
         let (token, secret) = (store.new_token(self.defect), random());
-        let access =
-            Access { client: client.into(), secret: secret.clone(), account: account.into(), scope: scope.into(), revoked: false };
+        let access = Access {
+            client: client.into(),
+            secret: secret.clone(),
+            account: account.into(),
+            scope: scope.into(),
+            revoked: false,
+        };
         store.access.insert(token.clone(), access);
         format!("oauth_token={token}&oauth_token_secret={secret}&scope={}&username={}", escape(scope), escape(account))
     }
@@ -535,19 +600,22 @@ struct Parameters {
 }
 
 fn mac<M: Mac + KeyInit>(key: &str, text: &str) -> String {
-    let made = <M as KeyInit>::new_from_slice(key.as_bytes()).map(|m| m.chain_update(text).finalize().into_bytes().to_vec());
+    let made =
+        <M as KeyInit>::new_from_slice(key.as_bytes()).map(|m| m.chain_update(text).finalize().into_bytes().to_vec());
     STANDARD.encode(made.unwrap_or_default())
 }
 
 fn rsa_is_good(key: &RsaPublicKey, method: &str, base: &str, given: &str) -> bool {
     let Ok(signature) = STANDARD.decode(given) else { return false };
     let (digest, prefix): (Vec<u8>, &[u8]) = match method {
-        "RSA-SHA256" => {
-            (Sha256::digest(base).to_vec(), &[0x30, 0x31, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20])
-        }
-        "RSA-SHA512" => {
-            (Sha512::digest(base).to_vec(), &[0x30, 0x51, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3, 5, 0, 4, 0x40])
-        }
+        "RSA-SHA256" => (
+            Sha256::digest(base).to_vec(),
+            &[0x30, 0x31, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20],
+        ),
+        "RSA-SHA512" => (
+            Sha512::digest(base).to_vec(),
+            &[0x30, 0x51, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3, 5, 0, 4, 0x40],
+        ),
         _ => (Sha1::digest(base).to_vec(), &[0x30, 0x21, 0x30, 9, 6, 5, 0x2b, 0x0e, 3, 2, 0x1a, 5, 0, 4, 0x14]),
     };
     let padding = Pkcs1v15Sign { hash_len: Some(digest.len()), prefix: prefix.into() };

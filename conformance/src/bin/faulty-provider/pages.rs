@@ -35,7 +35,9 @@ impl Provider {
             let session = store.sessions.get(&id);
             let csrf = session.map(|s| s.csrf.clone()).unwrap_or_default();
             let client = store.temporary.get(&token).map(|t| t.client.clone()).unwrap_or_default();
-            let hidden = format!("<input type=hidden name=csrf_token value=\"{csrf}\"><input type=hidden name=oauth_token value=\"{token}\">");
+            let hidden = format!(
+                "<input type=hidden name=csrf_token value=\"{csrf}\"><input type=hidden name=oauth_token value=\"{token}\">"
+            );
             match session.and_then(|s| s.account.clone()) {
                 None => format!(
                     "<h1>Sign in</h1><form method=post action=\"/login?next={}\">{hidden}<label>Name <input name=username></label>\
@@ -61,7 +63,11 @@ impl Provider {
         if !self.csrf_is_good(&id, &get("csrf_token")) {
             return self.page(403, "<h1>Forged</h1>");
         }
-        let account = self.lock().account(&get("username")).filter(|a| a.password == get("password")).map(|a| a.username.to_owned());
+        let account = self
+            .lock()
+            .account(&get("username"))
+            .filter(|a| a.password == get("password"))
+            .map(|a| a.username.to_owned());
         let Some(account) = account else { return self.page(401, "<h1>Wrong name or password</h1>") };
         let next = pairs(&request.query, true, false).unwrap_or_default();
         let next = next.into_iter().find(|(n, _)| n == "next").map(|(_, v)| v).unwrap_or_default();
@@ -76,7 +82,11 @@ impl Provider {
     }
 
     fn decide(&self, request: &Request) -> Reply {
-        let text = if request.method == "GET" { request.query.clone() } else { String::from_utf8_lossy(&request.body).into_owned() };
+        let text = if request.method == "GET" {
+            request.query.clone()
+        } else {
+            String::from_utf8_lossy(&request.body).into_owned()
+        };
         let fields = pairs(&text, true, false).unwrap_or_default();
         let get = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()).unwrap_or_default();
         let id = request.cookie("session").unwrap_or_default().to_owned();
@@ -92,7 +102,9 @@ impl Provider {
         let verifier = if self.defect.is("verifier-constant") { "0123456789abcdef".to_owned() } else { random() };
         let mut store = self.lock();
         let again = self.defect.is("decision-twice");
-        let Some(temporary) = store.temporary.get_mut(&get("oauth_token")) else { return self.page(400, "<h1>Unknown request</h1>") };
+        let Some(temporary) = store.temporary.get_mut(&get("oauth_token")) else {
+            return self.page(400, "<h1>Unknown request</h1>");
+        };
         let open = temporary.stage == Stage::Fresh || (again && matches!(temporary.stage, Stage::Approved { .. }));
         if !open {
             return self.page(400, "<h1>Already decided</h1>");
@@ -106,14 +118,24 @@ impl Provider {
         temporary.stage = if allowed { Stage::Approved { account, verifier: verifier.clone() } } else { Stage::Denied };
         store.verifiers.insert(verifier.clone());
         drop(store);
-        let answer = if allowed { format!("oauth_verifier={verifier}") } else { "oauth_problem=permission_denied".into() };
+        let answer =
+            if allowed { format!("oauth_verifier={verifier}") } else { "oauth_problem=permission_denied".into() };
         if callback == "oob" {
-            let body = if allowed { format!("<h1>Your code</h1><p id=verifier>{verifier}</p>") } else { "<h1>Denied</h1>".into() };
+            let body = if allowed {
+                format!("<h1>Your code</h1><p id=verifier>{verifier}</p>")
+            } else {
+                "<h1>Denied</h1>".into()
+            };
             return self.page(200, &body);
         }
-        let callback = if self.defect.is("callback-query-lost") { callback.split('?').next().unwrap_or_default().to_owned() } else { callback };
+        let callback = if self.defect.is("callback-query-lost") {
+            callback.split('?').next().unwrap_or_default().to_owned()
+        } else {
+            callback
+        };
         let join = if callback.contains('?') { '&' } else { '?' };
-        self.page(302, "").with("Location", format!("{callback}{join}oauth_token={}&{answer}", escape(&get("oauth_token"))))
+        self.page(302, "")
+            .with("Location", format!("{callback}{join}oauth_token={}&{answer}", escape(&get("oauth_token"))))
     }
 
     fn csrf_is_good(&self, session: &str, given: &str) -> bool {
@@ -144,14 +166,20 @@ impl Provider {
     }
 
     fn page(&self, status: u16, body: &str) -> Reply {
-        let mut reply = Reply::new(status, "text/html; charset=utf-8", format!("<!doctype html><html lang=en><body>{body}</body></html>"))
-            .with("X-Content-Type-Options", "nosniff")
-            .with("Referrer-Policy", "no-referrer");
+        let mut reply = Reply::new(
+            status,
+            "text/html; charset=utf-8",
+            format!("<!doctype html><html lang=en><body>{body}</body></html>"),
+        )
+        .with("X-Content-Type-Options", "nosniff")
+        .with("Referrer-Policy", "no-referrer");
         if !self.defect.is("pages-cached") {
             reply = reply.with("Cache-Control", "no-store");
         }
         if !self.defect.is("frames-allowed") {
-            reply = reply.with("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'").with("X-Frame-Options", "DENY");
+            reply = reply
+                .with("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+                .with("X-Frame-Options", "DENY");
         }
         reply
     }

@@ -97,7 +97,11 @@ impl Store {
                 client("loopback-client", "loopback-secret", Some("http://127.0.0.1:8910/cb"), ada),
                 disabled,
             ],
-            accounts: vec![account(ada, "correct: horse ~ stäple"), account("bob+x@example.com", "another password"), gone],
+            accounts: vec![
+                account(ada, "correct: horse ~ stäple"),
+                account("bob+x@example.com", "another password"),
+                gone,
+            ],
             api_keys: vec![("ada-key", "ada-private-key", ada)],
             temporary: HashMap::new(),
             access: HashMap::new(),

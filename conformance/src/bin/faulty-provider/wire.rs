@@ -160,7 +160,8 @@ fn unchunk(mut rest: &[u8]) -> Option<Vec<u8>> {
 
 /// Sends an answer and ends the connection.
 pub fn write(stream: &mut TcpStream, reply: &Reply, head_only: bool) {
-    let mut head = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n", reply.status, reply.body.len());
+    let mut head =
+        format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\nConnection: close\r\n", reply.status, reply.body.len());
     for (name, value) in &reply.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
