@@ -114,9 +114,8 @@ impl Provider {
             required.push("oauth_token");
         }
         let missing: Vec<&str> = required.into_iter().filter(|n| get(n).is_none_or(str::is_empty)).collect();
-        if !missing.is_empty()
-            && !(defect.is("two-legged-unchecked") && get("oauth_token").is_none() && missing == ["oauth_signature"])
-        {
+        let unsigned = defect.is("two-legged-unchecked") && get("oauth_token").is_none();
+        if !missing.is_empty() && (!unsigned || missing != ["oauth_signature"]) {
             return Err(Refusal(400, "parameter_absent", format!("&oauth_parameters_absent={}", missing.join("%26"))));
         }
         if get("oauth_version").is_some_and(|v| v != "1.0") && !defect.is("version-unchecked") {
@@ -146,9 +145,8 @@ impl Provider {
         if defect.is("nonce-burnt-by-strangers") {
             self.remember(&format!("{key} {token} {stamp} {nonce}"))?;
         }
-        if !(defect.is("two-legged-unchecked") && token.is_empty())
-            && !self.signature_is_good(method, &base, secret, &token_secret, rsa.as_ref(), signature)
-        {
+        let good = self.signature_is_good(method, &base, secret, &token_secret, rsa.as_ref(), signature);
+        if !good && !unsigned {
             let extra = if defect.is("secret-in-error") {
                 format!("&oauth_problem_advice={}", escape(&format!("key {}", escape(secret))))
             } else {
@@ -160,7 +158,8 @@ impl Provider {
         if disabled && !defect.is("disabled-client-works") {
             return refuse(403, "consumer_key_refused");
         }
-        if !(method == "PLAINTEXT" && nonce.is_empty()) && !defect.is("nonce-burnt-by-strangers") {
+        let bare = method == "PLAINTEXT" && nonce.is_empty();
+        if !bare && !defect.is("nonce-burnt-by-strangers") {
             let key =
                 if defect.is("nonce-alone") { nonce.to_owned() } else { format!("{key} {token} {stamp} {nonce}") };
             self.remember(&key)?;

@@ -96,7 +96,8 @@ impl Provider {
             None if self.defect.is("consent-without-login") => "ada@example.com".to_owned(),
             None => return self.page(403, "<h1>Sign in first</h1>"),
         };
-        if !self.csrf_is_good(&id, &get("csrf_token")) && !(self.defect.is("consent-without-login") && id.is_empty()) {
+        let stranger = self.defect.is("consent-without-login") && id.is_empty();
+        if !stranger && !self.csrf_is_good(&id, &get("csrf_token")) {
             return self.page(403, "<h1>Forged</h1>");
         }
         let verifier = if self.defect.is("verifier-constant") { "0123456789abcdef".to_owned() } else { random() };
