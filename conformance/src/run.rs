@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::case::{Case, Dance, Until};
 use crate::line::{Exchange, Line, Network};
 use crate::play::{Player, Stop};
+use crate::redact::redact;
 use crate::target::{How, Target};
 
 /// How a case went.
@@ -141,9 +142,11 @@ impl<'a> Run<'a> {
                 };
                 let mut player = Player::new(self);
                 player.dance(&dance).map(|()| player.saved("shared").cloned().unwrap_or_default()).map_err(|stop| {
-                    let last = player.transcript().last().and_then(|e| e.answer.as_ref().ok());
-                    let said =
-                        last.map(|r| format!(" ({}: {})", r.status, r.text().chars().take(200).collect::<String>()));
+                    // An answer that explains is shown; one that issued something holds secrets and explains nothing.
+                    let last =
+                        player.transcript().last().and_then(|e| e.answer.as_ref().ok()).filter(|r| r.status >= 400);
+                    let said = last.map(|r| r.text().chars().take(200).collect::<String>());
+                    let said = said.map(|text| format!(" ({})", redact(&text, &locked(&self.secrets)).trim_end()));
                     format!("{}{}", stop.reason(), said.unwrap_or_default())
                 })
             }

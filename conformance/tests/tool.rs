@@ -136,6 +136,31 @@ fn wrong_credentials_are_told() {
 }
 
 #[test]
+fn a_message_shows_no_secret_that_was_issued() {
+    let issuing = server(
+        b"HTTP/1.1 200 X\r\nContent-Length: 66\r\n\r\noauth_token=t&oauth_token_secret=hush-token&oauth_callback_confirmed=true",
+        false,
+    );
+    let forms = "[account.main]\nusername='u'\npassword='pppp'\n[consent]\nhow = 'forms'\n";
+    let text = target(&issuing).replace("[token.main]\ntoken = 't'\nsecret = 'hush-token'\n", forms);
+    let message = with_target("issued", &text);
+    assert!(message.contains("no consent") && !message.contains("hush-token"), "{message}");
+}
+
+#[test]
+fn a_consent_command_that_is_missing_or_silent_is_told() {
+    let issuing =
+        server(b"HTTP/1.1 200 X\r\nContent-Length: 43\r\n\r\noauth_token=t&oauth_token_secret=hush-token", false);
+    let with = |command: &str| {
+        let consent = format!("[consent]\nhow = 'command'\ncommand = {command}\n");
+        target(&issuing).replace("[token.main]\ntoken = 't'\nsecret = 'hush-token'\n", &consent)
+    };
+    assert!(with_target("no-command", &with("['/no/such/program']")).contains("/no/such/program"));
+    assert!(with_target("silent-command", &with("['true']")).contains("neither an address nor a verifier"));
+    assert!(with_target("odd-command", &with("['echo', '${nothing}']")).contains("nothing"));
+}
+
+#[test]
 fn a_server_that_refuses_everything_fails_and_the_reports_say_so_without_secrets() {
     let folder = Folder::new("reports");
     let base = server(b"HTTP/1.1 401 X\r\nContent-Length: 34\r\n\r\n<b>no</b> sesame-open & hush-token", false);
