@@ -1,1 +1,21 @@
+//! Countersign answers one question for any HTTP API: who is calling, for which account, with which scopes?
+//!
+//! The modules below stand in reading order; each imports only from those above it.
 
+pub mod time;
+pub mod protocol;
+pub mod config;
+pub mod domain;
+pub mod store;
+pub mod auth;
+pub mod policy;
+pub mod provider;
+pub mod logging;
+pub mod opening;
+pub mod shape;
+pub mod web;
+pub mod api;
+pub mod gateway;
+pub mod app;
+pub mod demo;
+pub mod cli;

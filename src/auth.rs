@@ -1,0 +1,162 @@
+//! Floor 3: who is calling. Exactly one credential per request is judged, and none falls through to another.
+//!
+//! In reading order: what comes out (`verdict`), how guessing is slowed (`throttle`, `hashing`), the client key that
+//! goes with a password, and one file for each way in.
+
+pub mod verdict;
+pub mod throttle;
+pub mod hashing;
+pub mod enrolment;
+pub mod signing_keys;
+pub mod oauth;
+pub mod client_key;
+pub mod session;
+pub mod cookies;
+pub mod basic;
+pub mod digest;
+pub mod jwt;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::auth::basic::Basic;
+use crate::auth::cookies::MemberCookies;
+use crate::auth::digest::Digest;
+use crate::auth::jwt::Tokens;
+use crate::auth::oauth::OAuthVerifier;
+use crate::auth::session::Sessions;
+use crate::auth::verdict::{Admission, Identity, Refusal, Rejection};
+use crate::config::{SessionQuery, Way};
+use crate::protocol::encoding::{self, Plus};
+use crate::protocol::header::Credentials;
+use crate::protocol::oauth::{ProtocolError, mentions_oauth};
+use crate::protocol::parameters::Parameters;
+use crate::protocol::request::{ReceivedRequest, Sent};
+use crate::store::directory::Directory;
+
+/// All ways in. One for the whole server.
+pub struct Authenticator {
+    /// Signed requests; the provider uses it too.
+    pub oauth: OAuthVerifier,
+    /// Passwords and API keys.
+    pub basic: Basic,
+    /// Digest.
+    pub digest: Arc<Digest>,
+    /// Tokens of our own.
+    pub tokens: Tokens,
+    /// Logins.
+    pub sessions: Sessions,
+    /// What member cookies are looked up in.
+    pub directory: Directory,
+    /// The query parameter that says "use my session".
+    pub session_query: SessionQuery,
+}
+
+/// The one credential of a request, not yet judged.
+enum Presented<'a> {
+    Signature,
+    Basic(&'a str),
+    Digest(Credentials<'a>),
+    Bearer(&'a str),
+    Session,
+    Cookies(MemberCookies<'a>),
+    /// A scheme that this route does not admit, or that nobody knows.
+    Other(&'a str),
+}
+
+impl Authenticator {
+    /// Judges the one credential of the request under what the route admits.
+    ///
+    /// # Errors
+    /// [`Rejection`], the first that the contract's order of judgement meets.
+    pub async fn authenticate(
+        &self,
+        request: &ReceivedRequest<'_>,
+        admission: &Admission,
+    ) -> Result<Identity, Rejection> {
+        match self.presented(request, admission)? {
+            Presented::Signature => self.signed(request, admission).await,
+            Presented::Basic(token68) => self.basic.identify(request, admission, token68).await,
+            Presented::Digest(header) => self.digest.identify(&self.basic, request, admission, &header).await,
+            Presented::Bearer(token) => self.tokens.identify(&self.basic, request, admission, token).await,
+            Presented::Cookies(cookies) => cookies.identify(&self.directory, request).await,
+            Presented::Session => self.sessions.identify(request, admission).await,
+            Presented::Other(scheme) => Err(refuse_scheme(scheme)),
+        }
+    }
+
+    async fn signed(&self, request: &ReceivedRequest<'_>, admission: &Admission) -> Result<Identity, Rejection> {
+        if !admission.admits(Way::OAuth1) && !admission.admits(Way::OAuth1TwoLegged) {
+            return Err(Refusal::MethodNotAdmitted { sent: "OAuth".to_owned() }.into());
+        }
+        let parameters = Parameters::collect(request).map_err(ProtocolError::from)?;
+        let identity = self.oauth.identify(request, &parameters, admission).await?;
+        let beside = self.basic.client_keys().find(request, admission)?;
+        let consumer = identity.client().map(|client| client.client.client_key.as_str());
+        if beside.is_some_and(|beside| Some(beside.as_ref()) != consumer) {
+            return Err(Rejection::because(Refusal::ClientKeyRefused, "the client key is not the consumer key"));
+        }
+        Ok(identity)
+    }
+
+    /// Which credential was sent; more than one is refused before any is looked at.
+    fn presented<'a>(
+        &self,
+        request: &ReceivedRequest<'a>,
+        admission: &Admission,
+    ) -> Result<Presented<'a>, Refusal> {
+        let header = match request.headers.authorization {
+            Sent::Never => None,
+            Sent::Once(header) => Some(Credentials::parse(header)),
+            Sent::Repeatedly => return Err(Refusal::SeveralCredentials),
+        };
+        let parameters = request.query.is_some_and(mentions_oauth) || request.form().is_some_and(mentions_oauth);
+        let session = request.query.is_some_and(|query| self.asks_for_session(query));
+        let cookies = if admission.admits(Way::Cookies) { MemberCookies::find(request.headers.cookie) } else { None };
+        let signed_header = header.is_some_and(|header| header.is("OAuth"));
+        // An OAuth header and oauth_ parameters elsewhere are parts of one credential (RFC 5849 §3.5).
+        let sent = [header.is_some(), parameters && !signed_header, session, cookies.is_some()];
+        if sent.iter().filter(|sent| **sent).count() > 1 {
+            return Err(Refusal::SeveralCredentials);
+        }
+        match (header, cookies) {
+            (Some(_), _) if signed_header => Ok(Presented::Signature),
+            (Some(header), _) if header.is("Basic") => Ok(Presented::Basic(header.rest)),
+            (Some(header), _) if header.is("Digest") => Ok(Presented::Digest(header)),
+            (Some(header), _) if header.is("Bearer") => Ok(Presented::Bearer(header.rest)),
+            (Some(header), _) => Ok(Presented::Other(header.scheme)),
+            (None, Some(cookies)) => Ok(Presented::Cookies(cookies)),
+            (None, None) if parameters => Ok(Presented::Signature),
+            (None, None) if session => Ok(Presented::Session),
+            (None, None) => Err(Refusal::NoCredential),
+        }
+    }
+
+    fn asks_for_session(&self, query: &str) -> bool {
+        let SessionQuery { name, value } = &self.session_query;
+        query.split('&').filter_map(|pair| pair.split_once('=')).any(|(sent_name, sent_value)| {
+            sent_name == name && encoding::decode(sent_value, Plus::IsSpace).is_ok_and(|sent| *sent == *value.as_bytes())
+        })
+    }
+}
+
+/// Whether the body has to be read before this request can be judged: forms, whose parameters may be signed or be the
+/// credential themselves, and bodies whose hash is signed.
+pub fn needs_body(request: &ReceivedRequest<'_>) -> bool {
+    let hashed = |text: &str| text.contains("oauth_body_hash") || text.contains("auth-int");
+    request.has_form_type()
+        || matches!(request.headers.authorization, Sent::Once(header) if hashed(header))
+        || request.query.is_some_and(hashed)
+}
+
+/// 401 for a scheme that is not admitted, with a hint where the mistake is a known one.
+fn refuse_scheme(scheme: &str) -> Rejection {
+    if scheme.len() > 5 && scheme.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("basic")) {
+        return Refusal::MalformedCredentials(
+            "The Authorization header needs a space between \"Basic\" and the encoded credentials.".into(),
+        )
+        .into();
+    }
+    let sent: Cow<'_, str> = if scheme.chars().count() > 32 { Cow::Borrowed("This scheme") } else { Cow::Borrowed(scheme) };
+    Refusal::MethodNotAdmitted { sent: sent.into_owned() }.into()
+}

@@ -1,0 +1,258 @@
+//! `Authorization: Basic`: an account's password with the client key, or an API key (RFC 7617).
+//!
+//! Whose name the user-id is decides which of the two it is; an unknown name is judged as a password would be, so that
+//! it can't be told from a wrong one. An API key is 256 random bits: one SHA-256 is all it takes to check it.
+
+use std::sync::Arc;
+
+use crate::auth::client_key::{self, ClientKeyNames};
+use crate::auth::cookies;
+use crate::auth::hashing::{PasswordError, Passwords};
+use crate::auth::oauth::unavailable;
+use crate::auth::throttle::Throttle;
+use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
+use crate::config::{ClientKeyRule, Way};
+use crate::domain::account::{Account, AccountRefusal};
+use crate::domain::api_key::ApiKeyRefusal;
+use crate::domain::credentials::{AccountId, PublicKey, Secret, Username};
+use crate::domain::scope::GrantedScopes;
+use crate::protocol::basic::BasicCredentials;
+use crate::protocol::request::ReceivedRequest;
+use crate::store::connection::StoreError;
+use crate::store::directory::{Directory, DirectoryAccount, DirectoryApiKey};
+use crate::time::Timestamp;
+
+/// Characters of a member hash: what is not as long is not looked up.
+const MEMBER_HASH_LENGTH: usize = 43;
+
+/// Passwords and API keys.
+pub struct Basic {
+    directory: Directory,
+    passwords: Arc<Passwords>,
+    throttle: Arc<Throttle>,
+    client_keys: ClientKeyNames,
+}
+
+impl Basic {
+    /// From its parts; the throttle is shared with the login page.
+    pub const fn new(
+        directory: Directory,
+        passwords: Arc<Passwords>,
+        throttle: Arc<Throttle>,
+        client_keys: ClientKeyNames,
+    ) -> Self {
+        Self { directory, passwords, throttle, client_keys }
+    }
+
+    /// Where client keys are looked for.
+    pub const fn client_keys(&self) -> &ClientKeyNames {
+        &self.client_keys
+    }
+
+    /// The failure budgets.
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
+    }
+
+    /// Who calls with these Basic credentials; `token68`: the text behind the scheme.
+    ///
+    /// # Errors
+    /// [`Rejection`], in the contract's order of judgement.
+    pub async fn identify(
+        &self,
+        request: &ReceivedRequest<'_>,
+        admission: &Admission,
+        token68: &str,
+    ) -> Result<Identity, Rejection> {
+        if !admission.admits(Way::Basic) && !admission.admits(Way::ApiKey) {
+            return Err(Refusal::MethodNotAdmitted { sent: "Basic".to_owned() }.into());
+        }
+        let credentials =
+            BasicCredentials::parse(token68).map_err(|error| Refusal::MalformedCredentials(error.advice().into()))?;
+        self.identify_as(request, admission, credentials.user_id(), Secret::new(credentials.password())).await
+    }
+
+    /// The same for a name and secret that came in another way.
+    ///
+    /// # Errors
+    /// [`Rejection`], in the contract's order of judgement.
+    pub async fn identify_as(
+        &self,
+        request: &ReceivedRequest<'_>,
+        admission: &Admission,
+        name: &str,
+        secret: Secret,
+    ) -> Result<Identity, Rejection> {
+        let attempt = Attempt { request, admission, name, secret };
+        match named(&self.directory, attempt.name, request.arrived).await.map_err(unavailable)? {
+            Named::Key(key) => self.by_key(&attempt, Some(&key)).await,
+            Named::KeysOf(account) => {
+                let key = self.directory.api_key_of(&account.account.id, &attempt.secret, request.arrived).await;
+                self.by_key(&attempt, key.map_err(unavailable)?.as_ref()).await
+            }
+            Named::Account(account) if admission.admits(Way::Basic) => self.by_password(&attempt, Some(&account)).await,
+            Named::Nobody if admission.admits(Way::Basic) => self.by_password(&attempt, None).await,
+            // Only keys are admitted, and the name is no key's.
+            Named::Account(_) | Named::Nobody => self.by_key(&attempt, None).await,
+        }
+    }
+
+    async fn by_password(
+        &self,
+        attempt: &Attempt<'_>,
+        account: Option<&Arc<DirectoryAccount>>,
+    ) -> Result<Identity, Rejection> {
+        let Attempt { request, admission, name, secret } = attempt;
+        let client_key = self.client_keys.find(request, admission)?;
+        if client_key.is_none() && admission.client_key == ClientKeyRule::Required {
+            return Err(Refusal::ClientKeyRequired.into());
+        }
+        let account = match self.by_member_hash(secret, account, request).await? {
+            Some(account) => account,
+            None => self.prove(request, name, secret, account).await?,
+        };
+        check_standing(&account.account)?;
+        let client = match client_key {
+            Some(key) => Some(client_key::admit(&self.directory, &key, &account.account, request.arrived).await?),
+            None => None,
+        };
+        let scopes = match &client {
+            Some(client) => GrantedScopes::only(account.account.scopes.admit(&client.client.scopes)),
+            None => account.account.scopes.own(),
+        };
+        Ok(Identity::new(Arc::clone(account), client, Credential::Basic, scopes))
+    }
+
+    /// A member hash is a password too, of its own account and as long as its session lives.
+    async fn by_member_hash<'a>(
+        &self,
+        secret: &Secret,
+        account: Option<&'a Arc<DirectoryAccount>>,
+        request: &ReceivedRequest<'_>,
+    ) -> Result<Option<&'a Arc<DirectoryAccount>>, Rejection> {
+        let Some(account) = account.filter(|_| secret.expose().len() == MEMBER_HASH_LENGTH) else { return Ok(None) };
+        let holder = cookies::holder_of(&self.directory, secret, request.arrived).await?;
+        Ok(holder.filter(|holder| holder.account.id == account.account.id).map(|_| account))
+    }
+
+    async fn by_key(&self, attempt: &Attempt<'_>, key: Option<&Arc<DirectoryApiKey>>) -> Result<Identity, Rejection> {
+        let Attempt { request, admission, name, secret } = attempt;
+        if !admission.admits(Way::ApiKey) {
+            return Err(Refusal::MethodNotAdmitted { sent: "An API key".to_owned() }.into());
+        }
+        self.throttle.check(name, request.client_address, request.arrived)?;
+        let Some(key) = key.filter(|key| key.matches(secret.expose().as_bytes())) else {
+            self.throttle.failed(name, request.client_address, request.arrived);
+            return Err(Refusal::BadCredentials { username: (*name).to_owned() }.into());
+        };
+        self.throttle.succeeded(name, request.client_address);
+        let scopes = key.standing(request.arrived).map_err(refuse_key)?.clone();
+        let client = match self.client_keys.find(request, admission)? {
+            Some(client_key) => Some(client_key::admit(&self.directory, &client_key, &key.account.account, request.arrived).await?),
+            None => None,
+        };
+        self.directory.note_api_key_use(key, request.arrived);
+        let impersonator = key.impersonator.as_ref().map(|actor| actor.account.username.clone());
+        let identity = Identity::new(Arc::clone(&key.account), client, Credential::ApiKey, scopes);
+        Ok(identity.with_api_key(&key.key.public_key).impersonated_by(impersonator))
+    }
+
+    /// Proves a password, with throttling: the same way for Basic, the login page and JWT requests.
+    ///
+    /// # Errors
+    /// [`Refusal::Throttled`], [`Refusal::BadCredentials`] (also for an unknown name, after the same time),
+    /// [`Refusal::Unavailable`].
+    pub async fn prove<'a>(
+        &self,
+        request: &ReceivedRequest<'_>,
+        name: &str,
+        password: &Secret,
+        account: Option<&'a Arc<DirectoryAccount>>,
+    ) -> Result<&'a Arc<DirectoryAccount>, Rejection> {
+        self.throttle.check(name, request.client_address, request.arrived)?;
+        let stored = account.and_then(|account| Some((&account.account.id, account.password.as_ref()?.expose())));
+        let verified = self.passwords.verify(stored, password, request.arrived).await.map_err(|error| match error {
+            PasswordError::Overloaded | PasswordError::Unreadable => {
+                Rejection::because(Refusal::Unavailable, error.to_string())
+            }
+        })?;
+        match (verified, account) {
+            (Some(_proof), Some(account)) => {
+                self.throttle.succeeded(name, request.client_address);
+                Ok(account)
+            }
+            (Some(_) | None, _) => {
+                self.throttle.failed(name, request.client_address, request.arrived);
+                Err(Refusal::BadCredentials { username: name.to_owned() }.into())
+            }
+        }
+    }
+}
+
+/// One try to get in by Basic.
+struct Attempt<'a> {
+    request: &'a ReceivedRequest<'a>,
+    admission: &'a Admission,
+    name: &'a str,
+    secret: Secret,
+}
+
+/// Whose name the user-id of a Basic or Digest credential is. No two of these can be spelled alike: the store sees to it.
+pub(super) enum Named {
+    /// A public key, alone or behind its company.
+    Key(Arc<DirectoryApiKey>),
+    /// An account id: any of its keys may follow.
+    KeysOf(Arc<DirectoryAccount>),
+    /// A username, alone or behind its company.
+    Account(Arc<DirectoryAccount>),
+    /// None of these.
+    Nobody,
+}
+
+/// Looks a name up: the whole of it first, then split at the first `+`.
+pub(super) async fn named(directory: &Directory, name: &str, now: Timestamp) -> Result<Named, StoreError> {
+    if let Ok(public_key) = PublicKey::parse(name)
+        && let Some(key) = directory.api_key(&public_key, now).await?
+    {
+        return Ok(Named::Key(key));
+    }
+    if let Ok(id) = AccountId::parse(name)
+        && let Some(account) = directory.account(&id, now).await?
+    {
+        return Ok(Named::KeysOf(account));
+    }
+    if let Some(account) = directory.account_by_login_name(name, now).await? {
+        return Ok(Named::Account(account));
+    }
+    if let Some((company, rest)) = Username::split_company(name)
+        && let Ok(public_key) = PublicKey::parse(rest)
+        && let Some(key) = directory.api_key(&public_key, now).await?
+        && key.account.account.company.as_ref().is_some_and(|of| of.as_str() == company)
+    {
+        return Ok(Named::Key(key));
+    }
+    Ok(Named::Nobody)
+}
+
+pub(super) fn refuse_key(refusal: ApiKeyRefusal) -> Rejection {
+    match refusal {
+        ApiKeyRefusal::Expired => Refusal::BadToken("The API key has expired: make a new one.").into(),
+        ApiKeyRefusal::Impersonator => Refusal::BadToken("The impersonation has ended.").into(),
+        ApiKeyRefusal::Account(refusal) => refuse_account(refusal),
+    }
+}
+
+/// Locked and disabled accounts are told so, after they proved who they are.
+///
+/// # Errors
+/// [`Refusal::AccountLocked`], [`Refusal::AccountDisabled`].
+pub(super) fn check_standing(account: &Account) -> Result<(), Rejection> {
+    account.standing().map_err(refuse_account)
+}
+
+pub(super) fn refuse_account(refusal: AccountRefusal) -> Rejection {
+    match refusal {
+        AccountRefusal::Locked { reason } => Refusal::AccountLocked(reason).into(),
+        AccountRefusal::Disabled { reason } => Refusal::AccountDisabled(reason).into(),
+    }
+}

@@ -1,0 +1,95 @@
+//! The client key beside another credential: which account's app is calling.
+//!
+//! With a password it is required where the route says so; whatever it comes with, it must belong to the account that
+//! the credential proved. It is an identifier, not a secret, and proves nothing by itself.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::auth::oauth::unavailable;
+use crate::auth::verdict::{Admission, Refusal, Rejection};
+use crate::config::{ClientKeyRule, HttpAuthSettings};
+use crate::domain::account::Account;
+use crate::domain::credentials::ClientKey;
+use crate::protocol::encoding::{self, Plus};
+use crate::protocol::request::{ReceivedRequest, Sent};
+use crate::store::directory::{Directory, DirectoryClient};
+use crate::time::Timestamp;
+
+/// The names of the query parameters that carry a client key.
+pub struct ClientKeyNames(Vec<String>);
+
+impl ClientKeyNames {
+    /// From `http_auth.client_key_query`.
+    pub fn new(settings: &HttpAuthSettings) -> Self {
+        Self(settings.client_key_query.iter().map(|name| name.as_str().to_owned()).collect())
+    }
+
+    /// The client key that the request carries in a header or its query, unless the route never reads it.
+    ///
+    /// # Errors
+    /// [`Refusal::ClientKeyRefused`]: two different ones.
+    pub fn find<'a>(
+        &self,
+        request: &ReceivedRequest<'a>,
+        admission: &Admission,
+    ) -> Result<Option<Cow<'a, str>>, Refusal> {
+        match admission.client_key {
+            ClientKeyRule::Required | ClientKeyRule::Optional => {}
+            ClientKeyRule::Ignored => return Ok(None),
+        }
+        let mut found: Option<Cow<'a, str>> = match request.headers.client_key {
+            Sent::Never => None,
+            Sent::Once(key) => Some(Cow::Borrowed(key)),
+            Sent::Repeatedly => return Err(Refusal::ClientKeyRefused),
+        };
+        for pair in request.query.unwrap_or_default().split('&') {
+            let Some((name, value)) = pair.split_once('=') else { continue };
+            if value.is_empty() || !self.0.iter().any(|known| known == name) {
+                continue;
+            }
+            let value = decode(value).ok_or(Refusal::ClientKeyRefused)?;
+            if found.as_ref().is_some_and(|first| *first != value) {
+                return Err(Refusal::ClientKeyRefused);
+            }
+            found = Some(value);
+        }
+        Ok(found)
+    }
+}
+
+/// The client of that key, if it may act beside a credential of this account.
+///
+/// # Errors
+/// [`Refusal::ClientKeyRefused`]: unknown, disabled, not meant for HTTP authentication, or another account's.
+pub async fn admit(
+    directory: &Directory,
+    key: &str,
+    account: &Account,
+    now: Timestamp,
+) -> Result<Arc<DirectoryClient>, Rejection> {
+    let client = match ClientKey::parse(key) {
+        Ok(key) => directory.client(&key, now).await.map_err(unavailable)?,
+        Err(_) => None,
+    };
+    let refuse = |reason| Err(Rejection::because(Refusal::ClientKeyRefused, reason));
+    let Some(client) = client else { return refuse("the client key is unknown") };
+    if client.client.owner != account.id {
+        return refuse("the client key is another account's");
+    }
+    if client.standing.is_err() {
+        return refuse("the client is disabled");
+    }
+    if !client.client.http_auth {
+        return refuse("the client key is not for HTTP authentication");
+    }
+    directory.note_client_use(&client, now);
+    Ok(client)
+}
+
+fn decode(value: &str) -> Option<Cow<'_, str>> {
+    match encoding::decode(value, Plus::IsSpace).ok()? {
+        Cow::Borrowed(_) => Some(Cow::Borrowed(value)),
+        Cow::Owned(octets) => String::from_utf8(octets).ok().map(Cow::Owned),
+    }
+}

@@ -1,0 +1,316 @@
+//! Passwords: hashed with Argon2id, and checked off the request threads (RFC 9106; parameters of OWASP's first choice).
+//!
+//! Hashing is slow on purpose, so it runs on a few threads of its own with a bounded queue: a flood of guesses gets
+//! 503 and does not starve signed traffic. A password that was verified is remembered for a short time under a keyed
+//! hash, in memory only; the entry holds nothing that a guess could be checked against without the key, and it dies
+//! with the password, because the stored hash is part of it.
+
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+
+use argon2::password_hash::phc::{Output, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use hmac::{Hmac, KeyInit, Mac};
+use quick_cache::sync::Cache;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use crate::domain::credentials::{AccountId, Secret};
+use crate::time::{Lifetime, Timestamp};
+
+/// Memory in KiB, passes and lanes of every hash that is made here.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+/// Imported hashes may cost more than ours, within reason.
+const MAXIMUM_MEMORY_KIB: u32 = 256 * 1024;
+const MAXIMUM_PASSES: u32 = 16;
+
+/// Checks that may wait for each hashing thread: a second's worth.
+const QUEUE_PER_THREAD: usize = 50;
+
+/// Verified passwords that are remembered at most.
+const REMEMBERED: usize = 50_000;
+
+/// How long a verified password is remembered.
+const REMEMBERED_FOR: Lifetime = Lifetime::from_seconds(300);
+
+/// A hash of nobody's password: checked when the user is unknown, so that this takes as long as a wrong password.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ25ub2JvZHk$OMKWY4wSAmIbCOFgXgPBxHj1Pd/5x0xfVZ/4Y9ttFoo";
+
+/// Why no answer about a password could be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PasswordError {
+    /// More checks wait than the threads can do in a moment.
+    #[error("too many password checks at once")]
+    Overloaded,
+    /// The stored hash is no Argon2id string that this server takes.
+    #[error(
+        "not an Argon2id hash: give $argon2id$v=19$m=…,t=…,p=…$salt$hash with at most {MAXIMUM_MEMORY_KIB} KiB and {MAXIMUM_PASSES} passes"
+    )]
+    Unreadable,
+}
+
+/// Proof that a password was checked against its stored hash. Nothing but [`Passwords::verify`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordVerified(());
+
+/// The hashing threads and the memory of verified passwords.
+pub struct Passwords {
+    queue: SyncSender<Job>,
+    verified: Cache<AccountId, Remembered>,
+    key: [u8; 32],
+}
+
+#[derive(Clone, Copy)]
+struct Remembered {
+    mac: [u8; 32],
+    until: Timestamp,
+}
+
+struct Job {
+    work: Work,
+    answer: oneshot::Sender<Result<Outcome, PasswordError>>,
+}
+
+enum Work {
+    Verify { password: Secret, stored: String },
+    Hash { password: Secret },
+}
+
+enum Outcome {
+    Matches(bool),
+    Hashed(String),
+}
+
+impl Passwords {
+    /// Starts `threads` hashing threads (1 or more); `key`: 32 random bytes for this process.
+    ///
+    /// # Errors
+    /// No thread could be started.
+    pub fn start(threads: usize, key: [u8; 32]) -> std::io::Result<Self> {
+        let threads = threads.max(1);
+        let (queue, jobs) = sync_channel(threads * QUEUE_PER_THREAD);
+        let jobs = std::sync::Arc::new(Mutex::new(jobs));
+        for number in 0..threads {
+            let jobs = std::sync::Arc::clone(&jobs);
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || work_off(&jobs))?;
+        }
+        Ok(Self { queue, verified: Cache::new(REMEMBERED), key })
+    }
+
+    /// Checks a password against the stored hash of an account; with `None` (an unknown user, or one without a
+    /// password) it takes as long and says no.
+    ///
+    /// # Errors
+    /// [`PasswordError::Overloaded`]: nothing was checked.
+    pub async fn verify(
+        &self,
+        account: Option<(&AccountId, &str)>,
+        password: &Secret,
+        now: Timestamp,
+    ) -> Result<Option<PasswordVerified>, PasswordError> {
+        if let Some((id, stored)) = account
+            && self.is_remembered(id, stored, password, now)
+        {
+            return Ok(Some(PasswordVerified(())));
+        }
+        let stored = account.map_or(NOBODY, |(_, stored)| stored).to_owned();
+        let outcome = self.run(Work::Verify { password: password.clone(), stored }).await?;
+        let (Outcome::Matches(true), Some((id, stored))) = (outcome, account) else { return Ok(None) };
+        let mac = self.mac(id, stored, password);
+        self.verified.insert(id.clone(), Remembered { mac, until: now + REMEMBERED_FOR });
+        Ok(Some(PasswordVerified(())))
+    }
+
+    /// Hashes a new password: a PHC string.
+    ///
+    /// # Errors
+    /// [`PasswordError::Overloaded`].
+    pub async fn hash(&self, password: &Secret) -> Result<String, PasswordError> {
+        match self.run(Work::Hash { password: password.clone() }).await? {
+            Outcome::Hashed(stored) => Ok(stored),
+            Outcome::Matches(_) => Err(PasswordError::Unreadable),
+        }
+    }
+
+    fn is_remembered(&self, id: &AccountId, stored: &str, password: &Secret, now: Timestamp) -> bool {
+        self.verified
+            .get(id)
+            .is_some_and(|entry| entry.until > now && bool::from(entry.mac.ct_eq(&self.mac(id, stored, password))))
+    }
+
+    /// Binds the password to its account and to the stored hash, so that a changed password is forgotten by itself.
+    fn mac(&self, id: &AccountId, stored: &str, password: &Secret) -> [u8; 32] {
+        let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.key) else { return [0; 32] };
+        for part in [id.as_str(), stored, password.expose()] {
+            mac.update(&part.len().to_le_bytes());
+            mac.update(part.as_bytes());
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    async fn run(&self, work: Work) -> Result<Outcome, PasswordError> {
+        let (answer, outcome) = oneshot::channel();
+        match self.queue.try_send(Job { work, answer }) {
+            Ok(()) => outcome.await.unwrap_or(Err(PasswordError::Overloaded)),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(PasswordError::Overloaded),
+        }
+    }
+}
+
+/// Hashes a password on this thread: for the command line.
+///
+/// # Errors
+/// [`PasswordError::Unreadable`]: the password is longer than Argon2 takes.
+pub fn hash_password(password: &Secret) -> Result<String, PasswordError> {
+    hash(password, &mut Vec::new())
+}
+
+/// Whether a stored hash can be checked here: for imports.
+///
+/// # Errors
+/// [`PasswordError::Unreadable`].
+pub fn check_stored(stored: &str) -> Result<(), PasswordError> {
+    parse(stored).map(|_| ())
+}
+
+fn work_off(jobs: &Mutex<Receiver<Job>>) {
+    // 19 MiB are taken once for each thread, not once for each check.
+    let mut memory = Vec::new();
+    loop {
+        let job = jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+        let Ok(Job { work, answer }) = job else { return };
+        // Who asked may be gone: then nobody is served by the work.
+        if answer.is_closed() {
+            continue;
+        }
+        let outcome = match work {
+            Work::Verify { password, stored } => matches(&password, &stored, &mut memory).map(Outcome::Matches),
+            Work::Hash { password } => hash(&password, &mut memory).map(Outcome::Hashed),
+        };
+        let _ = answer.send(outcome);
+    }
+}
+
+fn hash(password: &Secret, memory: &mut Vec<Block>) -> Result<String, PasswordError> {
+    let salt = Salt::new(&rand::random::<[u8; 16]>()).map_err(|_| PasswordError::Unreadable)?;
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(32)).map_err(|_| PasswordError::Unreadable)?;
+    let stored = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: (&params).try_into().map_err(|_| PasswordError::Unreadable)?,
+        salt: Some(salt),
+        hash: Some(derive(password, salt.as_ref(), params, 32, memory)?),
+    };
+    Ok(stored.to_string())
+}
+
+fn matches(password: &Secret, stored: &str, memory: &mut Vec<Block>) -> Result<bool, PasswordError> {
+    let Stored { params, salt, hash } = parse(stored)?;
+    let derived = derive(password, salt.as_ref(), params, hash.len(), memory)?;
+    Ok(bool::from(derived.as_bytes().ct_eq(hash.as_bytes())))
+}
+
+struct Stored {
+    params: Params,
+    salt: Salt,
+    hash: Output,
+}
+
+fn parse(stored: &str) -> Result<Stored, PasswordError> {
+    let phc = PasswordHash::new(stored).map_err(|_| PasswordError::Unreadable)?;
+    let params = Params::try_from(&phc).map_err(|_| PasswordError::Unreadable)?;
+    let supported = phc.algorithm == Algorithm::Argon2id.ident()
+        && phc.version == Some(Version::V0x13.into())
+        && params.m_cost() <= MAXIMUM_MEMORY_KIB
+        && params.t_cost() <= MAXIMUM_PASSES;
+    match (supported, phc.salt, phc.hash) {
+        (true, Some(salt), Some(hash)) => Ok(Stored { params, salt, hash }),
+        (_, _, _) => Err(PasswordError::Unreadable),
+    }
+}
+
+fn derive(
+    password: &Secret,
+    salt: &[u8],
+    params: Params,
+    length: usize,
+    memory: &mut Vec<Block>,
+) -> Result<Output, PasswordError> {
+    let blocks = params.block_count();
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::default());
+    }
+    let memory = memory.get_mut(..blocks).unwrap_or_default();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    Output::init_with(length, |out| {
+        argon2
+            .hash_password_into_with_memory(password.expose().as_bytes(), salt, out, memory)
+            .map_err(|_| argon2::password_hash::phc::Error::ParamNameInvalid)
+    })
+    .map_err(|_| PasswordError::Unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1000);
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn a_hashed_password_is_verified_and_another_is_not() {
+        let stored = hash_password(&Secret::new("open sesame")).unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        let passwords = Passwords::start(1, [7; 32]).unwrap();
+        let id = AccountId::parse("a").unwrap();
+        let verify = |password: &str, now| {
+            let password = Secret::new(password);
+            block_on(passwords.verify(Some((&id, &stored)), &password, now)).unwrap().is_some()
+        };
+        assert!(verify("open sesame", NOW));
+        assert!(!verify("open sesame!", NOW));
+        assert!(verify("open sesame", NOW + REMEMBERED_FOR), "checked again when no longer remembered");
+    }
+
+    #[test]
+    fn a_remembered_password_is_forgotten_with_its_stored_hash_and_in_time() {
+        let passwords = Passwords::start(1, [7; 32]).unwrap();
+        let id = AccountId::parse("a").unwrap();
+        let stored = hash_password(&Secret::new("x")).unwrap();
+        assert!(block_on(passwords.verify(Some((&id, &stored)), &Secret::new("x"), NOW)).unwrap().is_some());
+        assert!(passwords.is_remembered(&id, &stored, &Secret::new("x"), NOW));
+        assert!(!passwords.is_remembered(&id, "another hash", &Secret::new("x"), NOW));
+        assert!(!passwords.is_remembered(&id, &stored, &Secret::new("y"), NOW));
+        assert!(!passwords.is_remembered(&id, &stored, &Secret::new("x"), NOW + REMEMBERED_FOR));
+    }
+
+    #[test]
+    fn nobodys_hash_is_checked_like_any_other_and_admits_nothing() {
+        assert!(check_stored(NOBODY).is_ok());
+        let passwords = Passwords::start(1, [7; 32]).unwrap();
+        assert!(block_on(passwords.verify(None, &Secret::new(""), NOW)).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_foreign_or_monstrous_hash_is_refused() {
+        for stored in [
+            "",
+            "plain",
+            "$2b$12$x",
+            "$argon2i$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g",
+            "$argon2id$v=19$m=4194304,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
+        ] {
+            assert_eq!(check_stored(stored), Err(PasswordError::Unreadable), "{stored}");
+        }
+    }
+}

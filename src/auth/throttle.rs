@@ -1,0 +1,191 @@
+//! The failure budget per account *and* address: guessing from one place never locks the owner out elsewhere.
+//!
+//! Memory is bounded: when the table is full, the entry that has been quiet longest makes room. IPv6 addresses count
+//! by their /64, the smallest block that a provider gives to one customer (RFC 6177). Signed requests are not throttled:
+//! an HMAC can't be guessed.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Mutex;
+
+use siphasher::sip::SipHasher13;
+use std::hash::{Hash, Hasher};
+
+use crate::auth::verdict::{Refusal, Rejection};
+use crate::time::{Lifetime, Timestamp};
+
+/// Entries that are kept at most: about 4 MB.
+const CAPACITY: usize = 100_000;
+
+/// Counts failures; see the file's head.
+pub struct Throttle {
+    failures: u32,
+    window: Lifetime,
+    key: (u64, u64),
+    table: Mutex<HashMap<u64, Failures>>,
+}
+
+#[derive(Clone, Copy)]
+struct Failures {
+    count: u32,
+    since: Timestamp,
+}
+
+impl Throttle {
+    /// `failures` within `window` are forgiven; 1 or more.
+    pub fn new(failures: u32, window: Lifetime, key: (u64, u64)) -> Self {
+        Self { failures, window, key, table: Mutex::new(HashMap::new()) }
+    }
+
+    /// Whether this account may try from this address now.
+    ///
+    /// # Errors
+    /// [`Refusal::Throttled`], with the time until the window has passed.
+    pub fn check(&self, username: &str, address: IpAddr, now: Timestamp) -> Result<(), Rejection> {
+        let table = self.lock();
+        if table.is_empty() {
+            return Ok(());
+        }
+        let Some(failures) = table.get(&self.entry(username, address)) else { return Ok(()) };
+        let ends = failures.since + self.window;
+        if failures.count < self.failures || ends <= now {
+            return Ok(());
+        }
+        let seconds = u32::try_from(ends.unix() - now.unix()).unwrap_or(1).max(1);
+        Err(Refusal::Throttled { retry_after: Lifetime::from_seconds(seconds) }.into())
+    }
+
+    /// Counts one failure.
+    pub fn failed(&self, username: &str, address: IpAddr, now: Timestamp) {
+        let entry = self.entry(username, address);
+        let mut table = self.lock();
+        if table.len() >= CAPACITY && !table.contains_key(&entry) {
+            self.make_room(&mut table, now);
+        }
+        let failures = table.entry(entry).or_insert(Failures { count: 0, since: now });
+        if failures.since + self.window <= now {
+            *failures = Failures { count: 0, since: now };
+        }
+        failures.count = failures.count.saturating_add(1);
+    }
+
+    /// Forgets the failures of an account from an address: it has proved itself.
+    pub fn succeeded(&self, username: &str, address: IpAddr) {
+        let mut table = self.lock();
+        if !table.is_empty() {
+            table.remove(&self.entry(username, address));
+        }
+    }
+
+    /// How many pairs are over their budget.
+    pub fn throttled(&self, now: Timestamp) -> usize {
+        self.lock().values().filter(|failures| failures.count >= self.failures && failures.since + self.window > now).count()
+    }
+
+    fn make_room(&self, table: &mut HashMap<u64, Failures>, now: Timestamp) {
+        table.retain(|_, failures| failures.since + self.window > now);
+        if table.len() >= CAPACITY {
+            let mut ages: Vec<_> = table.values().map(|failures| failures.since).collect();
+            let middle = ages.len() / 2;
+            let (_, median, _) = ages.select_nth_unstable(middle);
+            let median = *median;
+            // Half of the table goes, the older half: the pairs that still guess come back at once.
+            let mut surplus = CAPACITY / 2;
+            table.retain(|_, failures| {
+                let goes = surplus > 0 && failures.since <= median;
+                surplus -= usize::from(goes);
+                !goes
+            });
+        }
+    }
+
+    fn entry(&self, username: &str, address: IpAddr) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
+        username.hash(&mut hasher);
+        block(address).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Failures>> {
+        // Counting can't be left half done: a poisoned table is still a table.
+        self.table.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The address as it counts: IPv6 by its /64.
+fn block(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1000);
+
+    fn throttle() -> Throttle {
+        Throttle::new(3, Lifetime::from_seconds(60), (1, 2))
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn after_the_budget_is_spent_the_pair_has_to_wait_for_the_rest_of_the_window() {
+        let throttle = throttle();
+        for _ in 0..3 {
+            assert!(throttle.check("jo", address("192.0.2.1"), NOW).is_ok());
+            throttle.failed("jo", address("192.0.2.1"), NOW);
+        }
+        let later = NOW + Lifetime::from_seconds(20);
+        let refused = throttle.check("jo", address("192.0.2.1"), later).unwrap_err();
+        assert_eq!(refused.public, Refusal::Throttled { retry_after: Lifetime::from_seconds(40) });
+        assert!(throttle.check("jo", address("192.0.2.1"), NOW + Lifetime::from_seconds(60)).is_ok());
+    }
+
+    #[test]
+    fn another_address_and_another_account_are_not_touched() {
+        let throttle = throttle();
+        for _ in 0..3 {
+            throttle.failed("jo", address("192.0.2.1"), NOW);
+        }
+        assert!(throttle.check("jo", address("192.0.2.2"), NOW).is_ok());
+        assert!(throttle.check("al", address("192.0.2.1"), NOW).is_ok());
+    }
+
+    #[test]
+    fn ipv6_counts_by_its_64_bit_block() {
+        let throttle = throttle();
+        for host in ["2001:db8::1", "2001:db8::2", "2001:db8::3"] {
+            throttle.failed("jo", address(host), NOW);
+        }
+        assert!(throttle.check("jo", address("2001:db8::ffff"), NOW).is_err());
+        assert!(throttle.check("jo", address("2001:db8:0:1::1"), NOW).is_ok());
+    }
+
+    #[test]
+    fn a_success_clears_the_pair() {
+        let throttle = throttle();
+        for _ in 0..3 {
+            throttle.failed("jo", address("192.0.2.1"), NOW);
+        }
+        throttle.succeeded("jo", address("192.0.2.1"));
+        assert!(throttle.check("jo", address("192.0.2.1"), NOW).is_ok());
+    }
+
+    #[test]
+    fn a_flood_of_names_does_not_grow_the_table_beyond_its_bound() {
+        let throttle = throttle();
+        for name in 0..CAPACITY + 10 {
+            throttle.failed(&name.to_string(), address("192.0.2.1"), NOW);
+        }
+        assert!(throttle.lock().len() <= CAPACITY);
+    }
+}

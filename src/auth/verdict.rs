@@ -1,0 +1,314 @@
+//! What comes out of judging a request: an [`Identity`], which only this floor's `auth` can make, or a [`Rejection`].
+//!
+//! A rejection has a public half, which tells a stranger little, and a reason for the log and for the client's owner.
+//! Status codes, challenges and bodies are not written here; `web/response` does that.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use crate::config::{BodyHashRule, ClientKeyRule, Way};
+use crate::domain::account::Account;
+use crate::domain::credentials::{PublicKey, Username};
+use crate::domain::scope::GrantedScopes;
+use crate::protocol::oauth::{self, Problem, ProtocolError};
+use crate::store::directory::{DirectoryAccount, DirectoryClient};
+use crate::time::{Lifetime, Timestamp};
+
+/// Which kind of credential proved an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// A signed request, two-legged or with an access token (RFC 5849).
+    OAuth1,
+    /// A password (RFC 7617).
+    Basic,
+    /// RFC 7616, by password or API key.
+    Digest,
+    /// A public and private key, sent as RFC 7617 does.
+    ApiKey,
+    /// A JSON Web Token (RFC 7519).
+    Jwt,
+    /// The login cookie.
+    Session,
+    /// The three cookies of a member.
+    Cookie,
+}
+
+impl Credential {
+    /// The word in the identity's JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OAuth1 => "oauth1",
+            Self::Basic => "basic",
+            Self::Digest => "digest",
+            Self::ApiKey => "api_key",
+            Self::Jwt => "jwt",
+            Self::Session => "session",
+            Self::Cookie => "cookie",
+        }
+    }
+}
+
+/// What a route admits: all that `auth` has to know of it.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// The ways in.
+    pub ways: Vec<Way>,
+    /// Whether a password needs the client key beside it.
+    pub client_key: ClientKeyRule,
+    /// What is done about `oauth_body_hash`.
+    pub body_hash: BodyHashRule,
+}
+
+impl Admission {
+    /// Whether this way in is admitted.
+    pub fn admits(&self, way: Way) -> bool {
+        self.ways.contains(&way)
+    }
+}
+
+/// Who is calling, for which account, with which scopes. Only `auth` makes one, after it saw a proof.
+#[derive(Clone)]
+pub struct Identity {
+    account: Arc<DirectoryAccount>,
+    client: Option<Arc<DirectoryClient>>,
+    credential: Credential,
+    scopes: GrantedScopes,
+    api_key: Option<PublicKey>,
+    impersonated_by: Option<Username>,
+}
+
+impl Identity {
+    pub(super) const fn new(
+        account: Arc<DirectoryAccount>,
+        client: Option<Arc<DirectoryClient>>,
+        credential: Credential,
+        scopes: GrantedScopes,
+    ) -> Self {
+        Self { account, client, credential, scopes, api_key: None, impersonated_by: None }
+    }
+
+    pub(super) fn with_api_key(mut self, public_key: &PublicKey) -> Self {
+        self.api_key = Some(public_key.clone());
+        self
+    }
+
+    /// The stored hash of the password that proved this identity.
+    pub(super) fn password_hash(&self) -> Option<&str> {
+        let password = self.account.password.as_ref().filter(|_| self.credential == Credential::Basic)?;
+        Some(password.expose())
+    }
+
+    pub(super) fn impersonated_by(mut self, issuer: Option<Username>) -> Self {
+        self.impersonated_by = issuer;
+        self
+    }
+
+    /// The account that is acted for: the resource owner.
+    pub fn account(&self) -> &Account {
+        &self.account.account
+    }
+
+    /// The app that is calling, where one took part.
+    pub fn client(&self) -> Option<&DirectoryClient> {
+        self.client.as_deref()
+    }
+
+    /// The API key that proved it, if one did.
+    pub const fn api_key(&self) -> Option<&PublicKey> {
+        self.api_key.as_ref()
+    }
+
+    /// How the caller proved it.
+    pub const fn credential(&self) -> Credential {
+        self.credential
+    }
+
+    /// What this request may do.
+    pub const fn scopes(&self) -> &GrantedScopes {
+        &self.scopes
+    }
+
+    /// The account that made this credential for another one, if it is an impersonation.
+    pub const fn impersonator(&self) -> Option<&Username> {
+        self.impersonated_by.as_ref()
+    }
+}
+
+/// Why a request is turned away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// What the caller is told.
+    pub public: Refusal,
+    /// What the log gets besides; never a secret.
+    pub reason: Cow<'static, str>,
+}
+
+impl Rejection {
+    /// A rejection whose log line says more than its answer.
+    pub fn because(public: Refusal, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { public, reason: reason.into() }
+    }
+}
+
+impl From<Refusal> for Rejection {
+    fn from(public: Refusal) -> Self {
+        Self { public, reason: Cow::Borrowed("") }
+    }
+}
+
+/// The public half of a rejection: one variant for each row of the failures, in the order in which they are judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The request target or Host can't be relied on: dot segments, an encoded slash, NUL …; or two readings of the
+    /// path that different routes would decide.
+    Target(&'static str),
+    /// No route matches.
+    NoRoute,
+    /// The route requires TLS.
+    TlsRequired,
+    /// The route requires a User-Agent.
+    UserAgentRequired,
+    /// More than one credential.
+    SeveralCredentials,
+    /// No credential at all.
+    NoCredential,
+    /// `auth=session`, and nobody is logged in.
+    LoginRequired,
+    /// A password without the client key.
+    ClientKeyRequired,
+    /// Too many failures for this account from this address.
+    Throttled {
+        /// When trying again makes sense.
+        retry_after: Lifetime,
+    },
+    /// The credential is of a kind that this route does not admit, or that nobody knows.
+    MethodNotAdmitted {
+        /// What was sent, in the contract's words, e.g. `Basic`.
+        sent: String,
+    },
+    /// Unknown user, wrong password, wrong key: one answer for all.
+    BadCredentials {
+        /// The username as it was sent.
+        username: String,
+    },
+    /// The Authorization header can't be read; the text says what to change.
+    MalformedCredentials(Cow<'static, str>),
+    /// A Digest whose nonce is too old: the client tries again by itself with the fresh one (RFC 7616 §3.3).
+    StaleNonce,
+    /// A token that is none of ours, expired, or whose account or key is gone.
+    BadToken(&'static str),
+    /// RFC 5849 §3.2 and the words of Problem Reporting.
+    OAuth(OAuthRefusal),
+    /// The account is locked, with the reason if one was given.
+    AccountLocked(Option<String>),
+    /// The account is disabled, with the reason if one was given.
+    AccountDisabled(Option<String>),
+    /// The client key is unknown, disabled, or another account's.
+    ClientKeyRefused,
+    /// A state-changing request of a session without its CSRF token, or from another site.
+    CrossSite(&'static str),
+    /// These scopes are needed and at least one of them is missing.
+    ScopeMissing {
+        /// The missing ones, separated by spaces.
+        scopes: String,
+    },
+    /// The body that must be read before judging is larger than `gateway.buffer_bytes`.
+    BodyTooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A proxy asked about a form without sending its body.
+    BodyUnavailable,
+    /// The store does not answer: nothing can be said about anybody.
+    Unavailable,
+}
+
+impl Refusal {
+    /// The `code` of the answer, and the label of its counter.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Target(_) => "bad_request",
+            Self::NoRoute => "not_found",
+            // The word of the dialect that this answer comes from.
+            Self::TlsRequired => "Security",
+            Self::UserAgentRequired => "user_agent_required",
+            Self::SeveralCredentials => "several_credentials",
+            Self::NoCredential => "credentials_required",
+            Self::LoginRequired => "login_required",
+            Self::ClientKeyRequired => "client_key_required",
+            Self::Throttled { .. } => "throttled",
+            Self::MethodNotAdmitted { .. } => "method_not_admitted",
+            Self::BadCredentials { .. } => "bad_credentials",
+            Self::MalformedCredentials(_) => "malformed_credentials",
+            Self::StaleNonce => "stale_nonce",
+            Self::BadToken(_) => "bad_token",
+            Self::OAuth(refusal) => refusal.problem.as_str(),
+            Self::AccountLocked(_) => "account_locked",
+            Self::AccountDisabled(_) => "account_disabled",
+            Self::ClientKeyRefused => "client_key_refused",
+            Self::CrossSite(_) => "cross_site",
+            Self::ScopeMissing { .. } => "scope_missing",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyUnavailable => "body_unavailable",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// An OAuth refusal: the word, and what helps its developer on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuthRefusal {
+    /// `oauth_problem`.
+    pub problem: Problem,
+    /// `oauth_problem_advice`: a sentence for the developer of the client.
+    pub advice: String,
+    /// Further parameters of Problem Reporting, by wire name.
+    pub details: Vec<(&'static str, String)>,
+}
+
+impl OAuthRefusal {
+    /// A refusal with one sentence of advice.
+    pub fn new(problem: Problem, advice: impl Into<String>) -> Self {
+        Self { problem, advice: advice.into(), details: Vec::new() }
+    }
+
+    /// `timestamp_refused`, with the range that would be taken.
+    pub fn timestamp(acceptable: (Timestamp, Timestamp), now: Timestamp) -> Self {
+        let (from, to) = (acceptable.0.unix(), acceptable.1.unix());
+        Self {
+            problem: Problem::TimestampRefused,
+            advice: format!(
+                "oauth_timestamp must lie between {from} and {to}: this server's clock shows {}; set the client's clock",
+                now.unix()
+            ),
+            details: vec![("oauth_acceptable_timestamps", format!("{from}-{to}"))],
+        }
+    }
+}
+
+impl From<OAuthRefusal> for Rejection {
+    fn from(refusal: OAuthRefusal) -> Self {
+        Refusal::OAuth(refusal).into()
+    }
+}
+
+impl From<ProtocolError> for OAuthRefusal {
+    fn from(error: ProtocolError) -> Self {
+        let details = match &error {
+            ProtocolError::Absent(names) => vec![("oauth_parameters_absent", names.join("&"))],
+            ProtocolError::Version => vec![("oauth_acceptable_versions", "1.0-1.0".to_owned())],
+            ProtocolError::Repeated(name) => vec![("oauth_parameters_rejected", name.clone())],
+            ProtocolError::Timestamp => vec![("oauth_parameters_rejected", oauth::TIMESTAMP.to_owned())],
+            ProtocolError::Nonce => vec![("oauth_parameters_rejected", oauth::NONCE.to_owned())],
+            ProtocolError::Value(name) => vec![("oauth_parameters_rejected", (*name).to_owned())],
+            ProtocolError::Parameters(_) | ProtocolError::SignatureMethod => Vec::new(),
+        };
+        Self { problem: error.problem(), advice: error.to_string(), details }
+    }
+}
+
+impl From<ProtocolError> for Rejection {
+    fn from(error: ProtocolError) -> Self {
+        OAuthRefusal::from(error).into()
+    }
+}

@@ -1,0 +1,361 @@
+//! Routes: which credentials, scopes and conditions a path and method need. The first that matches decides.
+//!
+//! A path is judged as every reader behind us may read it: decoded, and also without `;parameters` and without regard
+//! to case. Where two readings would be decided by different routes, the request is refused instead of guessed at.
+//! Who is calling is not decided here.
+
+use std::borrow::Cow;
+
+use crate::auth::verdict::{Admission, Identity, Refusal, Rejection};
+use crate::config::route::CorsOrigin;
+use crate::config::{Challenge, RouteSettings, Way};
+use crate::domain::scope::{InvalidScope, Scopes};
+use crate::protocol::base_string::split_authority;
+use crate::protocol::encoding::{self, Plus};
+use crate::protocol::request::{ReceivedRequest, UriScheme};
+
+/// All routes, in the order of the configuration.
+pub struct Policy {
+    routes: Vec<Route>,
+}
+
+/// One `[[route]]`, ready to be asked.
+pub struct Route {
+    path: PathPattern,
+    hosts: Vec<String>,
+    admission: Admission,
+    scopes: Vec<(String, Scopes)>,
+    require_user_agent: bool,
+    require_tls: bool,
+    raw_paths: bool,
+    cors_origins: Vec<CorsOrigin>,
+    challenges: Vec<Challenge>,
+}
+
+impl Policy {
+    /// From the settings; `digest` is `http_auth.digest`.
+    ///
+    /// # Errors
+    /// [`InvalidScope`]: a scope in `scopes` that is none.
+    pub fn new(settings: &[RouteSettings], digest: bool) -> Result<Self, InvalidScope> {
+        let routes = settings.iter().map(|settings| Route::new(settings, digest)).collect::<Result<_, _>>()?;
+        Ok(Self { routes })
+    }
+
+    /// The route that decides about this request, after the checks that need no credential, in the contract's order:
+    /// path, route, TLS, User-Agent.
+    ///
+    /// # Errors
+    /// [`Refusal::Target`], [`Refusal::NoRoute`], [`Refusal::TlsRequired`], [`Refusal::UserAgentRequired`]; the last two
+    /// come with the route, because a challenge may be due.
+    pub fn route(&self, request: &ReceivedRequest<'_>) -> Result<&Route, Rejection> {
+        let odd = odd_path(request.path);
+        let host = split_authority(request.authority).0;
+        let found = self.find(host, request.path, Reading::Exact);
+        if let Some(oddity) = odd
+            && !found.is_some_and(|position| self.routes.get(position).is_some_and(|route| route.raw_paths))
+        {
+            return Err(Refusal::Target(oddity).into());
+        }
+        let position = found.ok_or(Refusal::NoRoute)?;
+        if odd.is_none()
+            && request.path.bytes().any(|octet| octet == b';' || octet == b'%' || octet.is_ascii_uppercase())
+            && self.find(host, request.path, Reading::Loose) != Some(position)
+        {
+            return Err(Refusal::Target("parameters or letter case in the path lead to another rule").into());
+        }
+        let route = self.routes.get(position).ok_or(Refusal::NoRoute)?;
+        if route.require_tls && request.scheme == UriScheme::Http {
+            return Err(Refusal::TlsRequired.into());
+        }
+        if route.require_user_agent && request.headers.user_agent.is_none() {
+            return Err(Refusal::UserAgentRequired.into());
+        }
+        Ok(route)
+    }
+
+    fn find(&self, host: &str, path: &str, reading: Reading) -> Option<usize> {
+        let path = Segments::of(path, reading);
+        self.routes.iter().position(|route| route.admits_host(host) && route.path.matches(&path.0, reading))
+    }
+}
+
+impl Route {
+    fn new(settings: &RouteSettings, digest: bool) -> Result<Self, InvalidScope> {
+        let ways: Vec<_> = settings.methods.iter().copied().filter(|way| digest || *way != Way::Digest).collect();
+        let scopes = settings
+            .scopes
+            .iter()
+            .map(|(method, scopes)| {
+                Ok((method.as_str().to_owned(), Scopes::parse_each(scopes.iter().map(|scope| scope.as_str()))?))
+            })
+            .collect::<Result<_, InvalidScope>>()?;
+        Ok(Self {
+            path: PathPattern::new(&settings.path),
+            hosts: settings.hosts.iter().map(|host| host.as_str().to_ascii_lowercase()).collect(),
+            scopes,
+            require_user_agent: settings.require_user_agent,
+            require_tls: settings.require_tls,
+            raw_paths: settings.raw_paths,
+            cors_origins: settings.cors_origins.clone(),
+            challenges: settings.challenges.clone().unwrap_or_else(|| usual_challenges(&ways)),
+            admission: Admission { ways, client_key: settings.client_key, body_hash: settings.body_hash },
+        })
+    }
+
+    /// What `auth` has to know of this route.
+    pub const fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// The challenges of a 401, in order.
+    pub fn challenges(&self) -> &[Challenge] {
+        &self.challenges
+    }
+
+    /// Whether browsers' scripts of other origins are spoken of at all.
+    pub const fn has_cors(&self) -> bool {
+        !self.cors_origins.is_empty()
+    }
+
+    /// The value of `Access-Control-Allow-Origin` for a browser's script from this origin, if it may call.
+    pub fn allows_origin(&self, origin: &str) -> bool {
+        self.cors_origins.iter().any(|allowed| match allowed {
+            CorsOrigin::Any => true,
+            CorsOrigin::Origin(allowed) => allowed.to_string() == origin,
+        })
+    }
+
+    /// Whether the identity's scopes suffice for this request: the last question of all.
+    ///
+    /// A request may say that it means another method than it was sent with, and some frameworks believe it: it needs the
+    /// scopes of every method that any reader could take it for.
+    ///
+    /// # Errors
+    /// [`Refusal::ScopeMissing`], which names those that are missing.
+    pub fn permits_request(&self, identity: &Identity, request: &ReceivedRequest<'_>) -> Result<(), Rejection> {
+        self.permits(identity, request.method)?;
+        if self.scopes.is_empty() {
+            return Ok(());
+        }
+        meant_methods(request).try_for_each(|method| self.permits(identity, &method))
+    }
+
+    /// As [`Self::permits_request`], for one method.
+    ///
+    /// # Errors
+    /// [`Refusal::ScopeMissing`].
+    pub fn permits(&self, identity: &Identity, method: &str) -> Result<(), Rejection> {
+        let needed = match self.scopes_for(method) {
+            Some(needed) => needed,
+            None => return Ok(()),
+        };
+        let missing: Vec<_> =
+            needed.iter().filter(|scope| !identity.scopes().contains(scope)).map(|scope| scope.as_str()).collect();
+        if missing.is_empty() { Ok(()) } else { Err(Refusal::ScopeMissing { scopes: missing.join(" ") }.into()) }
+    }
+
+    /// HEAD counts as GET; `*` is for methods that are not named.
+    fn scopes_for(&self, method: &str) -> Option<&Scopes> {
+        let method = if method == "HEAD" { "GET" } else { method };
+        let named = |name: &str| self.scopes.iter().find(|(named, _)| named == name).map(|(_, scopes)| scopes);
+        named(method).or_else(|| named("*"))
+    }
+
+    fn admits_host(&self, host: &str) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|pattern| glob(pattern, &host.to_ascii_lowercase()))
+    }
+}
+
+/// The methods that a request says it means: by a header, or by `_method` in its query or form.
+fn meant_methods<'a>(request: &ReceivedRequest<'a>) -> impl Iterator<Item = String> + use<'a> {
+    let fields = |text: Option<&'a str>| {
+        text.unwrap_or_default().split('&').filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            let is_method = encoding::decode(name, Plus::IsSpace).is_ok_and(|name| *name == *b"_method");
+            is_method.then(|| encoding::decode(value, Plus::IsSpace).unwrap_or(Cow::Borrowed(value.as_bytes())))
+        })
+    };
+    let headers = request.headers.meant_methods.into_iter().flatten().map(|method| Cow::Borrowed(method.as_bytes()));
+    headers
+        .chain(fields(request.query))
+        .chain(fields(request.form()))
+        .map(|method| String::from_utf8_lossy(&method).trim().to_ascii_uppercase())
+}
+
+/// One challenge for each admitted scheme, in the contract's order.
+fn usual_challenges(ways: &[Way]) -> Vec<Challenge> {
+    let admits = |wanted: &[Way]| ways.iter().any(|way| wanted.contains(way));
+    let only_cookies = ways.iter().all(|way| matches!(way, Way::Session | Way::Cookies));
+    [
+        (Challenge::DigestSha256, admits(&[Way::Digest])),
+        (Challenge::DigestMd5, admits(&[Way::Digest])),
+        (Challenge::Basic, admits(&[Way::Basic, Way::ApiKey])),
+        (Challenge::OAuth, admits(&[Way::OAuth1, Way::OAuth1TwoLegged])),
+        (Challenge::Bearer, admits(&[Way::Jwt])),
+        (Challenge::Cookie, only_cookies),
+    ]
+    .into_iter()
+    .filter_map(|(challenge, due)| due.then_some(challenge))
+    .collect()
+}
+
+/// How strictly a path is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Decoded, nothing else.
+    Exact,
+    /// Decoded, `;parameters` dropped, letter case ignored: as some servers behind us would read it.
+    Loose,
+}
+
+/// What makes a path one that different readers read differently; `None` for an ordinary one.
+fn odd_path(path: &str) -> Option<&'static str> {
+    if !path.starts_with('/') {
+        return Some("the path does not begin with a slash");
+    }
+    if path.bytes().any(|octet| octet == b'\\' || octet == 0) {
+        return Some("a backslash or NUL in the path");
+    }
+    if path.contains('%') {
+        let Ok(decoded) = encoding::decode(path, Plus::IsPlus) else { return Some("an invalid percent escape in the path") };
+        if decoded.iter().filter(|octet| **octet == b'/').count() != path.matches('/').count() {
+            return Some("an encoded slash in the path");
+        }
+        if decoded.iter().any(|octet| matches!(octet, b'\\' | 0)) {
+            return Some("an encoded backslash or NUL in the path");
+        }
+    }
+    let inner = path.strip_prefix('/').unwrap_or(path);
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    let mut segments = inner.split('/').filter(|_| path != "/");
+    segments.find_map(|segment| {
+        let decoded = encoding::decode(segment, Plus::IsPlus).unwrap_or(Cow::Borrowed(b""));
+        // A reader that drops ";parameters" sees a dot segment in "..;x" too.
+        let name = decoded.split(|octet| *octet == b';').next().unwrap_or_default();
+        match name {
+            b"" => Some("an empty segment in the path"),
+            b"." | b".." => Some("a dot segment in the path"),
+            _ => None,
+        }
+    })
+}
+
+/// The decoded segments of a path; a final slash adds none.
+struct Segments<'a>(Vec<Cow<'a, str>>);
+
+impl<'a> Segments<'a> {
+    fn of(path: &'a str, reading: Reading) -> Self {
+        let inner = path.strip_prefix('/').unwrap_or(path);
+        let inner = inner.strip_suffix('/').unwrap_or(inner);
+        if inner.is_empty() {
+            return Self(Vec::new());
+        }
+        Self(inner.split('/').map(|segment| read_segment(segment, reading)).collect())
+    }
+}
+
+fn read_segment(segment: &str, reading: Reading) -> Cow<'_, str> {
+    let decoded = match encoding::decode(segment, Plus::IsPlus) {
+        Ok(Cow::Borrowed(_)) | Err(_) => Cow::Borrowed(segment),
+        Ok(Cow::Owned(octets)) => Cow::Owned(String::from_utf8_lossy(&octets).into_owned()),
+    };
+    match reading {
+        Reading::Exact => decoded,
+        Reading::Loose => Cow::Owned(decoded.split(';').next().unwrap_or_default().to_lowercase()),
+    }
+}
+
+/// `*` is any text within one segment, `**` any number of segments, also none.
+struct PathPattern {
+    exact: Vec<String>,
+    loose: Vec<String>,
+}
+
+impl PathPattern {
+    fn new(text: &str) -> Self {
+        let exact = Segments::of(text, Reading::Exact).0.into_iter().map(Cow::into_owned).collect::<Vec<_>>();
+        Self { loose: exact.iter().map(|segment| segment.to_lowercase()).collect(), exact }
+    }
+
+    fn matches(&self, path: &[Cow<'_, str>], reading: Reading) -> bool {
+        match reading {
+            Reading::Exact => matches_segments(&self.exact, path),
+            Reading::Loose => matches_segments(&self.loose, path),
+        }
+    }
+}
+
+fn matches_segments(pattern: &[String], path: &[Cow<'_, str>]) -> bool {
+    match (pattern.split_first(), path.split_first()) {
+        (None, None) => true,
+        (None, Some(_)) => false,
+        (Some((any, rest)), _) if any == "**" => {
+            rest.is_empty() || (0..=path.len()).any(|skip| matches_segments(rest, path.get(skip..).unwrap_or_default()))
+        }
+        (Some(_), None) => false,
+        (Some((first, rest)), Some((segment, behind))) => glob(first, segment) && matches_segments(rest, behind),
+    }
+}
+
+/// Whether `text` is `pattern`, in which each `*` stands for any characters, also none.
+fn glob(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((before, after)) => text.strip_prefix(before).is_some_and(|rest| {
+            if after.is_empty() {
+                return true;
+            }
+            rest.char_indices()
+                .map(|(position, _)| position)
+                .chain([rest.len()])
+                .any(|position| rest.get(position..).is_some_and(|rest| glob(after, rest)))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern_matches(pattern: &str, path: &str) -> bool {
+        PathPattern::new(pattern).matches(&Segments::of(path, Reading::Exact).0, Reading::Exact)
+    }
+
+    #[test]
+    fn one_star_is_one_segment_and_two_are_any_number_also_none() {
+        assert!(pattern_matches("/v2/**", "/v2"));
+        assert!(pattern_matches("/v2/**", "/v2/"));
+        assert!(pattern_matches("/v2/**", "/v2/a/b"));
+        assert!(!pattern_matches("/v2/**", "/v20"));
+        assert!(pattern_matches("/a/*/c", "/a/b/c"));
+        assert!(!pattern_matches("/a/*/c", "/a/c"));
+        assert!(!pattern_matches("/a/*", "/a/b/c"));
+        assert!(pattern_matches("/**/c", "/a/b/c"));
+        assert!(pattern_matches("/**", "/"));
+        assert!(pattern_matches("/a/x-*", "/a/x-1"));
+    }
+
+    #[test]
+    fn an_escaped_letter_is_matched_as_the_letter() {
+        assert!(pattern_matches("/admin/**", "/%61dmin/x"));
+    }
+
+    #[test]
+    fn odd_paths_are_named_and_ordinary_ones_are_not() {
+        for path in ["/", "/a", "/a/", "/a/b.c", "/a;x=1/b", "/%C3%A4", "/...", "/a%20b"] {
+            assert_eq!(odd_path(path), None, "{path}");
+        }
+        for path in ["/a//b", "//", "/.", "/a/..", "/%2e%2E/x", "/a/..;x/b", "/a%2fb", "/a\\b", "/a%5cb", "/a%00", "/%zz", "*"] {
+            assert!(odd_path(path).is_some(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_host_pattern_holds_stars_anywhere() {
+        assert!(glob("api-*.example.com", "api-eu.example.com"));
+        assert!(!glob("api-*.example.com", "api-eu.example.org"));
+        assert!(glob("*", ""));
+        assert!(!glob("a*b*c", "acb"));
+    }
+}

@@ -1,0 +1,169 @@
+//! What was received, as it was sent: method, external URI, raw query, the headers that matter, body, time of arrival.
+//!
+//! The rim fills this once per request and everything above reads it. Nothing here is decoded, sorted or tidied:
+//! the raw text is what the client signed (RFC 5849 §3.4.1).
+
+use std::net::IpAddr;
+
+use crate::time::Timestamp;
+
+/// The scheme of the URI that the client used, which a proxy in front may have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UriScheme {
+    /// `http`, default port 80.
+    Http,
+    /// `https`, default port 443.
+    Https,
+}
+
+impl UriScheme {
+    /// `http` or `https`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port that RFC 5849 §3.4.1.2 leaves out of the base string URI.
+    pub const fn default_port(self) -> &'static str {
+        match self {
+            Self::Http => "80",
+            Self::Https => "443",
+        }
+    }
+}
+
+/// How often a header or parameter was sent that may come once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sent<T> {
+    /// Not at all.
+    #[default]
+    Never,
+    /// Once.
+    Once(T),
+    /// More than once, with different values: which one counts can't be told.
+    Repeatedly,
+}
+
+impl<T: Copy + PartialEq> Sent<T> {
+    /// Notes one more value.
+    pub fn add(&mut self, value: T) {
+        *self = match *self {
+            Self::Never => Self::Once(value),
+            Self::Once(_) | Self::Repeatedly => Self::Repeatedly,
+        };
+    }
+
+    /// Notes one more value; the same one again changes nothing.
+    pub fn add_unless_same(&mut self, value: T) {
+        match *self {
+            Self::Once(first) if first == value => {}
+            Self::Never | Self::Once(_) | Self::Repeatedly => self.add(value),
+        }
+    }
+
+    /// The value, if there is exactly one.
+    pub const fn once(self) -> Option<T> {
+        match self {
+            Self::Once(value) => Some(value),
+            Self::Never | Self::Repeatedly => None,
+        }
+    }
+}
+
+/// The headers that decide something, in the text that was sent. Values that are no UTF-8 never get here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Headers<'a> {
+    /// `Authorization` (RFC 9110 §11.6.2).
+    pub authorization: Sent<&'a str>,
+    /// The client key from any of the configured headers; the same key in two of them counts once.
+    pub client_key: Sent<&'a str>,
+    /// `Cookie`, all of it.
+    pub cookie: Option<&'a str>,
+    /// `User-Agent`, when it is not empty.
+    pub user_agent: Option<&'a str>,
+    /// `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// `Origin`.
+    pub origin: Option<&'a str>,
+    /// `Sec-Fetch-Site`.
+    pub fetch_site: Option<&'a str>,
+    /// `X-CSRF-Token`.
+    pub csrf_token: Option<&'a str>,
+    /// `X-OAuth-Scope`.
+    pub oauth_scope: Option<&'a str>,
+    /// `Accept`.
+    pub accept: Option<&'a str>,
+    /// `X-HTTP-Method-Override`, `X-HTTP-Method`, `X-Method-Override`: methods that a request says it means.
+    pub meant_methods: [Option<&'a str>; 3],
+}
+
+/// One request as it was received from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceivedRequest<'a> {
+    /// As it was sent, e.g. `GET`.
+    pub method: &'a str,
+    /// Of the external URI.
+    pub scheme: UriScheme,
+    /// Host and port of the external URI, e.g. `api.example.com:8080` or `[::1]`.
+    pub authority: &'a str,
+    /// The path as it was sent, escapes and all; never empty.
+    pub path: &'a str,
+    /// What stands behind the first `?`, undecoded; `None` without a `?`.
+    pub query: Option<&'a str>,
+    /// The headers that matter.
+    pub headers: Headers<'a>,
+    /// The whole body, where it was read before judging; `None` when it is still streaming or did not come along.
+    pub body: Option<&'a [u8]>,
+    /// The address of the client: the peer, or what a trusted proxy said of it.
+    pub client_address: IpAddr,
+    /// When the head had been received.
+    pub arrived: Timestamp,
+}
+
+impl<'a> ReceivedRequest<'a> {
+    /// Whether the content type is that of a single-part form (RFC 5849 §3.4.1.3.1).
+    pub fn has_form_type(&self) -> bool {
+        self.headers.content_type.is_some_and(is_form_type)
+    }
+
+    /// The body as text where RFC 5849 §3.4.1.3.1 makes it a source of parameters: form content type, and read.
+    ///
+    /// Octets that are no UTF-8 can't be in a form (they would be escaped): such a body is no source.
+    pub fn form(&self) -> Option<&'a str> {
+        let body = self.body.filter(|_| self.has_form_type())?;
+        std::str::from_utf8(body).ok()
+    }
+}
+
+/// Whether a `Content-Type` names `application/x-www-form-urlencoded`, in any case and with any parameters.
+pub fn is_form_type(content_type: &str) -> bool {
+    content_type
+        .split(';')
+        .next()
+        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_recognized_with_parameters_and_in_any_case() {
+        assert!(is_form_type("application/x-www-form-urlencoded"));
+        assert!(is_form_type("Application/X-WWW-Form-Urlencoded ; charset=UTF-8"));
+        assert!(!is_form_type("multipart/form-data; boundary=x"));
+        assert!(!is_form_type("application/x-www-form-urlencoded2"));
+    }
+
+    #[test]
+    fn a_second_value_is_told_from_one() {
+        let mut sent = Sent::Never;
+        sent.add_unless_same("k");
+        sent.add_unless_same("k");
+        assert_eq!(sent, Sent::Once("k"));
+        sent.add_unless_same("l");
+        assert_eq!(sent.once(), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! The seam between the committer and the stores: a batch goes in, an outcome for each record comes out.
+
+use super::fingerprint::{Bucket, Record};
+use crate::time::Timestamp;
+
+/// What a store says about one record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It was new, and is durable now.
+    Fresh,
+    /// Another node had it already.
+    Used,
+    /// The store has forgotten its minute, or may have: everything below this bucket is refused.
+    BelowFloor(Bucket),
+    /// An attempt before this one may have written it, so whether it was new is not known.
+    Unknown,
+}
+
+/// The outcome of a record that a store had already. `doubtful`: an earlier attempt of ours may have put it there.
+pub fn in_doubt(doubtful: bool) -> Outcome {
+    if doubtful {
+        Outcome::Unknown
+    } else {
+        Outcome::Used
+    }
+}
+
+/// Why a store failed. The text is for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// SQLite or PostgreSQL refused or failed.
+    #[error("{0}")]
+    Database(diesel::result::Error),
+    /// The SQLite file or the PostgreSQL server cannot be opened.
+    #[error("{0}")]
+    Connect(diesel::ConnectionError),
+    /// Redis refused or failed.
+    #[error("{0}")]
+    Redis(redis::RedisError),
+    /// The clocks of this machine and of the Redis server are too far apart to agree on what has expired.
+    #[error(
+        "the clock of the Redis server is {offset_seconds} s ahead of this machine's (allowed: {allowed_seconds} s)"
+    )]
+    Clock {
+        /// Negative when Redis is behind.
+        offset_seconds: i64,
+        /// Either way.
+        allowed_seconds: i64,
+    },
+    /// Fewer replicas than asked for have a batch.
+    #[error("{confirmed} replicas of Redis have the batch, {wanted} were asked for")]
+    Replicas {
+        /// What `WAIT` answered.
+        confirmed: u32,
+        /// `redis_wait_replicas`.
+        wanted: u32,
+    },
+    /// The small file beside the journal.
+    #[error("the floor file beside the journal: {0}")]
+    FloorFile(std::io::Error),
+    /// What is stored is not what this program writes, or not fit for it.
+    #[error("{0}")]
+    Damaged(&'static str),
+}
+
+/// A store that remembers nonces durably. One thread owns it and may block in it.
+pub trait Journal: Send {
+    /// Makes the batch durable and says of each record, in order, whether it was new.
+    ///
+    /// `now`: the time of the last claim. `Err`: it is not known what was kept; the caller refuses them all.
+    fn commit(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<Outcome>, JournalError>;
+
+    /// After a failure: comes back to work, or says that it still cannot. Writes something, to know.
+    fn recover(&mut self, now: Timestamp) -> Result<(), JournalError>;
+
+    /// Removes a little of what lies before `first_kept`; `true` when there is more to remove.
+    fn expire(&mut self, first_kept: Bucket, now: Timestamp) -> Result<bool, JournalError>;
+
+    /// The last call: nothing will follow.
+    fn close(&mut self);
+}

@@ -1,0 +1,13 @@
+//! Floor 4, the rim towards browsers and apps: the way in, the way out, and our own pages and endpoints.
+
+pub mod request;
+pub mod response;
+pub mod metrics;
+pub mod judge;
+pub mod tls;
+pub mod health;
+pub mod me;
+pub mod oauth;
+pub mod tokens;
+pub mod login;
+pub mod consent;

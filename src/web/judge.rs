@@ -1,0 +1,118 @@
+//! The one way that every request under a route goes: receive, route, read what must be read, authenticate, permit.
+//!
+//! `/v2/me`, the forward-auth endpoints and the reverse proxy stand behind it. What they do with the verdict is theirs.
+
+use actix_web::web::{Bytes, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::auth::{self, Authenticator};
+use crate::auth::verdict::{Identity, Refusal, Rejection};
+use crate::policy::{Policy, Route};
+use crate::protocol::request::ReceivedRequest;
+use crate::time::Timestamp;
+use crate::web::metrics::Metrics;
+use crate::web::request::{Origin, Rim, peer_of};
+use crate::web::response::{Answers, preflight, status};
+
+/// Judges requests; one for the whole server.
+pub struct Judge {
+    /// The way in.
+    pub rim: Rim,
+    /// The routes.
+    pub policy: Policy,
+    /// The credentials.
+    pub authenticator: Authenticator,
+    /// The way out.
+    pub answers: Answers,
+    /// The counters.
+    pub metrics: Metrics,
+}
+
+/// A request that was judged good.
+pub struct Judged<'a> {
+    /// Who is calling.
+    pub identity: Identity,
+    /// The route that admitted it.
+    pub route: &'a Route,
+    /// The body, if it had to be read; what comes after it in the payload is nothing.
+    pub body: Option<Bytes>,
+    /// What has not been read.
+    pub payload: Payload,
+    /// Of the URI that the client used.
+    pub origin: Origin,
+    /// Whether it came from a trusted proxy, whose forwarding headers may be passed on.
+    pub by_proxy: bool,
+    /// When it arrived.
+    pub arrived: Timestamp,
+}
+
+impl Judge {
+    /// Admits a request, or says why not as the protected API says it.
+    ///
+    /// # Errors
+    /// The finished answer.
+    pub async fn admit(&self, request: &HttpRequest, mut payload: Payload) -> Result<Judged<'_>, HttpResponse> {
+        let origin = self.rim.origin(request);
+        let mut received = match self.rim.receive(request, &origin) {
+            Ok(received) => received,
+            Err(refusal) => return Err(self.refuse(None, None, &refusal.into())),
+        };
+        let route = match self.policy.route(&received) {
+            Ok(route) => route,
+            Err(rejection) => return Err(self.refuse(Some(&received), None, &rejection)),
+        };
+        if let Some(answer) = preflight(&received, request.headers(), route) {
+            return Err(answer);
+        }
+        let mut body = None;
+        if auth::needs_body(&received) {
+            match self.rim.read_body(request, &mut payload).await {
+                Ok(read) => body = Some(read),
+                Err(refusal) => return Err(self.refuse(Some(&received), Some(route), &refusal.into())),
+            }
+        }
+        received.body = body.as_deref();
+        match self.identify(&received, route).await {
+            Ok(identity) => {
+                let (arrived, by_proxy) = (received.arrived, self.rim.trusts(peer_of(request)));
+                Ok(Judged { identity, route, body, payload, origin, by_proxy, arrived })
+            }
+            Err(rejection) => Err(self.refuse(Some(&received), Some(route), &rejection)),
+        }
+    }
+
+    /// Authenticates and then asks for the scopes, which is the last question of all; counts who is admitted.
+    ///
+    /// # Errors
+    /// [`Rejection`]; to be noted by the caller, who answers it.
+    pub async fn identify(&self, received: &ReceivedRequest<'_>, route: &Route) -> Result<Identity, Rejection> {
+        let identity = self.authenticator.authenticate(received, route.admission()).await?;
+        route.permits_request(&identity, received)?;
+        self.metrics.admitted(identity.credential());
+        Ok(identity)
+    }
+
+    fn refuse(
+        &self,
+        received: Option<&ReceivedRequest<'_>>,
+        route: Option<&Route>,
+        rejection: &Rejection,
+    ) -> HttpResponse {
+        self.note(received, rejection);
+        self.answers.refuse(received, route, rejection)
+    }
+
+    /// Counts and logs a refusal, once, where it is handled. No secret is in any field.
+    pub fn note(&self, received: Option<&ReceivedRequest<'_>>, rejection: &Rejection) {
+        self.metrics.refused(&rejection.public);
+        let code = status(&rejection.public).as_u16();
+        let (method, path) = received.map_or(("", ""), |received| (received.method, received.path));
+        let client = received.map(|received| received.client_address.to_string()).unwrap_or_default();
+        let reason = if rejection.reason.is_empty() { rejection.public.code() } else { &rejection.reason };
+        if rejection.public == Refusal::Unavailable {
+            tracing::error!(status = code, method, path, client, reason, "request can not be decided");
+        } else {
+            tracing::info!(status = code, method, path, client, reason, "request refused");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `/v2` and `/v2/me`: the caller's identity, with any method.
+//!
+//! The one page of the protected API that is ours. It goes the way that every request under a route goes.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Payload};
+use serde::Serialize;
+
+use crate::auth::verdict::Identity;
+use crate::web::judge::{Judged, Judge};
+
+/// The identity's JSON, as the contract writes it.
+#[derive(Serialize)]
+struct Body<'a> {
+    status: u16,
+    account: Owner<'a>,
+    user: User<'a>,
+    external_id: Option<&'a str>,
+    company: Option<&'a str>,
+    client: Option<App<'a>>,
+    credential: &'static str,
+    scopes: Vec<&'a str>,
+    impersonated_by: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Owner<'a> {
+    id: &'a str,
+    username: &'a str,
+}
+
+#[derive(Serialize)]
+struct User<'a> {
+    id: &'a str,
+    name: &'a str,
+    email: Option<&'a str>,
+    /// Countersign keeps no pictures.
+    avatar_url: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct App<'a> {
+    client_key: &'a str,
+    name: &'a str,
+}
+
+/// Answers the caller's identity.
+pub async fn me(judge: Data<Arc<Judge>>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    match judge.admit(&request, payload).await {
+        Ok(Judged { identity, .. }) => answer(&identity),
+        Err(refused) => refused,
+    }
+}
+
+/// A path under a route, with nothing of ours behind it: the caller is judged all the same.
+pub async fn elsewhere(judge: Data<Arc<Judge>>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    match judge.admit(&request, payload).await {
+        Ok(_) => HttpResponse::NotFound().finish(),
+        Err(refused) => refused,
+    }
+}
+
+fn answer(identity: &Identity) -> HttpResponse {
+    let account = identity.account();
+    HttpResponse::Ok().json(Body {
+        status: 200,
+        account: Owner { id: account.id.as_str(), username: account.username.as_str() },
+        user: User {
+            id: account.id.as_str(),
+            name: &account.name,
+            email: account.email.as_deref(),
+            avatar_url: None,
+        },
+        external_id: account.external_id.as_deref(),
+        company: account.company.as_ref().map(|company| company.as_str()),
+        client: identity
+            .client()
+            .map(|client| App { client_key: client.client.client_key.as_str(), name: &client.client.name }),
+        credential: identity.credential().as_str(),
+        scopes: identity.scopes().names().collect(),
+        impersonated_by: identity.impersonator().map(|issuer| issuer.as_str()),
+    })
+}

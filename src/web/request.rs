@@ -1,0 +1,335 @@
+//! The way in: an actix request becomes a [`ReceivedRequest`]. External URI, trusted proxies, body limit, and the one
+//! reading of the clock.
+//!
+//! actix's `ConnectionInfo` believes anybody's forwarded headers and `full_url()` can panic: neither is used. The
+//! target is taken as it was sent; nothing is decoded here.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::web::{Bytes, BytesMut, Payload};
+use futures_util::StreamExt as _;
+
+use crate::auth::verdict::Refusal;
+use crate::config::{HttpAuthSettings, Network, ServerSettings};
+use crate::protocol::base_string::split_authority;
+use crate::protocol::request::{Headers, ReceivedRequest, UriScheme};
+use crate::time::Clock;
+
+/// What the rim has to know to tell what the client sent from what proxies say.
+#[derive(Clone)]
+pub struct Rim {
+    public: Option<Origin>,
+    /// The scheme of our own listener.
+    scheme: UriScheme,
+    trusted_proxies: Vec<Network>,
+    client_key_headers: Vec<String>,
+    buffer_bytes: usize,
+    clock: Clock,
+}
+
+/// Scheme and authority of the URI that the client used.
+#[derive(Clone)]
+pub struct Origin {
+    /// `http` or `https`.
+    pub scheme: UriScheme,
+    /// Host, and port where it was sent.
+    pub authority: String,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}://{}", self.scheme.as_str(), self.authority)
+    }
+}
+
+impl Rim {
+    /// `tls`: whether we serve TLS ourselves. `buffer_bytes`: the most of a body that is read before judging.
+    pub fn new(
+        server: &ServerSettings,
+        http_auth: &HttpAuthSettings,
+        tls: bool,
+        buffer_bytes: usize,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            public: server.public_url.as_ref().map(|public| Origin {
+                scheme: if public.is_https() { UriScheme::Https } else { UriScheme::Http },
+                authority: public.authority(),
+            }),
+            scheme: if tls { UriScheme::Https } else { UriScheme::Http },
+            trusted_proxies: server.trusted_proxies.clone(),
+            client_key_headers: http_auth.client_key_headers.iter().map(|name| name.as_str().to_ascii_lowercase()).collect(),
+            buffer_bytes,
+            clock,
+        }
+    }
+
+    /// The clock of this server.
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether this address may speak for clients.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(address))
+    }
+
+    /// The origin that the client used, from configuration, a trusted proxy or the Host header, in this order.
+    pub fn origin(&self, request: &HttpRequest) -> Origin {
+        if let Some(public) = &self.public {
+            return public.clone();
+        }
+        let headers = request.headers();
+        let proxied = self.trusts(peer_of(request));
+        let forwarded = |name: &str| if proxied { last_of_list(headers, name) } else { None };
+        let scheme = match forwarded("x-forwarded-proto").or_else(|| forwarded("x-forwarded-scheme")) {
+            Some(scheme) if scheme.eq_ignore_ascii_case("https") => UriScheme::Https,
+            Some(_) => UriScheme::Http,
+            None => self.scheme,
+        };
+        let host = forwarded("x-forwarded-host").unwrap_or_else(|| host_of(request));
+        let port = forwarded("x-forwarded-port")
+            .filter(|port| split_authority(host).1.is_none() && *port != scheme.default_port());
+        let authority = match port {
+            Some(port) if port.bytes().all(|octet| octet.is_ascii_digit()) => format!("{host}:{port}"),
+            Some(_) | None => host.to_owned(),
+        };
+        Origin { scheme, authority }
+    }
+
+    /// Everything about the request but its body. The request target and headers stay where they are; `origin` is
+    /// what [`Self::origin`] said of the same request.
+    ///
+    /// # Errors
+    /// [`Refusal::Target`]: a Host that is none. [`Refusal::MalformedCredentials`]: an Authorization header that is no
+    /// text.
+    pub fn receive<'a>(&self, request: &'a HttpRequest, origin: &'a Origin) -> Result<ReceivedRequest<'a>, Refusal> {
+        if !is_authority(&origin.authority) {
+            return Err(Refusal::Target("the Host header is missing or is no host name"));
+        }
+        Ok(ReceivedRequest {
+            method: request.method().as_str(),
+            scheme: origin.scheme,
+            authority: &origin.authority,
+            path: request.uri().path(),
+            query: request.uri().query(),
+            headers: self.headers(request.headers())?,
+            body: None,
+            client_address: self.client_address(request),
+            arrived: self.clock.now(),
+        })
+    }
+
+    /// The headers that decide something, in one pass over all.
+    ///
+    /// # Errors
+    /// [`Refusal::MalformedCredentials`], as [`Self::receive`].
+    pub fn headers<'a>(&self, map: &'a HeaderMap) -> Result<Headers<'a>, Refusal> {
+        let mut headers = Headers::default();
+        for (name, value) in map {
+            self.sort_in(&mut headers, name, value)?;
+        }
+        Ok(headers)
+    }
+
+    fn sort_in<'a>(&self, headers: &mut Headers<'a>, name: &HeaderName, value: &'a HeaderValue) -> Result<(), Refusal> {
+        let text = std::str::from_utf8(value.as_bytes()).ok();
+        match name.as_str() {
+            "authorization" => {
+                let text = text.ok_or(Refusal::MalformedCredentials("The Authorization header is not valid UTF-8 text.".into()))?;
+                headers.authorization.add(text);
+            }
+            "cookie" => headers.cookie = text,
+            "user-agent" => headers.user_agent = text.filter(|text| !text.trim().is_empty()),
+            "content-type" => headers.content_type = text,
+            "origin" => headers.origin = text,
+            "sec-fetch-site" => headers.fetch_site = text,
+            "x-csrf-token" => headers.csrf_token = text,
+            "x-oauth-scope" => headers.oauth_scope = text,
+            "accept" => headers.accept = text,
+            "x-http-method-override" => headers.meant_methods[0] = text,
+            "x-http-method" => headers.meant_methods[1] = text,
+            "x-method-override" => headers.meant_methods[2] = text,
+            other => {
+                if let Some(text) = text.filter(|text| !text.is_empty())
+                    && self.client_key_headers.iter().any(|configured| configured == other)
+                {
+                    headers.client_key.add_unless_same(text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer, or the last hop in `X-Forwarded-For` that is not itself a trusted proxy.
+    pub fn client_address(&self, request: &HttpRequest) -> IpAddr {
+        let peer = peer_of(request);
+        if self.trusted_proxies.is_empty() || !self.trusts(peer) {
+            return peer;
+        }
+        let hops = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
+        let hops: Vec<&str> = hops.flat_map(|list| list.split(',')).map(str::trim).collect();
+        let known = hops.iter().rev().map_while(|hop| parse_hop(hop));
+        let mut client = peer;
+        for hop in known {
+            client = hop;
+            if !self.trusts(hop) {
+                break;
+            }
+        }
+        client
+    }
+
+    /// Reads a body that must be judged, up to `gateway.buffer_bytes`. What lies beyond is not read.
+    ///
+    /// # Errors
+    /// [`Refusal::BodyTooLarge`], at once when the length is announced; [`Refusal::Target`] when the body breaks off.
+    pub async fn read_body(&self, request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Refusal> {
+        // What follows a request to upgrade is another protocol, and has no end that a body would have.
+        if request.headers().contains_key("upgrade") {
+            return Ok(Bytes::new());
+        }
+        let too_large = Refusal::BodyTooLarge { limit: self.buffer_bytes };
+        let announced = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > self.buffer_bytes)) {
+            return Err(too_large);
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|_| Refusal::Target("the body broke off"))?;
+            if body.len() + chunk.len() > self.buffer_bytes {
+                return Err(too_large);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+}
+
+/// The address at the other end of the connection.
+pub fn peer_of(request: &HttpRequest) -> IpAddr {
+    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| canonical(peer.ip()))
+}
+
+/// An IPv4 address in IPv6 clothes is an IPv4 address.
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+fn host_of(request: &HttpRequest) -> &str {
+    // An absolute-form target replaces the Host header (RFC 9112 §3.2.2).
+    if let Some(authority) = request.uri().authority() {
+        return authority.as_str();
+    }
+    request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default()
+}
+
+/// The last element of a list header: what the nearest proxy wrote.
+fn last_of_list<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let value = headers.get_all(name).last()?.to_str().ok()?;
+    value.rsplit(',').next().map(str::trim).filter(|value| !value.is_empty())
+}
+
+fn parse_hop(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim_matches('"');
+    hop.parse::<IpAddr>()
+        .ok()
+        .or_else(|| hop.parse::<SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
+        .map(canonical)
+}
+
+/// Host and port in the letters that RFC 3986 §3.2 gives them, without userinfo.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = split_authority(text);
+    let port_is_number = port.is_none_or(|port| port.bytes().all(|octet| octet.is_ascii_digit()));
+    let host = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).map_or(Cow::Borrowed(host), |inner| {
+        // Inside brackets colons are allowed; without them the letters are those of a host name.
+        Cow::Owned(inner.replace(':', "0"))
+    });
+    port_is_number
+        && (1..=255).contains(&host.len())
+        && host.bytes().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b'~' | b'%'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Configuration;
+    use actix_web::test::TestRequest;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicI64;
+
+    fn rim(change: impl FnOnce(&mut Configuration)) -> Rim {
+        let mut configuration = Configuration::default();
+        change(&mut configuration);
+        let clock = Clock::fixed(Arc::new(AtomicI64::new(1)));
+        Rim::new(&configuration.server, &configuration.http_auth, false, 1024, clock)
+    }
+
+    fn behind_proxy() -> Rim {
+        rim(|configuration| configuration.server.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()])
+    }
+
+    fn from(peer: &str) -> TestRequest {
+        TestRequest::default().peer_addr(format!("{peer}:1").parse().unwrap()).insert_header(("host", "h:8080"))
+    }
+
+    #[test]
+    fn the_host_header_is_the_origin_unless_the_configuration_says_otherwise() {
+        let request = from("192.0.2.1").to_http_request();
+        assert_eq!(rim(|_| ()).origin(&request).authority, "h:8080");
+        let public = rim(|configuration| {
+            configuration.server.public_url = Some("https://api.example.com".parse().unwrap());
+        });
+        assert_eq!(public.origin(&request).authority, "api.example.com");
+        assert_eq!(public.origin(&request).scheme, UriScheme::Https);
+    }
+
+    #[test]
+    fn forwarded_headers_count_only_from_listed_proxies() {
+        let spoken = |peer| {
+            let request = from(peer)
+                .insert_header(("x-forwarded-proto", "https"))
+                .insert_header(("x-forwarded-host", "api.example.com"))
+                .insert_header(("x-forwarded-for", "203.0.113.9, 10.1.1.1"))
+                .to_http_request();
+            let rim = behind_proxy();
+            (rim.origin(&request).scheme, rim.origin(&request).authority, rim.client_address(&request).to_string())
+        };
+        assert_eq!(spoken("10.0.0.1"), (UriScheme::Https, "api.example.com".into(), "203.0.113.9".into()));
+        assert_eq!(spoken("192.0.2.1"), (UriScheme::Http, "h:8080".into(), "192.0.2.1".into()));
+    }
+
+    #[test]
+    fn a_forged_hop_before_the_last_untrusted_one_is_not_believed() {
+        let request = from("10.0.0.1").insert_header(("x-forwarded-for", "127.0.0.1, 203.0.113.9")).to_http_request();
+        assert_eq!(behind_proxy().client_address(&request).to_string(), "203.0.113.9");
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_with_a_port() {
+        for host in ["h", "h:1", "[::1]", "[::1]:80", "a-b_c.example", "1.2.3.4:5"] {
+            assert!(is_authority(host), "{host}");
+        }
+        for host in ["", "a b", "user@h", "h:x", "h/x", "a,b", ":80"] {
+            assert!(!is_authority(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn the_same_client_key_in_two_headers_counts_once() {
+        let received = |second: &str| {
+            let request = from("192.0.2.1")
+                .insert_header(("X-Client-Key", "k"))
+                .insert_header(("X-App-Key", second))
+                .to_http_request();
+            rim(|_| ()).headers(request.headers()).unwrap().client_key.once().map(str::to_owned)
+        };
+        assert_eq!(received("k").as_deref(), Some("k"));
+        assert_eq!(received("l"), None);
+    }
+}

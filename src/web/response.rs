@@ -1,0 +1,394 @@
+//! The way out: every refusal to its status, body and challenges, and the headers of every page.
+//!
+//! Only this file writes status codes and challenges of refusals. It decides nothing.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    self, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+
+use crate::auth::digest::Digest;
+use crate::auth::verdict::{OAuthRefusal, Refusal, Rejection};
+use crate::config::{Challenge as Word, Configuration};
+use crate::policy::Route;
+use crate::protocol::digest::DigestHash;
+use crate::protocol::encoding::encode;
+use crate::protocol::header::Challenge;
+use crate::protocol::oauth::{self, Problem};
+use crate::protocol::request::{ReceivedRequest, UriScheme};
+use crate::time::Clock;
+
+/// What answers need to know of the configuration.
+#[derive(Clone)]
+pub struct Answers {
+    realm: String,
+    billing_url: Option<String>,
+    contact_url: Option<String>,
+    https: bool,
+    digest: Arc<Digest>,
+    clock: Clock,
+}
+
+/// Why there is no answer from the API behind us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamFailure {
+    /// No connection, or it broke before an answer: 502.
+    Unreachable,
+    /// No answer in time: 504.
+    Slow,
+}
+
+/// The contract's JSON for a refusal. `errors` is always null: one thing is said at a time.
+#[derive(Serialize)]
+struct Failure<'a> {
+    status: u16,
+    code: &'a str,
+    message: String,
+    additional: String,
+    reference: &'a str,
+    errors: Option<()>,
+}
+
+impl Answers {
+    /// From the settings; `digest` makes the nonces of its challenges.
+    pub fn new(configuration: &Configuration, digest: Arc<Digest>, clock: Clock) -> Self {
+        Self {
+            realm: configuration.http_auth.realm.as_str().to_owned(),
+            billing_url: configuration.support.billing_url.as_ref().map(|link| link.as_str().to_owned()),
+            contact_url: configuration.support.contact_url.as_ref().map(|link| link.as_str().to_owned()),
+            https: configuration.is_https(),
+            digest,
+            clock,
+        }
+    }
+
+    /// A refusal on the protected API: JSON, and one challenge a line where it is 401.
+    ///
+    /// `route`: the one that decided, if the request got that far.
+    pub fn refuse(&self, request: Option<&ReceivedRequest<'_>>, route: Option<&Route>, rejection: &Rejection) -> HttpResponse {
+        if let Refusal::LoginRequired = rejection.public
+            && let Some(request) = request
+        {
+            return see_login(request);
+        }
+        let refusal = &rejection.public;
+        let mut answer = HttpResponse::build(status(refusal));
+        self.add_challenges(&mut answer, route, refusal);
+        if let Refusal::Throttled { retry_after } = refusal {
+            answer.insert_header((RETRY_AFTER, retry_after.seconds().to_string()));
+        }
+        answer.insert_header((header::CACHE_CONTROL, "no-store"));
+        let mut answer = answer.json(self.failure(refusal));
+        if let (Some(route), Some(request)) = (route, request) {
+            add_cors(answer.headers_mut(), route, request.headers.origin);
+        }
+        answer
+    }
+
+    /// What a client hears when the API behind us gives no answer.
+    pub fn upstream(&self, failure: UpstreamFailure) -> HttpResponse {
+        let (status, code, message) = match failure {
+            UpstreamFailure::Unreachable => {
+                (StatusCode::BAD_GATEWAY, "upstream_unreachable", "The API behind this server can not be reached.")
+            }
+            UpstreamFailure::Slow => {
+                (StatusCode::GATEWAY_TIMEOUT, "upstream_slow", "The API behind this server did not answer in time.")
+            }
+        };
+        HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Failure {
+            status: status.as_u16(),
+            code,
+            message: message.to_owned(),
+            additional: String::new(),
+            reference: "",
+            errors: None,
+        })
+    }
+
+    /// A refusal at the OAuth endpoints: form-encoded, or JSON when `Accept` asks for it (Problem Reporting).
+    pub fn refuse_oauth(&self, accept: Option<&str>, rejection: &Rejection) -> HttpResponse {
+        let Refusal::OAuth(refusal) = &rejection.public else { return self.refuse(None, None, rejection) };
+        let mut answer = HttpResponse::build(status(&rejection.public));
+        answer.append_header((WWW_AUTHENTICATE, self.oauth_challenge(Some(refusal)).to_string()));
+        answer.insert_header((header::CACHE_CONTROL, "no-store"));
+        if accept.is_some_and(|accept| accept.contains("application/json")) {
+            return answer.json(self.failure(&rejection.public));
+        }
+        let mut body = format!("{}={}", oauth::PROBLEM, refusal.problem);
+        body.push_str(&format!("&{}={}", oauth::PROBLEM_ADVICE, encode(&refusal.advice)));
+        for (name, value) in &refusal.details {
+            body.push_str(&format!("&{name}={}", encode(value)));
+        }
+        answer.content_type("application/x-www-form-urlencoded").body(body)
+    }
+
+    /// The challenges of a 401 on this route, one string for each line.
+    pub fn challenges(&self, route: &Route, refusal: &Refusal) -> Vec<String> {
+        let problem = match refusal {
+            Refusal::OAuth(problem) => Some(problem),
+            _ => None,
+        };
+        let stale = matches!(refusal, Refusal::StaleNonce);
+        route
+            .challenges()
+            .iter()
+            .map(|word| match word {
+                Word::DigestSha256 => self.digest.challenge(DigestHash::Sha256, stale, self.clock.now()),
+                Word::DigestMd5 => self.digest.challenge(DigestHash::Md5, stale, self.clock.now()),
+                Word::Basic => Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8"),
+                Word::OAuth => self.oauth_challenge(problem),
+                Word::Bearer => Challenge::new("Bearer").quoted("realm", &self.realm),
+                Word::Cookie => Challenge::new("Cookie").quoted("realm", &self.realm),
+            })
+            .map(|challenge| challenge.to_string())
+            .collect()
+    }
+
+    fn add_challenges(&self, answer: &mut HttpResponseBuilder, route: Option<&Route>, refusal: &Refusal) {
+        match (route, refusal) {
+            (Some(route), refusal) if status(refusal) == StatusCode::UNAUTHORIZED => {
+                for challenge in self.challenges(route, refusal) {
+                    answer.append_header((WWW_AUTHENTICATE, challenge));
+                }
+            }
+            (_, Refusal::OAuth(problem)) => {
+                answer.append_header((WWW_AUTHENTICATE, self.oauth_challenge(Some(problem)).to_string()));
+            }
+            (None, refusal) if status(refusal) == StatusCode::UNAUTHORIZED => {
+                answer.append_header((WWW_AUTHENTICATE, Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8").to_string()));
+            }
+            (_, _) => {}
+        }
+    }
+
+    fn oauth_challenge(&self, refusal: Option<&OAuthRefusal>) -> Challenge {
+        let challenge = Challenge::new("OAuth").quoted("realm", &self.realm);
+        match refusal {
+            Some(refusal) => challenge.quoted(oauth::PROBLEM, refusal.problem.as_str()),
+            None => challenge,
+        }
+    }
+
+    fn failure(&self, refusal: &Refusal) -> Failure<'_> {
+        let (message, additional) = words(refusal);
+        let reference = match refusal {
+            Refusal::AccountLocked(_) => self.billing_url.as_deref(),
+            Refusal::AccountDisabled(_) => self.contact_url.as_deref(),
+            _ => None,
+        };
+        Failure {
+            status: status(refusal).as_u16(),
+            code: refusal.code(),
+            message,
+            additional,
+            reference: reference.unwrap_or_default(),
+            errors: None,
+        }
+    }
+
+    /// The headers of every page. `form_action`: the one foreign origin that a form's answer may lead to.
+    pub fn page(&self, status: StatusCode, form_action: Option<&str>) -> HttpResponseBuilder {
+        let mut answer = HttpResponse::build(status);
+        let form_action = form_action.map(|origin| format!(" {origin}")).unwrap_or_default();
+        answer
+            .insert_header((
+                header::CONTENT_SECURITY_POLICY,
+                format!(
+                    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                     base-uri 'none'; form-action 'self'{form_action}; frame-ancestors 'none'"
+                ),
+            ))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .insert_header((header::REFERRER_POLICY, "no-referrer"))
+            .insert_header((header::X_FRAME_OPTIONS, "DENY"))
+            .insert_header((
+                HeaderName::from_static("permissions-policy"),
+                "camera=(), display-capture=(), fullscreen=(), geolocation=(), microphone=(), payment=(), usb=()",
+            ))
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .content_type("text/html; charset=utf-8");
+        if self.https {
+            answer.insert_header((header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
+        }
+        answer
+    }
+
+    /// Whether cookies must be `Secure`.
+    pub const fn https(&self) -> bool {
+        self.https
+    }
+}
+
+/// The status of a refusal.
+pub const fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Target(_) | Refusal::UserAgentRequired | Refusal::SeveralCredentials | Refusal::ClientKeyRequired => {
+            StatusCode::BAD_REQUEST
+        }
+        Refusal::NoRoute => StatusCode::NOT_FOUND,
+        Refusal::LoginRequired
+        | Refusal::NoCredential
+        | Refusal::MethodNotAdmitted { .. }
+        | Refusal::BadCredentials { .. }
+        | Refusal::MalformedCredentials(_)
+        | Refusal::StaleNonce
+        | Refusal::BadToken(_) => StatusCode::UNAUTHORIZED,
+        Refusal::TlsRequired
+        | Refusal::AccountLocked(_)
+        | Refusal::AccountDisabled(_)
+        | Refusal::ClientKeyRefused
+        | Refusal::CrossSite(_)
+        | Refusal::BodyUnavailable
+        | Refusal::ScopeMissing { .. } => StatusCode::FORBIDDEN,
+        Refusal::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::OAuth(refusal) => oauth_status(refusal.problem),
+    }
+}
+
+/// RFC 5849 §3.2: 400 for what the request is made of, 401 for what it does not prove; 403 where permission lacks.
+const fn oauth_status(problem: Problem) -> StatusCode {
+    match problem {
+        Problem::VersionRejected
+        | Problem::ParameterAbsent
+        | Problem::ParameterRejected
+        | Problem::SignatureMethodRejected => StatusCode::BAD_REQUEST,
+        Problem::TimestampRefused
+        | Problem::NonceUsed
+        | Problem::SignatureInvalid
+        | Problem::ConsumerKeyUnknown
+        | Problem::TokenUsed
+        | Problem::TokenExpired
+        | Problem::TokenRevoked
+        | Problem::TokenRejected
+        | Problem::VerifierInvalid => StatusCode::UNAUTHORIZED,
+        Problem::ConsumerKeyRefused | Problem::PermissionDenied | Problem::AdditionalAuthorizationRequired => {
+            StatusCode::FORBIDDEN
+        }
+    }
+}
+
+/// Message and additional text of a refusal.
+fn words(refusal: &Refusal) -> (String, String) {
+    let plain = |message: &str| (message.to_owned(), String::new());
+    let with = |message: &str, additional: &str| (message.to_owned(), additional.to_owned());
+    match refusal {
+        Refusal::Target(oddity) => (String::from("The request can not be judged"), format!("{oddity}.")),
+        Refusal::NoRoute => plain("No route matches this path."),
+        Refusal::TlsRequired => plain("SSL is required."),
+        Refusal::UserAgentRequired => {
+            plain("A User-Agent header is required: name your company, application and version.")
+        }
+        Refusal::SeveralCredentials => with(
+            "More than one credential was sent",
+            "Send one only: an Authorization header, oauth_ parameters, a session or its cookies.",
+        ),
+        Refusal::NoCredential | Refusal::LoginRequired => plain("Credentials are required."),
+        Refusal::ClientKeyRequired => {
+            plain("Must give an app key via X-Client-Key header or client_key query string parameter")
+        }
+        Refusal::Throttled { .. } => {
+            with("Too many failed attempts", "Wait as long as Retry-After says; every further failure counts.")
+        }
+        Refusal::MethodNotAdmitted { sent } => {
+            (format!("{sent} is not admitted here."), "WWW-Authenticate lists what is.".to_owned())
+        }
+        Refusal::BadCredentials { username } => (format!("Could not authenticate: {username}"), String::new()),
+        Refusal::MalformedCredentials(what) => plain(what),
+        Refusal::CrossSite(what) => plain(what),
+        Refusal::StaleNonce => plain("The Digest nonce is too old: answer the new challenge."),
+        Refusal::BadToken(what) => with("The token is not accepted.", what),
+        Refusal::OAuth(refusal) => (oauth_message(refusal.problem).to_owned(), refusal.advice.clone()),
+        Refusal::AccountLocked(reason) => with(
+            "No API Access",
+            reason.as_deref().unwrap_or("The authenticated account is locked due to an unpaid balance."),
+        ),
+        Refusal::AccountDisabled(reason) => with(
+            "API Access is disabled",
+            reason.as_deref().unwrap_or("API access has been disabled for this user due to API terms violation."),
+        ),
+        Refusal::ClientKeyRefused => with(
+            "The client key can not be used with this account",
+            "It is unknown, disabled, not meant for HTTP authentication, or another account's.",
+        ),
+        Refusal::ScopeMissing { scopes } => (format!("Missing scope: {scopes}"), String::new()),
+        Refusal::BodyTooLarge { limit } => {
+            (format!("A body that must be checked may have {limit} bytes at most."), String::new())
+        }
+        Refusal::BodyUnavailable => plain("The form body did not come along with the question."),
+        Refusal::Unavailable => plain("The server can not decide at the moment: try again."),
+    }
+}
+
+const fn oauth_message(problem: Problem) -> &'static str {
+    match problem {
+        Problem::VersionRejected => "This OAuth version is not spoken here.",
+        Problem::ParameterAbsent => "A required OAuth parameter is missing.",
+        Problem::ParameterRejected => "An OAuth parameter can not be accepted.",
+        Problem::TimestampRefused => "The timestamp is too far from this server's clock.",
+        Problem::NonceUsed => "This nonce was used before.",
+        Problem::SignatureMethodRejected => "This signature method is not admitted.",
+        Problem::SignatureInvalid => "The signature is not valid.",
+        Problem::ConsumerKeyUnknown => "The client key is unknown.",
+        Problem::ConsumerKeyRefused => "The client may not be used at present.",
+        Problem::TokenUsed => "The request token was used before.",
+        Problem::TokenExpired => "The token has expired.",
+        Problem::TokenRevoked => "The token was revoked.",
+        Problem::TokenRejected => "The token is not accepted.",
+        Problem::VerifierInvalid => "The verifier is not valid.",
+        Problem::PermissionDenied => "The account holder did not allow it.",
+        Problem::AdditionalAuthorizationRequired => "The client key does not have this scope.",
+    }
+}
+
+/// To the login page and, after it, back to where the request wanted to go.
+fn see_login(request: &ReceivedRequest<'_>) -> HttpResponse {
+    let target = match request.query {
+        Some(query) => format!("{}?{query}", request.path),
+        None => request.path.to_owned(),
+    };
+    HttpResponse::Found().insert_header((LOCATION, format!("/login?next={}", encode(&target)))).finish()
+}
+
+/// Lets a browser's script from an admitted origin read the answer. On a route that names origins, its word is the only
+/// one.
+pub fn add_cors(headers: &mut HeaderMap, route: &Route, origin: Option<&str>) {
+    if !route.has_cors() {
+        return;
+    }
+    headers.remove(ACCESS_CONTROL_ALLOW_ORIGIN);
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = origin.filter(|origin| route.allows_origin(origin))
+        && let Ok(origin) = HeaderValue::from_str(origin)
+    {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate, Retry-After"));
+    }
+}
+
+/// The answer to a browser's question whether a script may send what it wants to send (Fetch, CORS preflight); `None`
+/// when the request is no such question, or its origin is not admitted.
+pub fn preflight(request: &ReceivedRequest<'_>, sent: &HeaderMap, route: &Route) -> Option<HttpResponse> {
+    let method = sent.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| request.method == "OPTIONS")?;
+    request.headers.origin.filter(|origin| route.allows_origin(origin))?;
+    let mut answer = HttpResponse::NoContent();
+    answer.insert_header((ACCESS_CONTROL_ALLOW_METHODS, method)).insert_header((ACCESS_CONTROL_MAX_AGE, "600"));
+    if let Some(headers) = sent.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+        answer.insert_header((ACCESS_CONTROL_ALLOW_HEADERS, headers));
+    }
+    let mut answer = answer.finish();
+    add_cors(answer.headers_mut(), route, request.headers.origin);
+    Some(answer)
+}
+
+/// Whether the client reached us by TLS, here or at the proxy in front.
+pub fn by_tls(request: &ReceivedRequest<'_>) -> bool {
+    request.scheme == UriScheme::Https
+}
