@@ -198,7 +198,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Listener(http.server.ThreadingHTTPServer):
+    # Races open more connections at once than the five that may wait by default.
+    request_queue_size = 128
+
+
 if __name__ == "__main__":
-    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listener = Listener(("127.0.0.1", 0), Handler)
     print(f"listening on http://localhost:{listener.server_port}", flush=True)
     listener.serve_forever()
