@@ -569,10 +569,16 @@ fn a_regenerated_key_kills_the_old_private_half_at_once() {
         let found = directory.api_key(&public_key, NOW).await.expect("an answer").expect("is there");
         assert!(found.matches(old.expose().as_bytes()) && !found.matches(b"wrong"));
         assert_eq!(found.standing(NOW).map(ToString::to_string), Ok("a:read".to_owned()));
+        let known = async |account: &Account, private_key: &Secret| {
+            directory.api_key_of(&account.id, private_key, NOW).await.expect("an answer").is_some()
+        };
+        let al = kit.account("al").await;
+        assert!(known(&jo, &old).await && !known(&al, &old).await);
         let new = Secret::generate(&mut rand::rng());
         kit.store.api_keys.regenerate(&public_key, new.clone(), Vec::new(), &by()).await.expect("regenerated");
         let found = directory.api_key(&public_key, NOW).await.expect("an answer").expect("is there");
         assert!(found.matches(new.expose().as_bytes()) && !found.matches(old.expose().as_bytes()));
+        assert!(known(&jo, &new).await && !known(&jo, &old).await);
         let list = kit.store.api_keys.list(&Reach::Everything, Some(&jo.id), Page::default()).await.expect("a list");
         assert!(list.items.first().is_some_and(|item| new.expose().ends_with(item.hint.as_str())));
         kit.store.api_keys.delete(&public_key, &by()).await.expect("deleted");
