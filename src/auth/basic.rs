@@ -69,7 +69,21 @@ impl Basic {
         }
         let credentials =
             BasicCredentials::parse(token68).map_err(|error| Refusal::MalformedCredentials(error.advice().into()))?;
-        let attempt = Attempt { request, admission, name: credentials.user_id(), secret: Secret::new(credentials.password()) };
+        self.identify_as(request, admission, credentials.user_id(), Secret::new(credentials.password())).await
+    }
+
+    /// The same for a name and secret that came in another way.
+    ///
+    /// # Errors
+    /// [`Rejection`], in the contract's order of judgement.
+    pub async fn identify_as(
+        &self,
+        request: &ReceivedRequest<'_>,
+        admission: &Admission,
+        name: &str,
+        secret: Secret,
+    ) -> Result<Identity, Rejection> {
+        let attempt = Attempt { request, admission, name, secret };
         match named(&self.directory, attempt.name, request.arrived).await.map_err(unavailable)? {
             Named::Key(key) => self.by_key(&attempt, Some(&key)).await,
             Named::KeysOf(account) => {

@@ -92,15 +92,46 @@ impl Sessions {
         let now = request.arrived;
         let account = self.directory.account_by_login_name(name, now).await.map_err(unavailable)?;
         let account = basic.prove(request, name, password, account.as_ref()).await?;
+        let cookie = self.begin(account, SessionKind::Browser, request).await?;
+        Ok(NewSession { cookie, lifetime: self.lifetime })
+    }
+
+    /// Checks the password of a company's member and begins the session that its member hash carries.
+    ///
+    /// # Errors
+    /// As [`Self::log_in`], and the account's states.
+    pub async fn begin_member(
+        &self,
+        basic: &Basic,
+        request: &ReceivedRequest<'_>,
+        company: &str,
+        username: &str,
+        password: &Secret,
+    ) -> Result<(Secret, Arc<DirectoryAccount>), Rejection> {
+        let now = request.arrived;
+        let found = self.directory.account_by_login_name(username, now).await.map_err(unavailable)?;
+        let is_member = |account: &DirectoryAccount| account.account.company.as_ref().is_some_and(|of| of.as_str() == company);
+        let found = found.filter(|account| is_member(account));
+        let account = basic.prove(request, username, password, found.as_ref()).await?;
+        check_standing(&account.account)?;
+        let secret = self.begin(account, SessionKind::MemberHash, request).await?;
+        Ok((secret, Arc::clone(account)))
+    }
+
+    async fn begin(
+        &self,
+        account: &DirectoryAccount,
+        kind: SessionKind,
+        request: &ReceivedRequest<'_>,
+    ) -> Result<Secret, Rejection> {
         let by = By {
             who: Actor::account(&account.account),
             address: Some(request.client_address.to_string()),
-            now,
+            now: request.arrived,
         };
         let agent = request.headers.user_agent;
-        let begun = self.stored.begin(&account.account, SessionKind::Browser, self.lifetime, agent, &by).await;
-        let (_, cookie) = begun.map_err(unavailable)?;
-        Ok(NewSession { cookie, lifetime: self.lifetime })
+        let begun = self.stored.begin(&account.account, kind, self.lifetime, agent, &by).await;
+        begun.map_err(unavailable).map(|(_, secret)| secret)
     }
 
     /// Ends a session.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::http::StatusCode;
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
+use serde::Serialize;
 
 use crate::auth::session::{self, NewSession};
 use crate::auth::verdict::{Refusal, Rejection};
@@ -134,6 +135,9 @@ pub async fn submit(judge: Data<Arc<Judge>>, request: HttpRequest, mut payload: 
     };
     received.body = Some(&body);
     let fields = Parameters::of_form(received.form().unwrap_or_default(), Source::Body).unwrap_or_default();
+    if received.query.is_some_and(|query| query.split('&').any(|pair| pair == "response=json")) {
+        return member_hash(&judge, &received, &fields).await;
+    }
     let next = field(&fields, "next");
     match log_in(&judge, &received, &fields).await {
         Ok(begun) => HttpResponse::SeeOther()
@@ -143,6 +147,37 @@ pub async fn submit(judge: Data<Arc<Judge>>, request: HttpRequest, mut payload: 
         Err(rejection) => {
             judge.note(Some(&received), &rejection);
             show(&judge, &received, "/login", &next, &field(&fields, "username"), problem(&rejection))
+        }
+    }
+}
+
+/// The answer to `POST /login?response=json`.
+#[derive(Serialize)]
+struct Member<'a> {
+    #[serde(rename = "companyName")]
+    company: &'a str,
+    #[serde(rename = "memberId")]
+    member: &'a str,
+    #[serde(rename = "memberHash")]
+    hash: &'a str,
+}
+
+/// The member hash for `company`, `username` and `password`: what a script's three cookies hold. It needs no CSRF
+/// token, because it sets no cookie.
+async fn member_hash(judge: &Judge, received: &ReceivedRequest<'_>, fields: &Parameters<'_>) -> HttpResponse {
+    let (company, username) = (field(fields, "company"), field(fields, "username"));
+    let password = Secret::new(field(fields, "password"));
+    let authenticator = &judge.authenticator;
+    let begun = authenticator.sessions.begin_member(&authenticator.basic, received, &company, &username, &password).await;
+    match begun {
+        Ok((hash, account)) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Member {
+            company: &company,
+            member: account.account.username.as_str(),
+            hash: hash.expose(),
+        }),
+        Err(rejection) => {
+            judge.note(Some(received), &rejection);
+            judge.answers.refuse(Some(received), None, &rejection)
         }
     }
 }
