@@ -118,16 +118,16 @@ fn memory(place: &str, nonces: u64) -> anyhow::Result<()> {
     drop(store);
     println!("{} bytes of journal", std::fs::metadata(place)?.len());
     let before = resident_kib();
-    let begin = Instant::now();
+    let begin = (Instant::now(), cpu_seconds());
     let store = open(place, &settings)?;
     println!(
-        "read {} back in {:?}",
+        "read {} back in {:?}, {:.2} s of CPU",
         store.statistics().live,
-        begin.elapsed()
+        begin.0.elapsed(),
+        cpu_seconds() - begin.1
     );
     println!(
-        "resident: {} KiB before, {} KiB after",
-        before,
+        "resident: {before} KiB before, {} KiB after",
         resident_kib()
     );
     Ok(())

@@ -145,6 +145,7 @@ impl SqliteJournal {
     /// Fills the memory with what is in the file from `first_kept` on.
     pub fn refill(&mut self, window: &Window, first_kept: Bucket) -> Result<(), JournalError> {
         let mut runs = VecDeque::new();
+        let mut refill = window.refill();
         self.with(|connection| {
             let rows = batch::table
                 .order(batch::id)
@@ -165,12 +166,13 @@ impl SqliteJournal {
                 }
                 for record in unpack(first_bucket, &records) {
                     if record.bucket >= first_kept {
-                        window.restore(record);
+                        refill.push(record);
                     }
                 }
             }
             Ok(())
         })?;
+        refill.finish();
         self.runs = runs;
         Ok(())
     }
