@@ -6,6 +6,8 @@
 pub mod verdict;
 pub mod throttle;
 pub mod hashing;
+pub mod enrolment;
+pub mod signing_keys;
 pub mod oauth;
 pub mod client_key;
 pub mod basic;

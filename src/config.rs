@@ -29,6 +29,8 @@ pub use settings::{
 };
 pub use values::{DatabaseUrl, Network, Origin, RedisUrl, SecretText, SessionQuery};
 
+pub use tree::{FILE_VARIABLE, without_line_end};
+
 use section::{Section, Survey};
 
 /// Every setting of the program. Built by [`Configuration::load`], or with all defaults by [`Configuration::default`].

@@ -4,6 +4,16 @@
 
 pub mod time;
 pub mod protocol;
+pub mod config;
 pub mod domain;
 pub mod store;
-pub mod config;
+pub mod auth;
+pub mod policy;
+pub mod provider;
+pub mod opening;
+pub mod shape;
+pub mod web;
+pub mod api;
+pub mod app;
+pub mod demo;
+pub mod cli;

@@ -23,7 +23,7 @@ use crate::time::{Lifetime, Timestamp};
 
 /// Issues, authorizes, exchanges and revokes.
 pub struct Provider {
-    directory: Arc<Directory>,
+    directory: Directory,
     delegations: Delegations,
     settings: ProviderSettings,
 }
@@ -49,7 +49,7 @@ pub struct Pending {
 
 impl Provider {
     /// From its parts.
-    pub const fn new(directory: Arc<Directory>, delegations: Delegations, settings: ProviderSettings) -> Self {
+    pub const fn new(directory: Directory, delegations: Delegations, settings: ProviderSettings) -> Self {
         Self { directory, delegations, settings }
     }
 
@@ -87,9 +87,9 @@ impl Provider {
         let found = self.delegations.temporary(&TokenHash::of(token)).await.map_err(unavailable)?;
         let (credentials, _) = found.ok_or(DelegationError::Refused(TemporaryRefusal::Unknown)).map_err(refuse)?;
         credentials.decidable(now).map_err(|refusal| refuse(refusal.into()))?;
-        let client = self.directory.client(credentials.client_key.as_str()).await.map_err(unavailable)?;
+        let client = self.directory.client(&credentials.client_key, now).await.map_err(unavailable)?;
         let client = client.ok_or(DelegationError::ClientNotFound).map_err(refuse)?;
-        if client.client.standing(&client.owner).is_err() {
+        if client.standing.is_err() {
             return Err(client_refused());
         }
         Ok(Pending { credentials, client })
@@ -178,11 +178,11 @@ impl Provider {
         }
         let token = verifier.verify_token(&signed).await?.token;
         let by = By {
-            who: Actor::account(&token.account),
+            who: Actor::account(&token.account.account),
             address: Some(request.client_address.to_string()),
             now: request.arrived,
         };
-        self.delegations.revoke_token(&token.token.id, &by).await.map_err(refuse)
+        self.delegations.revoke_token(&token.credentials.id, &by).await.map_err(refuse)
     }
 }
 

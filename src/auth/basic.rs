@@ -12,15 +12,18 @@ use crate::auth::throttle::Throttle;
 use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
 use crate::config::{ClientKeyRule, Way};
 use crate::domain::account::{Account, AccountRefusal};
-use crate::domain::credentials::Secret;
+use crate::domain::api_key::ApiKeyRefusal;
+use crate::domain::credentials::{AccountId, PublicKey, Secret, Username};
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::basic::BasicCredentials;
 use crate::protocol::request::ReceivedRequest;
-use crate::store::directory::{Directory, DirectoryAccount, DirectoryKey, Named};
+use crate::store::connection::StoreError;
+use crate::store::directory::{Directory, DirectoryAccount, DirectoryApiKey};
+use crate::time::Timestamp;
 
 /// Passwords and API keys.
 pub struct Basic {
-    directory: Arc<Directory>,
+    directory: Directory,
     passwords: Arc<Passwords>,
     throttle: Arc<Throttle>,
     client_keys: ClientKeyNames,
@@ -29,7 +32,7 @@ pub struct Basic {
 impl Basic {
     /// From its parts; the throttle is shared with the login page.
     pub const fn new(
-        directory: Arc<Directory>,
+        directory: Directory,
         passwords: Arc<Passwords>,
         throttle: Arc<Throttle>,
         client_keys: ClientKeyNames,
@@ -58,25 +61,23 @@ impl Basic {
         let credentials =
             BasicCredentials::parse(token68).map_err(|error| Refusal::MalformedCredentials(error.advice()))?;
         let attempt = Attempt { request, admission, name: credentials.user_id(), secret: Secret::new(credentials.password()) };
-        match self.directory.named(attempt.name).await.map_err(unavailable)? {
-            Some(Named::Key(key)) => self.by_key(&attempt, Some(&key)).await,
-            Some(Named::KeysOf(account)) => {
-                let key = self.directory.key_of(&account, &attempt.secret.sha256()).await.map_err(unavailable)?;
-                self.by_key(&attempt, key.as_ref()).await
+        match named(&self.directory, attempt.name, request.arrived).await.map_err(unavailable)? {
+            Named::Key(key) => self.by_key(&attempt, Some(&key)).await,
+            Named::KeysOf(account) => {
+                let key = self.directory.api_key_of(&account.account.id, &attempt.secret, request.arrived).await;
+                self.by_key(&attempt, key.map_err(unavailable)?.as_ref()).await
             }
-            Some(Named::Account(account)) if admission.admits(Way::Basic) => {
-                self.by_password(&attempt, Some(&account)).await
-            }
-            None if admission.admits(Way::Basic) => self.by_password(&attempt, None).await,
+            Named::Account(account) if admission.admits(Way::Basic) => self.by_password(&attempt, Some(&account)).await,
+            Named::Nobody if admission.admits(Way::Basic) => self.by_password(&attempt, None).await,
             // Only keys are admitted, and the name is no key's.
-            Some(Named::Account(_)) | None => self.by_key(&attempt, None).await,
+            Named::Account(_) | Named::Nobody => self.by_key(&attempt, None).await,
         }
     }
 
     async fn by_password(
         &self,
         attempt: &Attempt<'_>,
-        account: Option<&DirectoryAccount>,
+        account: Option<&Arc<DirectoryAccount>>,
     ) -> Result<Identity, Rejection> {
         let Attempt { request, admission, name, secret } = attempt;
         let client_key = self.client_keys.find(request, admission)?;
@@ -86,37 +87,34 @@ impl Basic {
         let account = self.prove(request, name, secret, account).await?;
         check_standing(&account.account)?;
         let client = match client_key {
-            Some(key) => Some(client_key::admit(&self.directory, &key, &account.account).await?),
+            Some(key) => Some(client_key::admit(&self.directory, &key, &account.account, request.arrived).await?),
             None => None,
         };
         let scopes = match &client {
             Some(client) => GrantedScopes::only(account.account.scopes.admit(&client.client.scopes)),
             None => account.account.scopes.own(),
         };
-        Ok(Identity::new(Arc::clone(&account.account), client, Credential::Basic, scopes))
+        Ok(Identity::new(Arc::clone(account), client, Credential::Basic, scopes))
     }
 
-    async fn by_key(&self, attempt: &Attempt<'_>, key: Option<&Arc<DirectoryKey>>) -> Result<Identity, Rejection> {
+    async fn by_key(&self, attempt: &Attempt<'_>, key: Option<&Arc<DirectoryApiKey>>) -> Result<Identity, Rejection> {
         let Attempt { request, admission, name, secret } = attempt;
         if !admission.admits(Way::ApiKey) {
             return Err(Refusal::MethodNotAdmitted { sent: "An API key".to_owned() }.into());
         }
         self.throttle.check(name, request.client_address, request.arrived)?;
-        let Some(key) = key.filter(|key| key.admits(secret)) else {
+        let Some(key) = key.filter(|key| key.matches(secret.expose().as_bytes())) else {
             self.throttle.failed(name, request.client_address, request.arrived);
             return Err(Refusal::BadCredentials { username: (*name).to_owned() }.into());
         };
         self.throttle.succeeded(name, request.client_address);
-        if key.key.is_expired(request.arrived) {
-            return Err(Refusal::BadToken("The API key has expired: make a new one.").into());
-        }
-        check_standing(&key.account)?;
+        let scopes = key.standing(request.arrived).map_err(refuse_key)?.clone();
         let client = match self.client_keys.find(request, admission)? {
-            Some(client_key) => Some(client_key::admit(&self.directory, &client_key, &key.account).await?),
+            Some(client_key) => Some(client_key::admit(&self.directory, &client_key, &key.account.account, request.arrived).await?),
             None => None,
         };
-        let impersonator = key.key.impersonator.as_ref().map(|impersonator| impersonator.username.clone());
-        let scopes = key.key.granted_scopes(&key.account);
+        self.directory.note_api_key_use(key, request.arrived);
+        let impersonator = key.impersonator.as_ref().map(|actor| actor.account.username.clone());
         Ok(Identity::new(Arc::clone(&key.account), client, Credential::ApiKey, scopes).impersonated_by(impersonator))
     }
 
@@ -130,10 +128,10 @@ impl Basic {
         request: &ReceivedRequest<'_>,
         name: &str,
         password: &Secret,
-        account: Option<&'a DirectoryAccount>,
-    ) -> Result<&'a DirectoryAccount, Rejection> {
+        account: Option<&'a Arc<DirectoryAccount>>,
+    ) -> Result<&'a Arc<DirectoryAccount>, Rejection> {
         self.throttle.check(name, request.client_address, request.arrived)?;
-        let stored = account.and_then(|account| Some((&account.account.id, account.password_hash.as_ref()?.expose())));
+        let stored = account.and_then(|account| Some((&account.account.id, account.password.as_ref()?.expose())));
         let verified = self.passwords.verify(stored, password, request.arrived).await.map_err(|error| match error {
             PasswordError::Overloaded | PasswordError::Unreadable => {
                 Rejection::because(Refusal::Unavailable, error.to_string())
@@ -160,13 +158,62 @@ struct Attempt<'a> {
     secret: Secret,
 }
 
+/// Whose name the user-id of a Basic or Digest credential is. No two of these can be spelled alike: the store sees to it.
+pub(super) enum Named {
+    /// A public key, alone or behind its company.
+    Key(Arc<DirectoryApiKey>),
+    /// An account id: any of its keys may follow.
+    KeysOf(Arc<DirectoryAccount>),
+    /// A username, alone or behind its company.
+    Account(Arc<DirectoryAccount>),
+    /// None of these.
+    Nobody,
+}
+
+/// Looks a name up: the whole of it first, then split at the first `+`.
+pub(super) async fn named(directory: &Directory, name: &str, now: Timestamp) -> Result<Named, StoreError> {
+    if let Ok(public_key) = PublicKey::parse(name)
+        && let Some(key) = directory.api_key(&public_key, now).await?
+    {
+        return Ok(Named::Key(key));
+    }
+    if let Ok(id) = AccountId::parse(name)
+        && let Some(account) = directory.account(&id, now).await?
+    {
+        return Ok(Named::KeysOf(account));
+    }
+    if let Some(account) = directory.account_by_login_name(name, now).await? {
+        return Ok(Named::Account(account));
+    }
+    if let Some((company, rest)) = Username::split_company(name)
+        && let Ok(public_key) = PublicKey::parse(rest)
+        && let Some(key) = directory.api_key(&public_key, now).await?
+        && key.account.account.company.as_ref().is_some_and(|of| of.as_str() == company)
+    {
+        return Ok(Named::Key(key));
+    }
+    Ok(Named::Nobody)
+}
+
+fn refuse_key(refusal: ApiKeyRefusal) -> Rejection {
+    match refusal {
+        ApiKeyRefusal::Expired => Refusal::BadToken("The API key has expired: make a new one.").into(),
+        ApiKeyRefusal::Impersonator => Refusal::BadToken("The impersonation has ended.").into(),
+        ApiKeyRefusal::Account(refusal) => refuse_account(refusal),
+    }
+}
+
 /// Locked and disabled accounts are told so, after they proved who they are.
 ///
 /// # Errors
 /// [`Refusal::AccountLocked`], [`Refusal::AccountDisabled`].
 pub(super) fn check_standing(account: &Account) -> Result<(), Rejection> {
-    account.standing().map_err(|refusal| match refusal {
+    account.standing().map_err(refuse_account)
+}
+
+pub(super) fn refuse_account(refusal: AccountRefusal) -> Rejection {
+    match refusal {
         AccountRefusal::Locked { reason } => Refusal::AccountLocked(reason).into(),
         AccountRefusal::Disabled { reason } => Refusal::AccountDisabled(reason).into(),
-    })
+    }
 }

@@ -10,9 +10,11 @@ use crate::auth::oauth::unavailable;
 use crate::auth::verdict::{Admission, Refusal, Rejection};
 use crate::config::{ClientKeyRule, HttpAuthSettings};
 use crate::domain::account::Account;
+use crate::domain::credentials::ClientKey;
 use crate::protocol::encoding::{self, Plus};
 use crate::protocol::request::{ReceivedRequest, Sent};
 use crate::store::directory::{Directory, DirectoryClient};
+use crate::time::Timestamp;
 
 /// The names of the query parameters that carry a client key.
 pub struct ClientKeyNames(Vec<String>);
@@ -60,19 +62,28 @@ impl ClientKeyNames {
 ///
 /// # Errors
 /// [`Refusal::ClientKeyRefused`]: unknown, disabled, not meant for HTTP authentication, or another account's.
-pub async fn admit(directory: &Directory, key: &str, account: &Account) -> Result<Arc<DirectoryClient>, Rejection> {
-    let client = directory.client(key).await.map_err(unavailable)?;
+pub async fn admit(
+    directory: &Directory,
+    key: &str,
+    account: &Account,
+    now: Timestamp,
+) -> Result<Arc<DirectoryClient>, Rejection> {
+    let client = match ClientKey::parse(key) {
+        Ok(key) => directory.client(&key, now).await.map_err(unavailable)?,
+        Err(_) => None,
+    };
     let refuse = |reason| Err(Rejection::because(Refusal::ClientKeyRefused, reason));
     let Some(client) = client else { return refuse("the client key is unknown") };
     if client.client.owner != account.id {
         return refuse("the client key is another account's");
     }
-    if client.client.standing(&client.owner).is_err() {
+    if client.standing.is_err() {
         return refuse("the client is disabled");
     }
     if !client.client.http_auth {
         return refuse("the client key is not for HTTP authentication");
     }
+    directory.note_client_use(&client, now);
     Ok(client)
 }
 

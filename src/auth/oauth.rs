@@ -13,9 +13,9 @@ use crate::auth::verdict::{Admission, Credential, Identity, OAuthRefusal, Refusa
 use crate::config::{BodyHashRule, PlaintextRule, Way};
 use crate::domain::account::AccountRefusal;
 use crate::domain::client::{ClientRefusal, SignatureMethods};
-use crate::domain::credentials::TokenHash;
+use crate::domain::credentials::{ClientKey, TokenHash};
 use crate::domain::delegation::TokenRefusal;
-use crate::domain::scope::GrantedScopes;
+use crate::domain::scope::{GrantedScopes, Scopes};
 use crate::protocol::base_string::SignatureBaseString;
 use crate::protocol::oauth::{Problem, ProtocolParameters};
 use crate::protocol::parameters::Parameters;
@@ -28,7 +28,7 @@ use crate::time::Lifetime;
 
 /// Verifies signed requests; see the file's head.
 pub struct OAuthVerifier {
-    directory: Arc<Directory>,
+    directory: Directory,
     replay: Arc<ReplayStore>,
     window: Lifetime,
     methods: SignatureMethods,
@@ -55,14 +55,14 @@ pub struct VerifiedToken {
     /// The token, with its client and account.
     pub token: Arc<DirectoryToken>,
     /// What it may do now.
-    pub scopes: crate::domain::scope::Scopes,
+    pub scopes: Scopes,
     _proof: (SignatureVerified, Option<NonceRemembered>),
 }
 
 impl OAuthVerifier {
     /// `window`: how far `oauth_timestamp` may be from our clock, either way. `methods`: what the server admits.
     pub const fn new(
-        directory: Arc<Directory>,
+        directory: Directory,
         replay: Arc<ReplayStore>,
         window: Lifetime,
         methods: SignatureMethods,
@@ -88,6 +88,7 @@ impl OAuthVerifier {
                 return Err(Refusal::MethodNotAdmitted { sent: "OAuth with an access token".to_owned() }.into());
             }
             let VerifiedToken { token, scopes, .. } = self.verify_token(&signed).await?;
+            self.directory.note_token_use(&token, request.arrived);
             let identity = Identity::new(
                 Arc::clone(&token.account),
                 Some(Arc::clone(&token.client)),
@@ -105,8 +106,9 @@ impl OAuthVerifier {
             return Err(absent.into());
         }
         let VerifiedClient { client, .. } = self.verify_client(&signed).await?;
-        let scopes = client.owner.scopes.admit(&client.client.scopes);
-        Ok(Identity::new(Arc::clone(&client.owner), Some(client), Credential::OAuth1, GrantedScopes::only(scopes)))
+        self.directory.note_client_use(&client, request.arrived);
+        let scopes = GrantedScopes::only(client.owner.account.scopes.admit(&client.client.scopes));
+        Ok(Identity::new(Arc::clone(&client.owner), Some(client), Credential::OAuth1, scopes))
     }
 
     /// Reads the protocol parameters and judges all that needs no look-up.
@@ -165,8 +167,7 @@ impl OAuthVerifier {
         let client = self.client(signed).await?;
         let token = self.token(signed, &client).await?;
         let proof = self.check_signature(signed, &client, token.secret.expose())?;
-        token.token.ended(signed.request.arrived).map_err(refuse_token)?;
-        let scopes = token.token.standing(&client.client, &client.owner, &token.account).map_err(refuse_token)?;
+        let scopes = token.standing(signed.request.arrived).map_err(refuse_token)?.clone();
         let remembered = self.remember(signed).await?;
         Ok(VerifiedToken { token, scopes, _proof: (proof, remembered) })
     }
@@ -176,19 +177,20 @@ impl OAuthVerifier {
     /// # Errors
     /// `consumer_key_unknown`.
     pub async fn client(&self, signed: &Signed<'_>) -> Result<Arc<DirectoryClient>, Rejection> {
-        self.directory.client(&signed.protocol.client_key).await.map_err(unavailable)?.ok_or_else(|| {
-            OAuthRefusal::new(
-                Problem::ConsumerKeyUnknown,
-                "oauth_consumer_key names no client of this server: copy the client key again",
-            )
-            .into()
+        let found = match ClientKey::parse(signed.protocol.client_key.as_ref()) {
+            Ok(key) => self.directory.client(&key, signed.request.arrived).await.map_err(unavailable)?,
+            Err(_) => None,
+        };
+        found.ok_or_else(|| {
+            let advice = "oauth_consumer_key names no client of this server: copy the client key again";
+            OAuthRefusal::new(Problem::ConsumerKeyUnknown, advice).into()
         })
     }
 
     async fn token(&self, signed: &Signed<'_>, client: &DirectoryClient) -> Result<Arc<DirectoryToken>, Rejection> {
         let presented = signed.protocol.token.as_deref().unwrap_or_default();
-        let found = self.directory.token(&TokenHash::of(presented)).await.map_err(unavailable)?;
-        found.filter(|token| token.token.client_key == client.client.client_key).ok_or_else(|| {
+        let found = self.directory.token(&TokenHash::of(presented), signed.request.arrived).await.map_err(unavailable)?;
+        found.filter(|token| token.credentials.client_key == client.client.client_key).ok_or_else(|| {
             OAuthRefusal::new(
                 Problem::TokenRejected,
                 "oauth_token is no access token of this client: request tokens must be exchanged first",
@@ -291,7 +293,7 @@ fn check_body_hash(signed: &Signed<'_>, rule: BodyHashRule) -> Result<(), Reject
 }
 
 fn check_client(client: &DirectoryClient) -> Result<(), Rejection> {
-    client.client.standing(&client.owner).map_err(refuse_client)
+    client.standing.clone().map_err(refuse_client)
 }
 
 fn refuse_client(refusal: ClientRefusal) -> Rejection {

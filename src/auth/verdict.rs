@@ -11,7 +11,7 @@ use crate::domain::account::Account;
 use crate::domain::credentials::Username;
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::oauth::{self, Problem, ProtocolError};
-use crate::store::directory::DirectoryClient;
+use crate::store::directory::{DirectoryAccount, DirectoryClient};
 use crate::time::{Lifetime, Timestamp};
 
 /// Which kind of credential proved an identity.
@@ -69,7 +69,7 @@ impl Admission {
 /// Who is calling, for which account, with which scopes. Only `auth` makes one, after it saw a proof.
 #[derive(Clone)]
 pub struct Identity {
-    account: Arc<Account>,
+    account: Arc<DirectoryAccount>,
     client: Option<Arc<DirectoryClient>>,
     credential: Credential,
     scopes: GrantedScopes,
@@ -78,7 +78,7 @@ pub struct Identity {
 
 impl Identity {
     pub(super) const fn new(
-        account: Arc<Account>,
+        account: Arc<DirectoryAccount>,
         client: Option<Arc<DirectoryClient>>,
         credential: Credential,
         scopes: GrantedScopes,
@@ -93,7 +93,7 @@ impl Identity {
 
     /// The account that is acted for: the resource owner.
     pub fn account(&self) -> &Account {
-        &self.account
+        &self.account.account
     }
 
     /// The app that is calling, where one took part.

@@ -2,8 +2,10 @@
 //!
 //! The private half is 256 random bits, so it is kept as one SHA-256 and needs no slow hash. It isn't in here.
 
-use super::account::Account;
-use super::credentials::{AccountId, PublicKey, Username};
+use rand::CryptoRng;
+
+use super::account::{Account, AccountRefusal};
+use super::credentials::{AccountId, PublicKey, Secret, Username};
 use super::scope::{GrantedScopes, Scopes};
 use crate::time::Timestamp;
 
@@ -29,7 +31,45 @@ pub struct Impersonator {
     pub username: Username,
 }
 
+/// Both halves of a key, while it is being made.
+pub struct KeyPair {
+    pub public_key: PublicKey,
+    pub private_key: Secret,
+}
+
+impl KeyPair {
+    /// A new pair.
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        Self { public_key: PublicKey::generate(rng), private_key: Secret::generate(rng) }
+    }
+}
+
+/// Why a key is good for nothing now.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ApiKeyRefusal {
+    #[error("the API key has expired")]
+    Expired,
+    #[error(transparent)]
+    Account(AccountRefusal),
+    /// Who acts with the key may not use the API, or not act for this account any more.
+    #[error("the impersonation has ended")]
+    Impersonator,
+}
+
 impl ApiKey {
+    /// What the key may do as things stand, or why it rests. `impersonator` is who acts with it.
+    ///
+    /// Everything but the key's own end, which time alone decides: see [`is_expired`](Self::is_expired).
+    pub fn standing(&self, account: &Account, impersonator: Option<&Account>) -> Result<GrantedScopes, ApiKeyRefusal> {
+        account.standing().map_err(ApiKeyRefusal::Account)?;
+        match (&self.impersonator, impersonator) {
+            (None, _) => {}
+            (Some(_), Some(actor)) if actor.standing().is_ok() && actor.may_impersonate(account) => {}
+            (Some(_), _) => return Err(ApiKeyRefusal::Impersonator),
+        }
+        Ok(self.granted_scopes(account))
+    }
+
     /// Whether the key is past its end.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| now >= end)
@@ -47,8 +87,8 @@ impl ApiKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::account::Role;
     use crate::domain::account::tests::account;
+    use crate::domain::account::{AccountStatus, Role};
     use crate::domain::scope::ScopeLimit;
 
     fn key(scopes: Option<&str>) -> ApiKey {
@@ -71,6 +111,21 @@ mod tests {
         owner.scopes = ScopeLimit::Only(Scopes::parse("a:read manage:read").expect("test scopes"));
         assert_eq!(key(None).granted_scopes(&owner).to_string(), "a:read");
         assert_eq!(key(Some("a:read b:read")).granted_scopes(&owner).to_string(), "a:read");
+    }
+
+    #[test]
+    fn an_impersonation_ends_when_who_began_it_may_no_longer() {
+        let member = account("m", Some("acme"), Role::Member);
+        let mut actor = account("i", Some("acme"), Role::Integrator);
+        let mut pair = key(None);
+        pair.impersonator = Some(Impersonator { account: actor.id.clone(), username: actor.username.clone() });
+        assert!(pair.standing(&member, Some(&actor)).is_ok());
+        assert_eq!(pair.standing(&member, None), Err(ApiKeyRefusal::Impersonator));
+        actor.role = Role::Member;
+        assert_eq!(pair.standing(&member, Some(&actor)), Err(ApiKeyRefusal::Impersonator));
+        actor.role = Role::Integrator;
+        actor.status = AccountStatus::Locked { reason: None };
+        assert_eq!(pair.standing(&member, Some(&actor)), Err(ApiKeyRefusal::Impersonator));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Every wire name of OAuth 1.0a stands here. Whether a credential exists or a signature is good is not decided here.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use thiserror::Error;
@@ -126,8 +127,8 @@ pub enum ProtocolError {
     /// 1 to 255 printable ASCII characters.
     #[error("oauth_nonce must have 1 to {MAXIMUM_NONCE} printable ASCII characters")]
     Nonce,
-    /// The value is no UTF-8, or longer than [`MAXIMUM_VALUE`].
-    #[error("{0} must be text of at most {MAXIMUM_VALUE} characters")]
+    /// The value is no UTF-8, longer than [`MAXIMUM_VALUE`], or holds a NUL, which no database takes as text.
+    #[error("{0} must be text of at most {MAXIMUM_VALUE} characters, none of them NUL")]
     Value(&'static str),
 }
 
@@ -199,9 +200,11 @@ pub fn is_signed(parameters: &Parameters<'_>) -> bool {
 /// Whether undecoded query or form text holds an `oauth_` parameter: a look without collecting anything.
 pub fn mentions_oauth(form: &str) -> bool {
     form.split('&').any(|pair| {
-        pair.starts_with("oauth_")
-            || (pair.contains('%')
-                && encoding::decode(pair, encoding::Plus::IsSpace).is_ok_and(|pair| pair.starts_with(b"oauth_")))
+        // The name alone: a broken escape in the value must not hide it.
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        name.starts_with("oauth_")
+            || (name.contains('%')
+                && encoding::decode(name, encoding::Plus::IsSpace).is_ok_and(|name| name.starts_with(b"oauth_")))
     })
 }
 
@@ -219,7 +222,7 @@ struct Named<'a> {
     body_hash: Option<&'a Parameter<'a>>,
     scope: Option<&'a Parameter<'a>>,
     /// `oauth_` names that nobody here knows: signed, otherwise without effect, but not repeated either.
-    unknown: Vec<&'a str>,
+    unknown: BTreeSet<&'a str>,
 }
 
 impl<'a> Named<'a> {
@@ -241,11 +244,10 @@ impl<'a> Named<'a> {
                 return Ok(());
             }
             name if name.starts_with("oauth_") => {
-                if self.unknown.contains(&name) {
-                    return Err(ProtocolError::Repeated(name.to_owned()));
+                if self.unknown.insert(name) {
+                    return Ok(());
                 }
-                self.unknown.push(name);
-                return Ok(());
+                return Err(ProtocolError::Repeated(name.to_owned()));
             }
             _ => return Ok(()),
         };
@@ -304,7 +306,10 @@ fn required<'a>(parameter: Option<&'a Parameter<'a>>, name: &'static str) -> Res
 fn text<'a>(parameter: Option<&'a Parameter<'a>>, name: &'static str) -> Result<Option<Cow<'a, str>>, ProtocolError> {
     parameter
         .map(|parameter| {
-            parameter.decoded().filter(|text| text.len() <= MAXIMUM_VALUE).ok_or(ProtocolError::Value(name))
+            parameter
+                .decoded()
+                .filter(|text| text.len() <= MAXIMUM_VALUE && !text.contains('\0'))
+                .ok_or(ProtocolError::Value(name))
         })
         .transpose()
 }
@@ -394,9 +399,21 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_no_database_takes_is_refused() {
+        for value in ["%00", "a%00b", "%FF", &"v".repeat(MAXIMUM_VALUE + 1)] {
+            assert_eq!(
+                refused(&format!("{COMPLETE}&oauth_token={value}")),
+                Some(ProtocolError::Value(TOKEN)),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
     fn oauth_is_seen_in_raw_text_also_behind_escapes() {
         assert!(mentions_oauth("a=1&oauth_token=x"));
         assert!(mentions_oauth("%6Fauth_token=x"));
+        assert!(mentions_oauth("%6Fauth_token=%zz"));
         assert!(!mentions_oauth("a=oauth_token"));
     }
 }

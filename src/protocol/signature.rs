@@ -4,6 +4,7 @@
 //! the extensions that providers and libraries agree on; they differ from the RFC's methods in the hash alone.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use aws_lc_rs::signature::{
@@ -13,8 +14,12 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use rsa::pkcs1::{DecodeRsaPrivateKey, DecodeRsaPublicKey, EncodeRsaPublicKey};
-use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey};
+use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPublicKey};
+use rsa::pkcs8::DecodePrivateKey;
+use rsa::pkcs8::der::asn1::AnyRef;
+use rsa::pkcs8::der::pem::decode_vec;
+use rsa::pkcs8::der::{self, Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use rsa::pkcs8::spki::SubjectPublicKeyInfoRef;
 use rsa::traits::PublicKeyParts;
 use rsa::{Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey};
 use sha1::Sha1;
@@ -103,7 +108,7 @@ impl FromStr for SignatureMethod {
 /// The two secrets that a client shares with the server; an empty one is absent.
 #[derive(Clone, Copy)]
 pub struct SharedSecrets<'a> {
-    /// `client_secret`: of the client credentials.
+    /// `client_secret`: of the client credentials. Without one (a client that has only an RSA key) nothing verifies.
     pub client: &'a str,
     /// `token_secret`: of the temporary or token credentials.
     pub token: &'a str,
@@ -151,6 +156,8 @@ pub fn verify(
 ) -> Result<SignatureVerified, SignatureMismatch> {
     let text = base_string.as_str().as_bytes();
     let good = match (method, key) {
+        // Anybody can sign with the empty secret of a client that has none.
+        (_, VerificationKey::Shared(SharedSecrets { client: "", token: _ })) => false,
         (SignatureMethod::HmacSha1, VerificationKey::Shared(secrets)) => {
             equal_mac(&hmac::<Hmac<Sha1>>(&secrets, text), presented)
         }
@@ -196,6 +203,9 @@ pub struct RsaVerificationKey {
     fingerprint: String,
 }
 
+/// The sizes of RSA keys that are taken, in bits.
+const RSA_KEY_BITS: RangeInclusive<usize> = 2048..=8192;
+
 /// Why a text is no RSA public key that a client may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RsaKeyError {
@@ -220,7 +230,7 @@ impl RsaVerificationKey {
     pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
         let key = read_public_key(pem.trim())?;
         let bits = key.n().bits();
-        if !(2048..=8192).contains(&bits) {
+        if !RSA_KEY_BITS.contains(&bits) {
             return Err(RsaKeyError::Size(bits));
         }
         let der = key.to_pkcs1_der().map_err(|_| RsaKeyError::Unreadable)?;
@@ -254,44 +264,60 @@ fn read_public_key(pem: &str) -> Result<RsaPublicKey, RsaKeyError> {
     if pem.contains("PRIVATE KEY-----") {
         return Err(RsaKeyError::Private);
     }
-    RsaPublicKey::from_public_key_pem(pem)
-        .or_else(|_| RsaPublicKey::from_pkcs1_pem(pem).map_err(|_| RsaKeyError::Unreadable))
-        .or_else(|_| read_certificate(pem))
+    let (label, der) = decode_vec(pem.as_bytes()).map_err(|_| RsaKeyError::Unreadable)?;
+    let key = match label {
+        "RSA PUBLIC KEY" => read_pkcs1(&der),
+        "PUBLIC KEY" => read_spki(&der),
+        "CERTIFICATE" => read_certificate(&der),
+        _ => return Err(RsaKeyError::Unreadable),
+    };
+    key.map_err(|_| RsaKeyError::Unreadable)
+}
+
+/// `RSAPublicKey` of PKCS#1 (RFC 8017 §A.1.1). The numbers are taken out by hand, because the crate's own reader stops
+/// at 4096 bits.
+fn read_pkcs1(der: &[u8]) -> der::Result<RsaPublicKey> {
+    let key = rsa::pkcs1::RsaPublicKey::from_der(der)?;
+    let number = |octets: &[u8]| rsa::BigUint::from_bytes_be(octets);
+    RsaPublicKey::new_with_max_size(
+        number(key.modulus.as_bytes()),
+        number(key.public_exponent.as_bytes()),
+        // Twice as much as is taken, so that a key that is merely too large is told its size.
+        2 * RSA_KEY_BITS.end(),
+    )
+    .map_err(|_| Tag::Integer.value_error())
+}
+
+/// `SubjectPublicKeyInfo` (RFC 5280 §4.1), for RSA alone.
+fn read_spki(der: &[u8]) -> der::Result<RsaPublicKey> {
+    let info = SubjectPublicKeyInfoRef::from_der(der)?;
+    info.algorithm.assert_algorithm_oid(rsa::pkcs1::ALGORITHM_OID).map_err(|_| Tag::ObjectIdentifier.value_error())?;
+    read_pkcs1(info.subject_public_key.as_bytes().unwrap_or_default())
 }
 
 /// The subject's public key of an X.509 certificate (RFC 5280 §4.1): the certificate is only a wrapper here, its
 /// signature and dates decide nothing.
-fn read_certificate(pem: &str) -> Result<RsaPublicKey, RsaKeyError> {
-    use rsa::pkcs8::der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged, asn1::AnyRef, pem::decode_vec};
-
-    let read = || -> rsa::pkcs8::der::Result<RsaPublicKey> {
-        let (label, der) = decode_vec(pem.as_bytes())?;
-        if label != "CERTIFICATE" {
-            return Err(Tag::Sequence.value_error());
-        }
-        let certificate = AnyRef::from_der(&der)?;
-        certificate.sequence(|outer: &mut SliceReader<'_>| {
-            let body = AnyRef::decode(outer)?;
-            let key = body.sequence(|fields: &mut SliceReader<'_>| {
-                // version [0] (optional), serial, signature algorithm, issuer, validity, subject: passed over.
-                let first = AnyRef::decode(fields)?;
-                let versioned = first.tag() == Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
-                for _ in 0..(if versioned { 5 } else { 4 }) {
-                    AnyRef::decode(fields)?;
-                }
-                let spki = fields.tlv_bytes()?;
-                while !fields.is_finished() {
-                    AnyRef::decode(fields)?;
-                }
-                RsaPublicKey::from_public_key_der(spki).map_err(|_| Tag::Sequence.value_error())
-            })?;
-            while !outer.is_finished() {
-                AnyRef::decode(outer)?;
+fn read_certificate(der: &[u8]) -> der::Result<RsaPublicKey> {
+    AnyRef::from_der(der)?.sequence(|outer: &mut SliceReader<'_>| {
+        let body = AnyRef::decode(outer)?;
+        let key = body.sequence(|fields: &mut SliceReader<'_>| {
+            // version [0] (optional), serial, signature algorithm, issuer, validity, subject: passed over.
+            let first = AnyRef::decode(fields)?;
+            let versioned = first.tag() == Tag::ContextSpecific { constructed: true, number: TagNumber::N0 };
+            for _ in 0..(if versioned { 5 } else { 4 }) {
+                AnyRef::decode(fields)?;
+            }
+            let key = read_spki(fields.tlv_bytes()?)?;
+            while !fields.is_finished() {
+                AnyRef::decode(fields)?;
             }
             Ok(key)
-        })
-    };
-    read().map_err(|_| RsaKeyError::Unreadable)
+        })?;
+        while !outer.is_finished() {
+            AnyRef::decode(outer)?;
+        }
+        Ok(key)
+    })
 }
 
 /// What a client signs with.
@@ -414,9 +440,49 @@ mod tests {
     }
 
     #[test]
+    fn without_a_client_secret_nothing_verifies() {
+        let secrets = SharedSecrets { client: "", token: "pfkkdhi9sl3r4s00" };
+        for method in SignatureMethod::ALL.into_iter().filter(|method| !method.is_rsa()) {
+            let signature = sign(method, &base_string(), &SigningKey::Shared(secrets)).unwrap();
+            assert!(verify(method, &base_string(), VerificationKey::Shared(secrets), &signature).is_err(), "{method}");
+        }
+    }
+
+    #[test]
     fn a_private_key_and_other_text_are_no_public_key() {
         let private = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----";
         assert_eq!(RsaVerificationKey::from_pem(private).err(), Some(RsaKeyError::Private));
         assert_eq!(RsaVerificationKey::from_pem("ssh-rsa AAAA").err(), Some(RsaKeyError::Unreadable));
     }
+    #[test]
+    fn a_public_key_of_8192_bits_is_taken() {
+        assert_eq!(RsaVerificationKey::from_pem(PUBLIC_8192).map(|key| key.bits()).ok(), Some(8192));
+    }
+
+    const PUBLIC_8192: &str = "\
+-----BEGIN PUBLIC KEY-----\n\
+MIIEIjANBgkqhkiG9w0BAQEFAAOCBA8AMIIECgKCBAEAreHqmTQZdOs8PM5Um1KA\n\
+Pe5IbqOudtILXOkHN/hTwdpYDYFNspk3oqM0u2htiCikCjtwmo6AHRKMNKTVAvM/\n\
+wozftneblg6HuJv40OPHdapGUzR6k7/j90ZHtxpDDILNsuN4Vf6S0t784RXrotV8\n\
+BrWvUdo75RBL6QYeZ8CDH+H7nUG4h89pvnYUQpAWyCU0ZiFHIcsOSoetCigtRcE+\n\
+t+fp7+Dl0651Y5MKIGVXh/S+cMEEYBKkRhBdI5YhVi/ZUrXE/3mieM8f9fZHd6+h\n\
+NAxT3606hGCwc/fvgenmJMC10wZJ8Z0FvPfyrnekvvt8jCJjF+tAv3RJ8ZCAaOej\n\
+a5Rxt4kmhVZAe8210q4qTn1BnlJAVd4eAHBOHVyLxEcSMjKnBvLNlRdp0fuASoPE\n\
+a7u1fBANPIesVZtuNoYNMnbHMrlT53UJxqiPbiZ78vT8R1sBIsi2PRGjA6+m/1Z6\n\
+mF7rt1iiI0U39SArHtlJQRHxQY9KvUIlqro8GPhtbhl1xE02yCzHDihqDuCMQOf/\n\
+wi0RwAj9UKY0bA1CpIqnjIO/GEbkUMgdmcWJAv418tnjQZRrhneVgbbWECmjDbCK\n\
+D032sqjHARUHWgA9oLWgpS0wGoXZIoo8PuvN+aNIM7nYFKPSXMY2E4tWZ0kyBLsS\n\
+4VwZKcc+nnqsQHFiwn0ubnRv0RlKceGNOIibV4Hi4fq4s+TAFWPRfe1GtNuKX+bh\n\
+fMfvx1H+cBO+mqsUcV3+8MKUV0ZtBE3KTWjnYDVebw61/SCQw7gVB9pbwlSa5KsK\n\
+Bv2Z7v+gzpJpKctvkpRQmIfiDGavYuN9iRs+aI+QU9NgKFrRNqXTmgjgoBX/8s/0\n\
+sGdhO8utBBV3L5OK7JiUAhri6FTndB93cZ0H+YNB9zrzksYAAhMba9AgY55v77tx\n\
+l1V0Itq4DsKmjPdBGmRJ2ytoBkcels8odzM1+BbA8+caVAMS8SKpfiGBh+f3v+hz\n\
+2pe+8VLKHmn4fQGVvm5onmMzk2YmwQMV0WsgwbD1BaIP1/SJzYP9AGNxSkxjE+xk\n\
+oG9/BRDfmKbnNBHNcZTQ+Z4f0x+C0n7UCXOZ8Vrnp9GrOSTUq9qkkj+0V63ExLnS\n\
+Ly5iCnwMoAn8lhgOduG9CfxXjjYCBfGhFcb0SHjVzzGohwp8KCu74GIGKqL7uMML\n\
+yFTXFsUWZomez3sHworAdEywo3+wgOzWLNbIt3EWhGxhs1LOu41aVxKXhdgD9y54\n\
+AsUqMd+aTObOU3XHUIJsbm27tGXPWdUgPGiGLwJJdzV7OWsY7BawWnpTAnyEv/ab\n\
+xgvwoA4Qob9aV2wDdQfQGDdmypepXfva6fNTD2OM3VFfoDokYtdBsogg4EPNF220\n\
+LQIDAQAB\n\
+-----END PUBLIC KEY-----";
 }

@@ -12,6 +12,8 @@
 mod committer;
 mod fingerprint;
 mod journal;
+mod postgres;
+mod redis;
 mod set;
 mod sqlite;
 mod ticket;
@@ -29,6 +31,8 @@ use crate::time::Timestamp;
 use committer::Committer;
 use fingerprint::{BUCKET_SECONDS, Bucket, FingerprintKey};
 use journal::{Journal, JournalError, Outcome};
+use postgres::PostgresJournal;
+use redis::RedisJournal;
 use sqlite::{SqliteJournal, SqliteOpenError, Synchronous};
 use ticket::Waiting;
 use window::{Refusal, Window};
@@ -131,9 +135,15 @@ pub enum OpenError {
     /// Another process owns the journal.
     #[error(transparent)]
     Journal(#[from] SqliteOpenError),
-    /// What is stored cannot be read.
-    #[error(transparent)]
-    Refill(#[from] JournalError),
+    /// What the journal holds cannot be read.
+    #[error("the replay journal: {0}")]
+    Refill(#[source] JournalError),
+    /// PostgreSQL cannot be used.
+    #[error("replay store on PostgreSQL (are the migrations done?): {0}")]
+    Postgres(#[source] JournalError),
+    /// Redis cannot be used.
+    #[error("replay store on Redis: {0}")]
+    Redis(#[source] JournalError),
     /// No thread could be started.
     #[error("no thread for the replay store: {0}")]
     Thread(#[from] std::io::Error),
@@ -179,6 +189,16 @@ struct Memory {
     authoritative: bool,
 }
 
+impl Memory {
+    /// Of a store that decides by itself: a memory of what is known to be used.
+    fn in_front(window: Window) -> Self {
+        Self {
+            window,
+            authoritative: false,
+        }
+    }
+}
+
 impl ReplayStore {
     /// A single node's store: a SQLite file of its own at `path`, with `path-floor`, `path-wal` beside it.
     ///
@@ -199,7 +219,10 @@ impl ReplayStore {
         let mut opened = SqliteJournal::open(path, synchronous, times.unforeseen)?;
         let window = Window::new(settings.capacity, times.live_buckets);
         window.raise_floor(opened.floor.max(times.first_kept));
-        opened.journal.refill(&window, times.first_kept)?;
+        opened
+            .journal
+            .refill(&window, times.first_kept)
+            .map_err(OpenError::Refill)?;
         let memory = Memory {
             window,
             authoritative: true,
@@ -208,6 +231,73 @@ impl ReplayStore {
             opened.key,
             memory,
             vec![Box::new(opened.journal)],
+            settings,
+            now,
+        )
+    }
+
+    /// The store of many nodes in PostgreSQL, whose migrations are done. The window must be the same on all nodes.
+    ///
+    /// # Errors
+    /// [`OpenError::Postgres`] when it cannot be reached or lacks the tables.
+    pub fn open_postgres(
+        url: &str,
+        settings: &ReplaySettings,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        let times = Times::of(settings, now)?;
+        let journals = PostgresJournal::open(
+            url,
+            settings.postgres_connections.clamp(1, 16),
+            settings.past_seconds,
+            settings.future_seconds,
+            now,
+        )
+        .map_err(OpenError::Postgres)?;
+        let window = Window::new(settings.capacity, times.live_buckets);
+        let mut key = FingerprintKey::random();
+        for journal in &journals {
+            window.raise_floor(journal.horizon());
+            key = journal.key();
+        }
+        let journals = journals
+            .into_iter()
+            .map(|journal| Box::new(journal) as Box<dyn Journal>);
+        Self::start(
+            key,
+            Memory::in_front(window),
+            journals.collect(),
+            settings,
+            now,
+        )
+    }
+
+    /// The store of many nodes in Redis or Valkey (6.2 or newer), `redis://` or `rediss://`. The window must be the same on all
+    /// nodes. Redis must not evict; what its persistence may lose after a crash is covered by refusing for a while.
+    ///
+    /// # Errors
+    /// [`OpenError::Redis`] when it cannot be reached, may evict, or its clock is too far off.
+    pub fn open_redis(
+        url: &str,
+        settings: &ReplaySettings,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
+        let times = Times::of(settings, now)?;
+        let journal = RedisJournal::open(
+            url,
+            settings.past_seconds,
+            settings.future_seconds,
+            settings.redis_wait_replicas,
+            now,
+        )
+        .map_err(OpenError::Redis)?;
+        let window = Window::new(settings.capacity, times.live_buckets);
+        window.raise_floor(journal.floor());
+        let key = journal.key();
+        Self::start(
+            key,
+            Memory::in_front(window),
+            vec![Box::new(journal)],
             settings,
             now,
         )

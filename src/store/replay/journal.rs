@@ -16,20 +16,50 @@ pub enum Outcome {
     Unknown,
 }
 
+/// The outcome of a record that a store had already. `doubtful`: an earlier attempt of ours may have put it there.
+pub fn in_doubt(doubtful: bool) -> Outcome {
+    if doubtful {
+        Outcome::Unknown
+    } else {
+        Outcome::Used
+    }
+}
+
 /// Why a store failed. The text is for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The SQLite file.
-    #[error("journal: {0}")]
-    Sqlite(diesel::result::Error),
-    /// Opening the SQLite file.
-    #[error("journal: {0}")]
-    SqliteOpen(diesel::ConnectionError),
+    /// SQLite or PostgreSQL refused or failed.
+    #[error("{0}")]
+    Database(diesel::result::Error),
+    /// The SQLite file or the PostgreSQL server cannot be opened.
+    #[error("{0}")]
+    Connect(diesel::ConnectionError),
+    /// Redis refused or failed.
+    #[error("{0}")]
+    Redis(redis::RedisError),
+    /// The clocks of this machine and of the Redis server are too far apart to agree on what has expired.
+    #[error(
+        "the clock of the Redis server is {offset_seconds} s ahead of this machine's (allowed: {allowed_seconds} s)"
+    )]
+    Clock {
+        /// Negative when Redis is behind.
+        offset_seconds: i64,
+        /// Either way.
+        allowed_seconds: i64,
+    },
+    /// Fewer replicas than asked for have a batch.
+    #[error("{confirmed} replicas of Redis have the batch, {wanted} were asked for")]
+    Replicas {
+        /// What `WAIT` answered.
+        confirmed: u32,
+        /// `redis_wait_replicas`.
+        wanted: u32,
+    },
     /// The small file beside the journal.
-    #[error("journal's floor file: {0}")]
+    #[error("the floor file beside the journal: {0}")]
     FloorFile(std::io::Error),
-    /// What is stored is not what this program writes.
-    #[error("journal: {0}")]
+    /// What is stored is not what this program writes, or not fit for it.
+    #[error("{0}")]
     Damaged(&'static str),
 }
 

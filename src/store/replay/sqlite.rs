@@ -178,7 +178,7 @@ impl SqliteJournal {
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
     ) -> Result<T, JournalError> {
         match &mut self.connection {
-            Some(connection) => work(connection).map_err(JournalError::Sqlite),
+            Some(connection) => work(connection).map_err(JournalError::Database),
             None => Err(JournalError::Damaged(
                 "the journal is closed after a failure",
             )),
@@ -286,7 +286,7 @@ fn connect(path: &Path, synchronous: Synchronous) -> Result<SqliteConnection, Jo
     let Some(name) = path.to_str() else {
         return Err(JournalError::Damaged("the path is not UTF-8"));
     };
-    let mut connection = SqliteConnection::establish(name).map_err(JournalError::SqliteOpen)?;
+    let mut connection = SqliteConnection::establish(name).map_err(JournalError::Connect)?;
     let level = match synchronous {
         Synchronous::Full => "FULL",
         Synchronous::Normal => "NORMAL",
@@ -302,7 +302,7 @@ fn connect(path: &Path, synchronous: Synchronous) -> Result<SqliteConnection, Jo
              horizon BIGINT NOT NULL, newest BIGINT NOT NULL, inode BIGINT NOT NULL, probes BIGINT NOT NULL);"
         ),
     )
-    .map_err(JournalError::Sqlite)?;
+    .map_err(JournalError::Database)?;
     Ok(connection)
 }
 
@@ -322,7 +322,7 @@ fn settle(
         .select((state::hash_key, state::horizon, state::newest, state::inode))
         .first(connection)
         .optional()
-        .map_err(JournalError::Sqlite)?;
+        .map_err(JournalError::Database)?;
     let (key, horizon, newest) = match known {
         // Without a floor file this server has never accepted anything.
         None => (FingerprintKey::random(), floor_file.newest.next(), NEVER),
@@ -358,7 +358,7 @@ fn settle(
             state::probes.eq(0_i64),
         ))
         .execute(connection)
-        .map_err(JournalError::Sqlite)?;
+        .map_err(JournalError::Database)?;
     Ok((key, horizon))
 }
 

@@ -1,0 +1,2 @@
+DROP TABLE replay_nonces;
+DROP TABLE replay_state;

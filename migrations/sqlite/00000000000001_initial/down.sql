@@ -1,0 +1,13 @@
+DROP TABLE changes;
+DROP TABLE settings;
+DROP TABLE refused_requests;
+DROP TABLE audit;
+DROP TABLE sessions;
+DROP TABLE token_credentials;
+DROP TABLE grants;
+DROP TABLE temporary_credentials;
+DROP TABLE digest_secrets;
+DROP TABLE api_keys;
+DROP TABLE clients;
+DROP TABLE accounts;
+DROP TABLE companies;

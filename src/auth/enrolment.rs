@@ -1,0 +1,72 @@
+//! What is kept of a password or private key when it is set: an Argon2id hash, and for Digest the hashes that RFC 7616 §3.4.2 and §3.4.4
+//! name. Checking is done elsewhere.
+//!
+//! Digest needs one set of hashes for each spelling of the user name that a client may send, and for the realm: a renamed account or another
+//! realm makes them useless. They are as good as the password for Digest, so the store seals them.
+
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+use super::hashing::{PasswordError, hash_password};
+use crate::domain::account::Account;
+use crate::domain::credentials::{CompanyId, PublicKey, Secret, Username};
+use crate::store::accounts::{DigestSecret, StoredPassword};
+
+/// Hashes a password for an account of this name and company. Takes about 20 ms, on this thread.
+///
+/// # Errors
+/// [`PasswordError::Unreadable`]: the password is longer than Argon2 takes.
+pub fn password(password: &Secret, username: &Username, company: Option<&CompanyId>, realm: &str) -> Result<StoredPassword, PasswordError> {
+    Ok(StoredPassword {
+        hash: Secret::new(hash_password(password)?),
+        digest: digest_secrets(username.as_str(), company, realm, password),
+    })
+}
+
+/// Digest's hashes of an API key's private half. It is 256 random bits, so the store needs no slow hash of it.
+pub fn private_key(private_key: &Secret, public_key: &PublicKey, account: &Account, realm: &str) -> Vec<DigestSecret> {
+    digest_secrets(public_key.as_str(), account.company.as_ref(), realm, private_key)
+}
+
+/// For `name`, and for `company+name` where there is a company.
+fn digest_secrets(name: &str, company: Option<&CompanyId>, realm: &str, secret: &Secret) -> Vec<DigestSecret> {
+    let with_company = company.map(|company| format!("{company}+{name}"));
+    std::iter::once(name.to_owned()).chain(with_company).map(|name| digest_secret(name, realm, secret)).collect()
+}
+
+fn digest_secret(username: String, realm: &str, secret: &Secret) -> DigestSecret {
+    let name = [username.as_bytes(), b":", realm.as_bytes()];
+    let whole = [username.as_bytes(), b":", realm.as_bytes(), b":", secret.expose().as_bytes()];
+    DigestSecret {
+        md5: Secret::new(hex::<Md5>(&whole)),
+        sha256: Secret::new(hex::<Sha256>(&whole)),
+        user_hash_md5: hex::<Md5>(&name),
+        user_hash_sha256: hex::<Sha256>(&name),
+        realm: realm.to_owned(),
+        username,
+    }
+}
+
+fn hex<D: Digest>(parts: &[&[u8]]) -> String {
+    let digest = parts.iter().fold(D::new(), |digest, part| digest.chain_update(part)).finalize();
+    digest.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hashes_of_rfc_7616_section_3_9_1_are_made() {
+        let secret = digest_secret("Mufasa".into(), "http-auth@example.org", &Secret::new("Circle of Life"));
+        assert_eq!(secret.md5.expose(), "3d78807defe7de2157e2b0b6573a855f");
+        assert_eq!(secret.sha256.expose(), "7987c64c30e25f1b74be53f966b49b90f2808aa92faf9a00262392d7b4794232");
+    }
+
+    #[test]
+    fn a_member_of_a_company_has_two_spellings() {
+        let account = crate::domain::account::tests::account("m", Some("acme"), crate::domain::account::Role::Member);
+        let made = private_key(&Secret::new("s"), &PublicKey::parse("pk").unwrap(), &account, "r");
+        assert_eq!(made.iter().map(|secret| secret.username.as_str()).collect::<Vec<_>>(), ["pk", "acme+pk"]);
+    }
+}

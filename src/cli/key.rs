@@ -1,0 +1,114 @@
+//! `key`: API keys, a public and a private half, owned by one account.
+
+use clap::{Args, Subcommand};
+
+use super::output::{self, FormatArgs, Shape, say};
+use super::store::{Store, all, scopes, union};
+use super::{Failure, SourceArgs};
+use crate::auth::enrolment;
+use crate::domain::account::Reach;
+use crate::domain::credentials::{PublicKey, Secret};
+use crate::domain::scope::Scopes;
+use crate::shape::KeyShape;
+use crate::store::api_keys::NewApiKey;
+use crate::time::Lifetime;
+
+#[derive(Args)]
+pub struct KeyArgs {
+    #[command(flatten)]
+    format: FormatArgs,
+    #[command(subcommand)]
+    command: KeyCommand,
+}
+
+#[derive(Subcommand)]
+enum KeyCommand {
+    /// Make an API key; its private key is shown this once
+    #[command(after_help = "Example:\n  countersign key create --account billing-export --name nightly --scope invoice:read --expires-in 31536000")]
+    Create(CreateArgs),
+    /// List API keys, newest first
+    List {
+        /// Of this account
+        #[arg(long, value_name = "USERNAME")]
+        account: Option<String>,
+    },
+    /// Make a new private key; the old one is dead at once
+    Regenerate { public_key: PublicKey },
+    /// Delete an API key
+    Delete { public_key: PublicKey },
+}
+
+#[derive(Args)]
+struct CreateArgs {
+    /// The account that the key acts for: username or account id
+    #[arg(long, value_name = "USERNAME")]
+    account: String,
+    /// For people
+    #[arg(long)]
+    name: String,
+    /// The most that the key may do; may be repeated [default: what the account may do]
+    #[arg(long, value_name = "SCOPE", value_parser = scopes)]
+    scope: Vec<Scopes>,
+    /// [default: no end]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    expires_in: Option<u32>,
+}
+
+impl Shape for KeyShape {
+    const COLUMNS: &'static [&'static str] = &["public_key", "name", "username", "scopes", "hint", "expires_at", "created_at"];
+    const FIELDS: &'static [&'static str] =
+        &["public_key", "private_key", "name", "username", "scopes", "hint", "impersonated_by", "expires_at", "created_at", "last_used_at"];
+}
+
+/// Carries the command out.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(args: KeyArgs, sources: SourceArgs) -> Result<(), Failure> {
+    let format = args.format.format();
+    let store = Store::open(sources).await?;
+    let realm = store.configuration.http_auth.realm.as_str();
+    match args.command {
+        KeyCommand::Create(args) => {
+            let account = store.account(&args.account).await?;
+            let (public_key, private_key) = {
+                let mut rng = rand::rng();
+                (PublicKey::generate(&mut rng), Secret::generate(&mut rng))
+            };
+            let new = NewApiKey {
+                digest: enrolment::private_key(&private_key, &public_key, &account, realm),
+                public_key,
+                private_key: private_key.clone(),
+                account: account.id.clone(),
+                name: args.name,
+                scopes: (!args.scope.is_empty()).then(|| union(&args.scope)),
+                expires_at: args.expires_in.map(|seconds| store.now() + Lifetime::from_seconds(seconds)),
+                impersonator: None,
+            };
+            let key = store.api_keys().create(new, &store.by).await?;
+            say("keep the private key: it is not shown again");
+            output::one(format, &KeyShape::issued(&key, &account, private_key))?;
+        }
+        KeyCommand::List { account } => {
+            let account = store.account_if_given(account.as_deref()).await?.map(|account| account.id);
+            let keys = store.api_keys();
+            let listed = all(async |page| keys.list(&Reach::Everything, account.as_ref(), page).await).await?;
+            output::list(format, &listed.iter().map(KeyShape::from).collect::<Vec<_>>())?;
+        }
+        KeyCommand::Regenerate { public_key } => {
+            let key = store.api_keys().find(&public_key).await?;
+            let key = key.ok_or_else(|| Failure::Refused(format!("there is no API key {public_key}")))?;
+            let account = store.account(key.account.as_str()).await?;
+            let private_key = Secret::generate(&mut rand::rng());
+            let digest = enrolment::private_key(&private_key, &public_key, &account, realm);
+            let key = store.api_keys().regenerate(&public_key, private_key.clone(), digest, &store.by).await?;
+            say("the old private key is dead; keep the new one: it is not shown again");
+            output::one(format, &KeyShape::issued(&key, &account, private_key))?;
+        }
+        KeyCommand::Delete { public_key } => {
+            store.api_keys().delete(&public_key, &store.by).await?;
+            say(&format!("deleted {public_key}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! `sign`: signs one request as a client would (RFC 5849 §3.1–§3.5.1) and shows how. Nothing is sent.
+//!
+//! It prints the signature base string, then the Authorization header: put side by side with one's own, they show where a signature goes
+//! wrong. The one command that takes secrets as arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use rand::distr::{Alphanumeric, SampleString};
+
+use super::output;
+use super::{Failure, file_text};
+use crate::protocol::client::{ClientRequest, RequestUrl, SigningError};
+use crate::protocol::oauth;
+use crate::protocol::signature::{RsaSigningKey, SharedSecrets, SignatureMethod, SigningKey};
+use crate::time::Timestamp;
+
+#[derive(Args)]
+pub struct SignArgs {
+    /// The HTTP method, such as GET
+    #[arg(value_name = "METHOD", value_parser = http_method)]
+    http_method: String,
+    /// The whole URL with its query, as it will be sent
+    #[arg(value_parser = url)]
+    url: String,
+    #[arg(long)]
+    client_key: String,
+    /// Not needed with an RSA method
+    #[arg(long, default_value = "", hide_default_value = true)]
+    client_secret: String,
+    /// The request token or access token
+    #[arg(long)]
+    token: Option<String>,
+    #[arg(long, default_value = "", hide_default_value = true)]
+    token_secret: String,
+    /// The form-encoded body, such as a=b&c=d; may be repeated
+    #[arg(long, value_name = "FORM")]
+    data: Vec<String>,
+    /// The signature method [default: HMAC-SHA1, or RSA-SHA1 with an RSA key]
+    #[arg(long, value_name = "SIGNATURE_METHOD")]
+    method: Option<SignatureMethod>,
+    /// A PEM file with the client's private key (PKCS#1 or PKCS#8), for the RSA methods
+    #[arg(long, value_name = "FILE")]
+    rsa_private_key: Option<PathBuf>,
+    /// oauth_callback, where a request token is asked for
+    #[arg(long, value_name = "URL")]
+    callback: Option<String>,
+    /// oauth_verifier, where an access token is asked for
+    #[arg(long)]
+    verifier: Option<String>,
+    /// Put into the header; never signed
+    #[arg(long, value_parser = realm)]
+    realm: Option<String>,
+    /// oauth_nonce [default: 24 random letters and digits]
+    #[arg(long)]
+    nonce: Option<String>,
+    /// oauth_timestamp [default: now]
+    #[arg(long, value_name = "SECONDS")]
+    timestamp: Option<i64>,
+    /// Print one of the two alone, for scripts: curl -H "$(countersign sign … --only header)" URL
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Part>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    BaseString,
+    Header,
+}
+
+fn http_method(text: &str) -> Result<String, String> {
+    let is_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+    match !text.is_empty() && text.bytes().all(is_token) {
+        true => Ok(text.to_owned()),
+        false => Err("should be an HTTP method such as GET".to_owned()),
+    }
+}
+
+/// A request line has no room for anything but visible ASCII, so neither has what is signed.
+fn url(text: &str) -> Result<String, String> {
+    match text.bytes().all(|octet| octet.is_ascii_graphic()) {
+        true => RequestUrl::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string()),
+        false => Err("write spaces and letters beyond ASCII with escapes, as they will be sent: %20, %C3%A4".to_owned()),
+    }
+}
+
+fn realm(text: &str) -> Result<String, String> {
+    match text.contains(['"', '\\']) || text.contains(char::is_control) {
+        true => Err("can't hold quotes, backslashes and control characters".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// Carries the command out. `now` is used where no timestamp is given.
+///
+/// # Errors
+/// [`Failure`]: a file can't be read, or the request can't be signed.
+pub fn run(args: &SignArgs, now: Timestamp) -> Result<(), Failure> {
+    let signature_method = args.method.unwrap_or(match args.rsa_private_key {
+        Some(_) => SignatureMethod::RsaSha1,
+        None => SignatureMethod::HmacSha1,
+    });
+    let rsa = match &args.rsa_private_key {
+        Some(path) => {
+            let key = RsaSigningKey::from_pem(&file_text(path)?);
+            Some(key.map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))?)
+        }
+        None => None,
+    };
+    let key = match &rsa {
+        Some(key) if signature_method.is_rsa() => SigningKey::Rsa(key),
+        _ => SigningKey::Shared(SharedSecrets { client: &args.client_secret, token: &args.token_secret }),
+    };
+    let nonce = args.nonce.clone().unwrap_or_else(|| Alphanumeric.sample_string(&mut rand::rng(), 24));
+    let form = args.data.join("&");
+    let more = [(oauth::CALLBACK, &args.callback), (oauth::VERIFIER, &args.verifier)];
+    let more: Vec<_> = more.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
+    let request = ClientRequest {
+        method: &args.http_method,
+        url: RequestUrl::parse(&args.url)?,
+        form: Some(form.as_str()),
+        client_key: &args.client_key,
+        token: args.token.as_deref(),
+        signature_method,
+        timestamp: args.timestamp.map_or(now, Timestamp::from_unix),
+        nonce: &nonce,
+        more: &more,
+    };
+    let signed = request.sign(&key)?;
+    let authorization = match (&args.realm, signed.authorization.strip_prefix("OAuth ")) {
+        (Some(realm), Some(parameters)) => format!("OAuth realm=\"{realm}\", {parameters}"),
+        (_, _) => signed.authorization,
+    };
+    let base_string = format!("{}\n", signed.base_string);
+    let header = format!("Authorization: {authorization}\n");
+    output::print(&match args.only {
+        None => base_string + &header,
+        Some(Part::BaseString) => base_string,
+        Some(Part::Header) => header,
+    })?;
+    Ok(())
+}
+
+impl From<SigningError> for Failure {
+    fn from(error: SigningError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_request_line_can_hold_is_refused() {
+        for text in ["", "photos.example.net/photos", "ftp://a/", "http:///x", "http://u@a/", "http://a/ä", "http://a/ b"] {
+            assert!(url(text).is_err(), "{text}");
+        }
+        assert!(url("http://a/%C3%A4?b=c%20d").is_ok());
+        assert!(http_method("GE T").is_err() && http_method("").is_err() && http_method("M-SEARCH").is_ok());
+        assert!(realm("a\"b").is_err() && realm("a b").is_ok());
+    }
+}

@@ -1,0 +1,152 @@
+//! What the commands that touch data share: the opened store, who acts, and reading names and passwords.
+
+use std::io::{BufRead, Read};
+
+use super::output::say;
+use super::{Failure, SourceArgs};
+use crate::config::{Configuration, Flags};
+use crate::domain::account::Account;
+use crate::domain::credentials::Secret;
+use crate::domain::scope::Scopes;
+use crate::opening::{self, Opened};
+use crate::store::accounts::Accounts;
+use crate::store::api_keys::ApiKeys;
+use crate::store::audit::{Actor, AuditLog, By, Listing, Page};
+use crate::store::clients::Clients;
+use crate::store::connection::StoreError;
+use crate::store::delegations::Delegations;
+use crate::time::{Clock, Timestamp};
+
+/// More than any password; less than what would exhaust memory.
+const LONGEST_PASSWORD: u64 = 4096;
+
+/// The opened store, and whoever runs the command.
+pub struct Store {
+    pub configuration: Configuration,
+    pub opened: Opened,
+    pub by: By,
+}
+
+impl Store {
+    /// Opens what the settings say.
+    ///
+    /// # Errors
+    /// [`Failure`]: wrong settings, or the store can't be opened.
+    pub async fn open(sources: SourceArgs) -> Result<Self, Failure> {
+        let configuration = sources.load(Flags::default())?;
+        let opened = opening::open(&configuration).await?;
+        if opened.is_new {
+            say(&format!("made a new database at {}", configuration.database.url));
+        }
+        let by = By { who: Actor::Operator, address: None, now: Clock::system().now() };
+        Ok(Self { configuration, opened, by })
+    }
+
+    pub const fn now(&self) -> Timestamp {
+        self.by.now
+    }
+
+    pub fn accounts(&self) -> Accounts {
+        Accounts::new(self.opened.database.clone(), self.opened.vault.clone())
+    }
+
+    pub fn clients(&self) -> Clients {
+        Clients::new(self.opened.database.clone(), self.opened.vault.clone())
+    }
+
+    pub fn api_keys(&self) -> ApiKeys {
+        ApiKeys::new(self.opened.database.clone(), self.opened.vault.clone())
+    }
+
+    pub fn delegations(&self) -> Delegations {
+        Delegations::new(self.opened.database.clone(), self.opened.vault.clone())
+    }
+
+    pub fn audit(&self) -> AuditLog {
+        AuditLog::new(self.opened.database.clone())
+    }
+
+    /// The account that a username (also as `company+username`) or an account id means.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`]: there is none.
+    pub async fn account(&self, name: &str) -> Result<Account, Failure> {
+        let found = self.accounts().by_name_or_id(name).await?;
+        found.ok_or_else(|| Failure::Refused(format!("there is no account {name}")))
+    }
+
+    /// The account that an optional filter names.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`]: there is none.
+    pub async fn account_if_given(&self, name: Option<&str>) -> Result<Option<Account>, Failure> {
+        match name {
+            Some(name) => self.account(name).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// All parts of a list, newest first.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn all<T>(mut part: impl AsyncFnMut(Page) -> Result<Listing<T>, StoreError>) -> Result<Vec<T>, StoreError> {
+    let mut items = Vec::new();
+    let mut page = Page::first(1000);
+    loop {
+        let listing = part(page.clone()).await?;
+        items.extend(listing.items);
+        match listing.next {
+            Some(next) => page.after = Some(next),
+            None => return Ok(items),
+        }
+    }
+}
+
+/// One line from stdin without its line end: a password.
+///
+/// # Errors
+/// [`Failure`]: nothing came, more than one line, or no UTF-8.
+pub fn password_from(input: impl Read) -> Result<Secret, Failure> {
+    let mut line = String::new();
+    let mut input = std::io::BufReader::new(input.take(LONGEST_PASSWORD));
+    input.read_line(&mut line).map_err(|_| Failure::Refused("the password on stdin is not UTF-8".into()))?;
+    let password = Secret::new(crate::config::without_line_end(line));
+    if password.expose().is_empty() {
+        return Err(Failure::Refused("there is no password on stdin".into()));
+    }
+    if !input.fill_buf()?.is_empty() {
+        return Err(Failure::Refused("a password is one line; there is more on stdin".into()));
+    }
+    Ok(password)
+}
+
+/// Scopes in one argument, separated by spaces or commas.
+///
+/// # Errors
+/// Why it is none, for the person who typed it.
+pub fn scopes(text: &str) -> Result<Scopes, String> {
+    Scopes::parse(text).map_err(|error| error.to_string())
+}
+
+/// What several arguments name together.
+pub fn union(several: &[Scopes]) -> Scopes {
+    several.iter().fold(Scopes::none(), |all, more| all.union(more))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_one_line_without_its_end() {
+        for (text, password) in [("open sesame", "open sesame"), ("a\n", "a"), ("a\r\n", "a"), (" a \n", " a ")] {
+            assert_eq!(password_from(text.as_bytes()).unwrap().expose(), password);
+        }
+        for text in ["", "\n", "\r\n", "a\nb", "a\n\n"] {
+            assert!(password_from(text.as_bytes()).is_err(), "{text:?}");
+        }
+        assert!(password_from([0xff, 0xfe].as_slice()).is_err());
+    }
+}

@@ -1,0 +1,914 @@
+//! Delegation, kept (RFC 5849 §2): request tokens, consent, the one exchange, access tokens, grants.
+//!
+//! Races are decided by conditional updates: one changed row is the winner. Tokens are looked up by their SHA-256,
+//! secrets are sealed, verifiers are kept as their SHA-256. Whether client and account are in good standing is asked
+//! by the caller, before.
+
+use std::sync::Arc;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+
+use crate::domain::account::{Account, Reach};
+use crate::domain::client::Callback;
+use crate::domain::credentials::{
+    AccountId, ClientKey, GrantId, Hint, Secret, TokenHash, TokenId, Username, generate_token, generate_verifier,
+};
+use crate::domain::delegation::{Grant, TemporaryCredentials, TemporaryRefusal, TemporaryState, TokenCredentials};
+use crate::domain::scope::Scopes;
+use crate::time::{Lifetime, Timestamp};
+
+use super::accounts;
+use super::audit::{self, By, Cursor, Entry, Event, Listing, Page};
+use super::changes::Change;
+use super::connection::{AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_dangling};
+use super::schema::{accounts as accounts_table, clients, grants, temporary_credentials, token_credentials};
+use super::vault::{Place, Vault};
+
+/// Why a delegation doesn't take the next step.
+#[derive(Debug, thiserror::Error)]
+pub enum DelegationError {
+    /// The request token's state forbids it.
+    #[error(transparent)]
+    Refused(#[from] TemporaryRefusal),
+    #[error("there is no such token")]
+    TokenNotFound,
+    #[error("there is no such grant")]
+    GrantNotFound,
+    #[error("there is no such client")]
+    ClientNotFound,
+    #[error("there is no such account")]
+    AccountNotFound,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+carries_diesel!(DelegationError);
+
+/// Token and secret as they go to the client, for once.
+pub struct IssuedTemporary {
+    pub token: Secret,
+    pub secret: Secret,
+    pub credentials: TemporaryCredentials,
+}
+
+/// An access token as it goes to the client, for once.
+pub struct IssuedToken {
+    pub token: Secret,
+    pub secret: Secret,
+    pub credentials: TokenCredentials,
+    /// The account's username.
+    pub username: Username,
+}
+
+/// A decision of the account holder that was taken.
+pub struct Decided {
+    /// For the callback or the page; none after a denial.
+    pub verifier: Option<Secret>,
+    pub credentials: TemporaryCredentials,
+}
+
+/// The limits of an exchange.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExchangeLimits {
+    /// Verifiers that may be tried, the right one included: 1 or more.
+    pub verifier_attempts: u32,
+    /// None: the access token has no end.
+    pub token_lifetime: Option<Lifetime>,
+}
+
+/// A token as lists show it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TokenSummary {
+    pub token: TokenCredentials,
+    pub username: Username,
+    pub client_name: String,
+    /// A minute may pass before a use is seen here.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A grant as "Connected apps" shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GrantSummary {
+    pub grant: Grant,
+    pub username: Username,
+    pub client_name: String,
+    /// Tokens that are neither revoked nor expired.
+    pub active_tokens: i64,
+    /// The last use of any of its tokens; a minute may pass before it is seen here.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Which tokens to list. All conditions hold together.
+#[derive(Clone, Default, Debug)]
+pub struct TokenFilter {
+    pub account: Option<AccountId>,
+    pub client_key: Option<ClientKey>,
+    pub grant: Option<GrantId>,
+    /// Only tokens that are neither revoked nor expired then.
+    pub alive_at: Option<Timestamp>,
+}
+
+/// Which grants to list.
+#[derive(Clone, Default, Debug)]
+pub struct GrantFilter {
+    pub account: Option<AccountId>,
+    pub client_key: Option<ClientKey>,
+}
+
+/// Temporary credentials, token credentials and grants.
+#[derive(Clone)]
+pub struct Delegations {
+    database: Database,
+    vault: Arc<Vault>,
+}
+
+impl Delegations {
+    /// Over this database.
+    pub const fn new(database: Database, vault: Arc<Vault>) -> Self {
+        Self { database, vault }
+    }
+
+    /// Issues a request token (§2.1). Callback and scopes must have been checked against the client.
+    pub async fn issue_temporary(
+        &self,
+        client_key: &ClientKey,
+        callback: Callback,
+        scopes: Scopes,
+        lifetime: Lifetime,
+        now: Timestamp,
+    ) -> Result<IssuedTemporary, DelegationError> {
+        let (token, secret) = {
+            let mut rng = rand::rng();
+            (generate_token(&mut rng), Secret::generate(&mut rng))
+        };
+        let credentials = TemporaryCredentials {
+            token: TokenHash::of(token.expose()),
+            client_key: client_key.clone(),
+            callback,
+            scopes,
+            state: TemporaryState::Pending,
+            created_at: now,
+            expires_at: now + lifetime,
+        };
+        let vault = self.vault.clone();
+        self.database
+            .write(move |transaction| {
+                let inserted = diesel::insert_into(temporary_credentials::table)
+                    .values((
+                        temporary_credentials::token_hash.eq(credentials.token.as_bytes().to_vec()),
+                        temporary_credentials::client_key.eq(credentials.client_key.as_str()),
+                        temporary_credentials::sealed_secret.eq(seal(&vault, TEMPORARY, &credentials.token, &secret)),
+                        temporary_credentials::callback.eq(credentials.callback.as_str()),
+                        temporary_credentials::scopes.eq(credentials.scopes.to_string()),
+                        temporary_credentials::state.eq(PENDING),
+                        temporary_credentials::wrong_verifiers.eq(0),
+                        temporary_credentials::created_at.eq(credentials.created_at.unix()),
+                        temporary_credentials::expires_at.eq(credentials.expires_at.unix()),
+                    ))
+                    .execute(transaction.connection);
+                match inserted {
+                    Err(error) if is_dangling(&error) => Err(DelegationError::ClientNotFound),
+                    other => {
+                        other?;
+                        Ok(IssuedTemporary { token, secret, credentials })
+                    }
+                }
+            })
+            .await
+    }
+
+    /// The request token with this hash and its secret, whatever its state. Not cached: a dance asks three times.
+    pub async fn temporary(&self, token: &TokenHash) -> Result<Option<(TemporaryCredentials, Secret)>, StoreError> {
+        let (token, vault) = (*token, self.vault.clone());
+        self.database
+            .read(move |connection| {
+                let Some(row) = find_temporary(connection, &token)? else { return Ok(None) };
+                let secret = open(&vault, TEMPORARY, &token, &row.sealed_secret)?;
+                Ok(Some((row.into_credentials()?, secret)))
+            })
+            .await
+    }
+
+    /// The account allows `scopes` (§2.2). Of two decisions on one request token the first one counts; the other,
+    /// also of another account, is refused.
+    pub async fn authorize(
+        &self,
+        token: &TokenHash,
+        account: &AccountId,
+        scopes: Scopes,
+        by: &By,
+    ) -> Result<Decided, DelegationError> {
+        let (token, account, by) = (*token, account.clone(), by.clone());
+        let verifier = generate_verifier(&mut rand::rng());
+        self.database
+            .write(move |transaction| {
+                let holder =
+                    accounts::find(transaction.connection, &account)?.ok_or(DelegationError::AccountNotFound)?;
+                let decided = diesel::update(temporary_credentials::table.find(token.as_bytes().as_slice()))
+                    .filter(temporary_credentials::state.eq(PENDING))
+                    .filter(temporary_credentials::expires_at.gt(by.now.unix()))
+                    .set((
+                        temporary_credentials::state.eq(AUTHORIZED),
+                        temporary_credentials::account.eq(account.as_str()),
+                        temporary_credentials::consented_scopes.eq(scopes.to_string()),
+                        temporary_credentials::verifier_hash.eq(verifier.sha256().to_vec()),
+                    ))
+                    .execute(transaction.connection)?;
+                let credentials = decision(transaction, &token, decided, by.now)?;
+                let entry = Entry::new(Event::AccessAllowed, credentials.client_key.as_str())
+                    .of(&holder)
+                    .with_client(&credentials.client_key)
+                    .because(scopes.to_string());
+                audit::append(transaction.connection, entry, &by)?;
+                Ok(Decided { verifier: Some(verifier), credentials })
+            })
+            .await
+    }
+
+    /// The account says no.
+    pub async fn deny(&self, token: &TokenHash, account: &AccountId, by: &By) -> Result<Decided, DelegationError> {
+        let (token, account, by) = (*token, account.clone(), by.clone());
+        self.database
+            .write(move |transaction| {
+                let holder =
+                    accounts::find(transaction.connection, &account)?.ok_or(DelegationError::AccountNotFound)?;
+                let decided = diesel::update(temporary_credentials::table.find(token.as_bytes().as_slice()))
+                    .filter(temporary_credentials::state.eq(PENDING))
+                    .filter(temporary_credentials::expires_at.gt(by.now.unix()))
+                    .set((temporary_credentials::state.eq(DENIED), temporary_credentials::account.eq(account.as_str())))
+                    .execute(transaction.connection)?;
+                let credentials = decision(transaction, &token, decided, by.now)?;
+                let entry = Entry::new(Event::AccessDenied, credentials.client_key.as_str())
+                    .of(&holder)
+                    .with_client(&credentials.client_key);
+                audit::append(transaction.connection, entry, &by)?;
+                Ok(Decided { verifier: None, credentials })
+            })
+            .await
+    }
+
+    /// Turns a request token into an access token (§2.3), once. The request must have been verified before.
+    pub async fn exchange(
+        &self,
+        token: &TokenHash,
+        client_key: &ClientKey,
+        verifier: &str,
+        limits: ExchangeLimits,
+        by: &By,
+    ) -> Result<IssuedToken, DelegationError> {
+        let (token, client_key, by, vault) = (*token, client_key.clone(), by.clone(), self.vault.clone());
+        let verifier_hash = Secret::new(verifier).sha256().to_vec();
+        let attempts = i32::try_from(limits.verifier_attempts.max(1)).unwrap_or(i32::MAX);
+        self.database
+            .write(move |transaction| {
+                // The attempt is counted before it is judged, and the counting locks the row: of many that try at
+                // once no more than the limit are ever judged.
+                let row = temporary_credentials::table.find(token.as_bytes().as_slice());
+                let counted = diesel::update(row)
+                    .filter(temporary_credentials::client_key.eq(client_key.as_str()))
+                    .filter(temporary_credentials::state.eq(AUTHORIZED))
+                    .filter(temporary_credentials::expires_at.gt(by.now.unix()))
+                    .filter(temporary_credentials::wrong_verifiers.lt(attempts))
+                    .set(temporary_credentials::wrong_verifiers.eq(temporary_credentials::wrong_verifiers + 1))
+                    .execute(transaction.connection)?;
+                let credentials = match find_temporary(transaction.connection, &token)? {
+                    Some(found) if found.client_key == client_key.as_str() => found.into_credentials()?,
+                    Some(_) | None => return Err(TemporaryRefusal::Unknown.into()),
+                };
+                let (account, scopes) = credentials.exchangeable(by.now)?;
+                if counted == 0 {
+                    return Err(TemporaryRefusal::Exhausted.into());
+                }
+                let won = diesel::update(row)
+                    .filter(temporary_credentials::state.eq(AUTHORIZED))
+                    .filter(temporary_credentials::verifier_hash.eq(verifier_hash))
+                    .set(temporary_credentials::state.eq(EXCHANGED))
+                    .execute(transaction.connection)?;
+                if won == 0 {
+                    diesel::update(row)
+                        .filter(temporary_credentials::wrong_verifiers.ge(attempts))
+                        .set(temporary_credentials::state.eq(EXHAUSTED))
+                        .execute(transaction.connection)?;
+                    // Not an error to the transaction: the count must stay.
+                    return Ok(None);
+                }
+                let holder =
+                    accounts::find(transaction.connection, account)?.ok_or(DelegationError::AccountNotFound)?;
+                issue(transaction, &vault, &client_key, holder, scopes.clone(), limits.token_lifetime, &by).map(Some)
+            })
+            .await?
+            .ok_or(DelegationError::Refused(TemporaryRefusal::WrongVerifier))
+    }
+
+    /// Issues an access token without a dance: for the owner of a client to itself, in the developer console.
+    pub async fn issue_directly(
+        &self,
+        client_key: &ClientKey,
+        account: &AccountId,
+        scopes: Scopes,
+        lifetime: Option<Lifetime>,
+        by: &By,
+    ) -> Result<IssuedToken, DelegationError> {
+        let (client_key, account, by, vault) = (client_key.clone(), account.clone(), by.clone(), self.vault.clone());
+        self.database
+            .write(move |transaction| {
+                let holder =
+                    accounts::find(transaction.connection, &account)?.ok_or(DelegationError::AccountNotFound)?;
+                issue(transaction, &vault, &client_key, holder, scopes, lifetime, &by)
+            })
+            .await
+    }
+
+    /// The grant of an account to a client, if there is one: what a remembered consent goes by.
+    pub async fn grant_of(&self, account: &AccountId, client_key: &ClientKey) -> Result<Option<Grant>, StoreError> {
+        let (account, client_key) = (account.clone(), client_key.clone());
+        self.database
+            .read(move |connection| {
+                let row: Option<GrantRow> = grants::table
+                    .filter(grants::account.eq(account.as_str()))
+                    .filter(grants::client_key.eq(client_key.as_str()))
+                    .select(GrantRow::as_select())
+                    .first(connection)
+                    .optional()?;
+                row.map(GrantRow::into_grant).transpose()
+            })
+            .await
+    }
+
+    /// The grant with this id.
+    pub async fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
+        let id = id.clone();
+        self.database.read(move |connection| find_grant(connection, &id)).await
+    }
+
+    /// The access token that the text means: the token itself or its id.
+    pub async fn token(&self, token_or_id: &str) -> Result<Option<TokenCredentials>, StoreError> {
+        let hash = TokenHash::of(token_or_id);
+        let id = token_or_id.to_owned();
+        self.database
+            .read(move |connection| {
+                let row: Option<TokenRow> = token_credentials::table
+                    .filter(token_credentials::token_hash.eq(hash.as_bytes().to_vec()).or(token_credentials::id.eq(id)))
+                    .select(TokenRow::as_select())
+                    .first(connection)
+                    .optional()?;
+                row.map(TokenRow::into_token).transpose()
+            })
+            .await
+    }
+
+    /// Revokes one access token; revoking it again is no error. The grant stays.
+    pub async fn revoke_token(&self, id: &TokenId, by: &By) -> Result<(), DelegationError> {
+        let (id, by) = (id.clone(), by.clone());
+        self.database
+            .write(move |transaction| {
+                let row: TokenRow = token_credentials::table
+                    .find(id.as_str())
+                    .select(TokenRow::as_select())
+                    .first(transaction.connection)
+                    .optional()?
+                    .ok_or(DelegationError::TokenNotFound)?;
+                let token = row.into_token()?;
+                let revoked = diesel::update(token_credentials::table.find(id.as_str()))
+                    .filter(token_credentials::revoked_at.is_null())
+                    .set(token_credentials::revoked_at.eq(by.now.unix()))
+                    .execute(transaction.connection)?;
+                if revoked > 0 {
+                    transaction.note(Change::Token(token.token));
+                    let mut entry = Entry::new(Event::TokenRevoked, id.as_str()).with_client(&token.client_key);
+                    if let Some(holder) = accounts::find(transaction.connection, &token.account)? {
+                        entry = entry.of(&holder);
+                    }
+                    audit::append(transaction.connection, entry, &by)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// Ends a grant and revokes all its tokens.
+    pub async fn revoke_grant(&self, id: &GrantId, by: &By) -> Result<(), DelegationError> {
+        let (id, by) = (id.clone(), by.clone());
+        self.database
+            .write(move |transaction| {
+                let grant = find_grant(transaction.connection, &id)?.ok_or(DelegationError::GrantNotFound)?;
+                end_grant(transaction, &grant, &by)
+            })
+            .await
+    }
+
+    /// Ends all grants of an account; tells how many.
+    pub async fn revoke_all_of_account(&self, account: &AccountId, by: &By) -> Result<usize, DelegationError> {
+        let account = account.clone();
+        self.revoke_all(move |query| query.filter(grants::account.eq(account.to_string())), by).await
+    }
+
+    /// Ends all grants to a client; tells how many.
+    pub async fn revoke_all_of_client(&self, client_key: &ClientKey, by: &By) -> Result<usize, DelegationError> {
+        let client_key = client_key.clone();
+        self.revoke_all(move |query| query.filter(grants::client_key.eq(client_key.to_string())), by).await
+    }
+
+    async fn revoke_all(
+        &self,
+        which: impl FnOnce(BoxedGrants) -> BoxedGrants + Send + 'static,
+        by: &By,
+    ) -> Result<usize, DelegationError> {
+        let by = by.clone();
+        self.database
+            .write(move |transaction| {
+                let rows: Vec<GrantRow> =
+                    which(grants::table.into_boxed()).select(GrantRow::as_select()).load(transaction.connection)?;
+                let mut ended = 0;
+                for row in rows {
+                    end_grant(transaction, &row.into_grant()?, &by)?;
+                    ended += 1;
+                }
+                Ok(ended)
+            })
+            .await
+    }
+
+    /// Tokens within `reach`, newest first. An account reaches its own and those of its clients.
+    pub async fn tokens(
+        &self,
+        reach: &Reach,
+        filter: TokenFilter,
+        page: Page,
+    ) -> Result<Listing<TokenSummary>, StoreError> {
+        let reach = reach.clone();
+        self.database
+            .read(move |connection| {
+                let mut query = token_credentials::table
+                    .inner_join(accounts_table::table)
+                    .inner_join(clients::table)
+                    .select((
+                        TokenRow::as_select(),
+                        accounts_table::username,
+                        clients::name,
+                        token_credentials::last_used_at,
+                    ))
+                    .into_boxed::<MultiBackend>();
+                match reach {
+                    Reach::Everything => {}
+                    Reach::Company(company) => {
+                        query = query.filter(accounts_table::company.eq(company.to_string()));
+                    }
+                    Reach::Account(id) => {
+                        query = query.filter(
+                            token_credentials::account.eq(id.to_string()).or(clients::owner.eq(id.to_string())),
+                        );
+                    }
+                }
+                if let Some(account) = filter.account {
+                    query = query.filter(token_credentials::account.eq(account.to_string()));
+                }
+                if let Some(client_key) = filter.client_key {
+                    query = query.filter(token_credentials::client_key.eq(client_key.to_string()));
+                }
+                if let Some(grant) = filter.grant {
+                    query = query.filter(token_credentials::grant_id.eq(grant.to_string()));
+                }
+                if let Some(now) = filter.alive_at {
+                    query = query.filter(token_credentials::revoked_at.is_null()).filter(
+                        token_credentials::expires_at
+                            .is_null()
+                            .or(token_credentials::expires_at.gt(now.unix()).assume_not_null()),
+                    );
+                }
+                if let Some(after) = &page.after {
+                    query = query.filter(
+                        token_credentials::created_at.lt(after.created_at).or(token_credentials::created_at
+                            .eq(after.created_at)
+                            .and(token_credentials::id.lt(after.id.clone()))),
+                    );
+                }
+                let rows: Vec<(TokenRow, String, String, Option<i64>)> = query
+                    .order((token_credentials::created_at.desc(), token_credentials::id.desc()))
+                    .limit(page.rows())
+                    .load(connection)?;
+                let items = rows
+                    .into_iter()
+                    .map(|(row, username, client_name, last_used_at)| {
+                        Ok(TokenSummary {
+                            token: row.into_token()?,
+                            username: stored_username(username)?,
+                            client_name,
+                            last_used_at: last_used_at.map(Timestamp::from_unix),
+                        })
+                    })
+                    .collect::<Result<_, StoreError>>()?;
+                Ok(Listing::cut(items, &page, |item: &TokenSummary| Cursor {
+                    created_at: item.token.created_at.unix(),
+                    id: item.token.id.to_string(),
+                }))
+            })
+            .await
+    }
+
+    /// Grants within `reach`, newest first. An account reaches its own.
+    pub async fn grants(
+        &self,
+        reach: &Reach,
+        filter: GrantFilter,
+        now: Timestamp,
+        page: Page,
+    ) -> Result<Listing<GrantSummary>, StoreError> {
+        let reach = reach.clone();
+        self.database
+            .read(move |connection| {
+                let mut query = grants::table
+                    .inner_join(accounts_table::table)
+                    .inner_join(clients::table)
+                    .select((GrantRow::as_select(), accounts_table::username, clients::name))
+                    .into_boxed::<MultiBackend>();
+                match reach {
+                    Reach::Everything => {}
+                    Reach::Company(company) => {
+                        query = query.filter(accounts_table::company.eq(company.to_string()));
+                    }
+                    Reach::Account(id) => query = query.filter(grants::account.eq(id.to_string())),
+                }
+                if let Some(account) = filter.account {
+                    query = query.filter(grants::account.eq(account.to_string()));
+                }
+                if let Some(client_key) = filter.client_key {
+                    query = query.filter(grants::client_key.eq(client_key.to_string()));
+                }
+                if let Some(after) = &page.after {
+                    query = query.filter(
+                        grants::created_at
+                            .lt(after.created_at)
+                            .or(grants::created_at.eq(after.created_at).and(grants::id.lt(after.id.clone()))),
+                    );
+                }
+                let rows: Vec<(GrantRow, String, String)> =
+                    query.order((grants::created_at.desc(), grants::id.desc())).limit(page.rows()).load(connection)?;
+                let mut items = Vec::with_capacity(rows.len());
+                for (row, username, client_name) in rows {
+                    let of_grant = token_credentials::table.filter(token_credentials::grant_id.eq(row.id.as_str()));
+                    let active_tokens: i64 = of_grant
+                        .filter(token_credentials::revoked_at.is_null())
+                        .filter(
+                            token_credentials::expires_at
+                                .is_null()
+                                .or(token_credentials::expires_at.gt(now.unix()).assume_not_null()),
+                        )
+                        .count()
+                        .get_result(connection)?;
+                    let last_used_at: Option<i64> =
+                        of_grant.select(diesel::dsl::max(token_credentials::last_used_at)).get_result(connection)?;
+                    items.push(GrantSummary {
+                        grant: row.into_grant()?,
+                        username: stored_username(username)?,
+                        client_name,
+                        active_tokens,
+                        last_used_at: last_used_at.map(Timestamp::from_unix),
+                    });
+                }
+                Ok(Listing::cut(items, &page, |item: &GrantSummary| Cursor {
+                    created_at: item.grant.created_at.unix(),
+                    id: item.grant.id.to_string(),
+                }))
+            })
+            .await
+    }
+
+    /// Deletes request tokens that expired before `time`, at most `most`, so that nobody waits long; tells how many.
+    pub async fn delete_ended_temporaries(&self, time: Timestamp, most: u16) -> Result<usize, StoreError> {
+        self.database
+            .write(move |transaction| {
+                let ended: Vec<Vec<u8>> = temporary_credentials::table
+                    .filter(temporary_credentials::expires_at.lt(time.unix()))
+                    .select(temporary_credentials::token_hash)
+                    .limit(i64::from(most))
+                    .load(transaction.connection)?;
+                let mut deleted = 0;
+                for token in ended {
+                    deleted +=
+                        diesel::delete(temporary_credentials::table.find(token)).execute(transaction.connection)?;
+                }
+                Ok(deleted)
+            })
+            .await
+    }
+
+    /// Deletes access tokens that were revoked or expired before `time`, at most `most` of each; tells how many.
+    pub async fn delete_ended_tokens(&self, time: Timestamp, most: u16) -> Result<usize, StoreError> {
+        self.database
+            .write(move |transaction| {
+                let (time, most) = (time.unix(), i64::from(most));
+                let revoked: Vec<String> = token_credentials::table
+                    .filter(token_credentials::revoked_at.lt(time))
+                    .select(token_credentials::id)
+                    .limit(most)
+                    .load(transaction.connection)?;
+                let expired: Vec<String> = token_credentials::table
+                    .filter(token_credentials::expires_at.lt(time))
+                    .select(token_credentials::id)
+                    .limit(most)
+                    .load(transaction.connection)?;
+                let mut deleted = 0;
+                for id in revoked.into_iter().chain(expired) {
+                    deleted += diesel::delete(token_credentials::table.find(id)).execute(transaction.connection)?;
+                }
+                Ok(deleted)
+            })
+            .await
+    }
+}
+
+const PENDING: &str = "pending";
+const AUTHORIZED: &str = "authorized";
+const DENIED: &str = "denied";
+const EXCHANGED: &str = "exchanged";
+const EXHAUSTED: &str = "exhausted";
+
+const TEMPORARY: &str = "temporary_credentials.secret";
+const TOKEN: &str = "token_credentials.secret";
+
+fn seal(vault: &Vault, column: &'static str, token: &TokenHash, secret: &Secret) -> Vec<u8> {
+    vault.seal(secret, Place { column, row: &token.to_hex() })
+}
+
+fn open(vault: &Vault, column: &'static str, token: &TokenHash, sealed: &[u8]) -> Result<Secret, StoreError> {
+    vault.open(sealed, Place { column, row: &token.to_hex() })
+}
+
+fn stored_username(text: String) -> Result<Username, StoreError> {
+    Username::parse(text).map_err(|_| StoreError::Corrupt { what: "accounts.username" })
+}
+
+/// The credentials after a decision, or why there was none: `decided` rows were changed.
+fn decision(
+    transaction: &mut Transaction<'_>,
+    token: &TokenHash,
+    decided: usize,
+    now: Timestamp,
+) -> Result<TemporaryCredentials, DelegationError> {
+    let row = find_temporary(transaction.connection, token)?.ok_or(TemporaryRefusal::Unknown)?;
+    let credentials = row.into_credentials()?;
+    if decided == 0 {
+        credentials.decidable(now)?;
+        // Nothing speaks against it now, yet it was not so a moment ago: the clock went back.
+        return Err(TemporaryRefusal::Expired.into());
+    }
+    Ok(credentials)
+}
+
+/// Adds an access token and the grant under it, in the transaction that decided to.
+fn issue(
+    transaction: &mut Transaction<'_>,
+    vault: &Vault,
+    client_key: &ClientKey,
+    holder: Account,
+    scopes: Scopes,
+    lifetime: Option<Lifetime>,
+    by: &By,
+) -> Result<IssuedToken, DelegationError> {
+    let (token, secret, id) = {
+        let mut rng = rand::rng();
+        (generate_token(&mut rng), Secret::generate(&mut rng), TokenId::generate(&mut rng))
+    };
+    let grant = extend_grant(transaction, &holder.id, client_key, &scopes, by.now)?;
+    let credentials = TokenCredentials {
+        id,
+        token: TokenHash::of(token.expose()),
+        hint: Hint::of(token.expose()),
+        client_key: client_key.clone(),
+        account: holder.id.clone(),
+        grant,
+        scopes,
+        created_at: by.now,
+        expires_at: lifetime.map(|lifetime| by.now + lifetime),
+        revoked_at: None,
+    };
+    insert_token(transaction, vault, &credentials, &secret)?;
+    let entry = Entry::new(Event::TokenIssued, credentials.id.as_str())
+        .of(&holder)
+        .with_client(client_key)
+        .because(credentials.scopes.to_string());
+    audit::append(transaction.connection, entry, by)?;
+    Ok(IssuedToken { token, secret, credentials, username: holder.username })
+}
+
+pub(super) fn insert_token(
+    transaction: &mut Transaction<'_>,
+    vault: &Vault,
+    token: &TokenCredentials,
+    secret: &Secret,
+) -> Result<(), DelegationError> {
+    let row = TokenRow::from_token(token);
+    let sealed = seal(vault, TOKEN, &token.token, secret);
+    diesel::insert_into(token_credentials::table)
+        .values((row, token_credentials::sealed_secret.eq(sealed)))
+        .execute(transaction.connection)?;
+    Ok(())
+}
+
+/// The one grant of this account to this client, with `scopes` added to it.
+pub(super) fn extend_grant(
+    transaction: &mut Transaction<'_>,
+    account: &AccountId,
+    client_key: &ClientKey,
+    scopes: &Scopes,
+    now: Timestamp,
+) -> Result<GrantId, DelegationError> {
+    // The insert decides; the update that does nothing locks the row that was there, so that a revocation under way
+    // has either ended the grant before this or will find the token. Both databases read this text alike.
+    let inserted = diesel::sql_query(
+        "INSERT INTO grants (id, account, client_key, scopes, created_at) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (account, client_key) DO UPDATE SET client_key = excluded.client_key",
+    )
+    .bind::<Text, _>(GrantId::generate(&mut rand::rng()).to_string())
+    .bind::<Text, _>(account.to_string())
+    .bind::<Text, _>(client_key.to_string())
+    .bind::<Text, _>(scopes.to_string())
+    .bind::<BigInt, _>(now.unix())
+    .execute(transaction.connection);
+    match inserted {
+        Err(error) if is_dangling(&error) => return Err(DelegationError::ClientNotFound),
+        other => other?,
+    };
+    let row: GrantRow = grants::table
+        .filter(grants::account.eq(account.as_str()))
+        .filter(grants::client_key.eq(client_key.as_str()))
+        .select(GrantRow::as_select())
+        .first(transaction.connection)?;
+    let grant = row.into_grant()?;
+    if !scopes.is_subset(&grant.scopes) {
+        diesel::update(grants::table.find(grant.id.as_str()))
+            .set(grants::scopes.eq(grant.scopes.union(scopes).to_string()))
+            .execute(transaction.connection)?;
+    }
+    Ok(grant.id)
+}
+
+fn end_grant(transaction: &mut Transaction<'_>, grant: &Grant, by: &By) -> Result<(), DelegationError> {
+    // The grant first: its row is where this waits for an exchange under way, whose token is then found below.
+    diesel::delete(grants::table.find(grant.id.as_str())).execute(transaction.connection)?;
+    let alive = token_credentials::table
+        .filter(token_credentials::grant_id.eq(grant.id.as_str()))
+        .filter(token_credentials::revoked_at.is_null());
+    let tokens: Vec<Vec<u8>> = alive.select(token_credentials::token_hash).load(transaction.connection)?;
+    for token in tokens {
+        transaction.note(Change::Token(stored_hash(&token)?));
+    }
+    diesel::update(alive).set(token_credentials::revoked_at.eq(by.now.unix())).execute(transaction.connection)?;
+    let mut entry = Entry::new(Event::GrantRevoked, grant.client_key.as_str()).with_client(&grant.client_key);
+    if let Some(holder) = accounts::find(transaction.connection, &grant.account)? {
+        entry = entry.of(&holder);
+    }
+    audit::append(transaction.connection, entry, by)?;
+    Ok(())
+}
+
+fn find_grant(connection: &mut AnyConnection, id: &GrantId) -> Result<Option<Grant>, StoreError> {
+    let row: Option<GrantRow> =
+        grants::table.find(id.as_str()).select(GrantRow::as_select()).first(connection).optional()?;
+    row.map(GrantRow::into_grant).transpose()
+}
+
+fn find_temporary(connection: &mut AnyConnection, token: &TokenHash) -> Result<Option<TemporaryRow>, StoreError> {
+    Ok(temporary_credentials::table
+        .find(token.as_bytes().as_slice())
+        .select(TemporaryRow::as_select())
+        .first(connection)
+        .optional()?)
+}
+
+/// The access token with this hash and its secret, also if it has ended.
+pub(super) fn find_token(
+    connection: &mut AnyConnection,
+    vault: &Vault,
+    token: &TokenHash,
+) -> Result<Option<(TokenCredentials, Secret)>, StoreError> {
+    let row: Option<(TokenRow, Vec<u8>)> = token_credentials::table
+        .filter(token_credentials::token_hash.eq(token.as_bytes().as_slice()))
+        .select((TokenRow::as_select(), token_credentials::sealed_secret))
+        .first(connection)
+        .optional()?;
+    row.map(|(row, sealed)| Ok((row.into_token()?, open(vault, TOKEN, token, &sealed)?))).transpose()
+}
+
+fn stored_hash(bytes: &[u8]) -> Result<TokenHash, StoreError> {
+    let bytes: [u8; 32] = bytes.try_into().map_err(|_| StoreError::Corrupt { what: "token_credentials.token_hash" })?;
+    Ok(TokenHash::from_bytes(bytes))
+}
+
+type BoxedGrants = grants::BoxedQuery<'static, MultiBackend>;
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = temporary_credentials)]
+struct TemporaryRow {
+    token_hash: Vec<u8>,
+    client_key: String,
+    sealed_secret: Vec<u8>,
+    callback: String,
+    scopes: String,
+    state: String,
+    account: Option<String>,
+    consented_scopes: Option<String>,
+    created_at: i64,
+    expires_at: i64,
+}
+
+impl TemporaryRow {
+    fn into_credentials(self) -> Result<TemporaryCredentials, StoreError> {
+        let corrupt = |what| StoreError::Corrupt { what };
+        let account =
+            self.account.map(AccountId::parse).transpose().map_err(|_| corrupt("temporary_credentials.account"))?;
+        let state = match (self.state.as_str(), account, self.consented_scopes) {
+            (PENDING, ..) => TemporaryState::Pending,
+            (AUTHORIZED, Some(account), Some(scopes)) => TemporaryState::Authorized {
+                account,
+                scopes: Scopes::parse(&scopes).map_err(|_| corrupt("temporary_credentials.consented_scopes"))?,
+            },
+            (DENIED, Some(account), _) => TemporaryState::Denied { account },
+            (EXCHANGED, ..) => TemporaryState::Exchanged,
+            (EXHAUSTED, ..) => TemporaryState::Exhausted,
+            _ => return Err(corrupt("temporary_credentials.state")),
+        };
+        Ok(TemporaryCredentials {
+            token: stored_hash(&self.token_hash)?,
+            client_key: ClientKey::parse(self.client_key).map_err(|_| corrupt("temporary_credentials.client_key"))?,
+            callback: Callback::parse(&self.callback).map_err(|_| corrupt("temporary_credentials.callback"))?,
+            scopes: Scopes::parse(&self.scopes).map_err(|_| corrupt("temporary_credentials.scopes"))?,
+            state,
+            created_at: Timestamp::from_unix(self.created_at),
+            expires_at: Timestamp::from_unix(self.expires_at),
+        })
+    }
+}
+
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = token_credentials, treat_none_as_default_value = false)]
+struct TokenRow {
+    id: String,
+    token_hash: Vec<u8>,
+    hint: String,
+    client_key: String,
+    account: String,
+    grant_id: String,
+    scopes: String,
+    created_at: i64,
+    expires_at: Option<i64>,
+    revoked_at: Option<i64>,
+}
+
+impl TokenRow {
+    fn from_token(token: &TokenCredentials) -> Self {
+        Self {
+            id: token.id.to_string(),
+            token_hash: token.token.as_bytes().to_vec(),
+            hint: token.hint.to_string(),
+            client_key: token.client_key.to_string(),
+            account: token.account.to_string(),
+            grant_id: token.grant.to_string(),
+            scopes: token.scopes.to_string(),
+            created_at: token.created_at.unix(),
+            expires_at: token.expires_at.map(Timestamp::unix),
+            revoked_at: token.revoked_at.map(Timestamp::unix),
+        }
+    }
+
+    fn into_token(self) -> Result<TokenCredentials, StoreError> {
+        let corrupt = |what| StoreError::Corrupt { what };
+        Ok(TokenCredentials {
+            id: TokenId::parse(self.id).map_err(|_| corrupt("token_credentials.id"))?,
+            token: stored_hash(&self.token_hash)?,
+            hint: Hint::from_stored(self.hint),
+            client_key: ClientKey::parse(self.client_key).map_err(|_| corrupt("token_credentials.client_key"))?,
+            account: AccountId::parse(self.account).map_err(|_| corrupt("token_credentials.account"))?,
+            grant: GrantId::parse(self.grant_id).map_err(|_| corrupt("token_credentials.grant_id"))?,
+            scopes: Scopes::parse(&self.scopes).map_err(|_| corrupt("token_credentials.scopes"))?,
+            created_at: Timestamp::from_unix(self.created_at),
+            expires_at: self.expires_at.map(Timestamp::from_unix),
+            revoked_at: self.revoked_at.map(Timestamp::from_unix),
+        })
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = grants)]
+struct GrantRow {
+    id: String,
+    account: String,
+    client_key: String,
+    scopes: String,
+    created_at: i64,
+}
+
+impl GrantRow {
+    fn into_grant(self) -> Result<Grant, StoreError> {
+        let corrupt = |what| StoreError::Corrupt { what };
+        Ok(Grant {
+            id: GrantId::parse(self.id).map_err(|_| corrupt("grants.id"))?,
+            account: AccountId::parse(self.account).map_err(|_| corrupt("grants.account"))?,
+            client_key: ClientKey::parse(self.client_key).map_err(|_| corrupt("grants.client_key"))?,
+            scopes: Scopes::parse(&self.scopes).map_err(|_| corrupt("grants.scopes"))?,
+            created_at: Timestamp::from_unix(self.created_at),
+        })
+    }
+}

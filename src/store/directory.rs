@@ -1,0 +1,673 @@
+//! The directory: a bounded cache of what the hot path looks up, ready to use: secrets opened, RSA keys parsed, owners
+//! at hand. A hit touches no database, holds no lock for long and allocates nothing.
+//!
+//! How it stays true. Each entry remembers the *generation* that its key had before the row was read. A change raises
+//! the generation, so an entry is good only while the two are equal: one atomic load. It follows that a load which
+//! races with a change can't put a stale value back, that nothing needs to know what depends on what (an entry asks
+//! the entries that it holds), and that a change costs the same however much is cached. Generations are shared by
+//! keys that hash alike, which costs a needless reload now and then. A short lifetime is the net under all of it.
+//!
+//! Unknown keys have a small cache of their own, so that strangers can't push out what is known.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::domain::account::Account;
+use crate::domain::api_key::{ApiKey, ApiKeyRefusal};
+use crate::domain::client::{Client, ClientRefusal};
+use crate::domain::credentials::{AccountId, ClientKey, PublicKey, Secret, TokenHash};
+use crate::domain::delegation::{TokenCredentials, TokenRefusal};
+use crate::domain::scope::{GrantedScopes, Scopes};
+use crate::protocol::signature::RsaVerificationKey;
+use crate::time::{Lifetime, Timestamp};
+
+use super::accounts::{self, DigestUser};
+use super::api_keys;
+use super::changes::Change;
+use super::clients;
+use super::connection::{AnyConnection, Database, StoreError};
+use super::delegations;
+use super::last_use::{LastNoted, LastUses, Used};
+use super::sessions::{self, Session};
+use super::vault::Vault;
+
+/// How much is remembered, and how long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DirectorySettings {
+    /// Clients, API keys, sessions, names: so many of each.
+    pub entries: usize,
+    /// Access tokens, and accounts.
+    pub tokens: usize,
+    /// After this an entry is read again, though nobody said that it changed.
+    pub lifetime: Lifetime,
+}
+
+impl Default for DirectorySettings {
+    fn default() -> Self {
+        Self { entries: 50_000, tokens: 200_000, lifetime: Lifetime::from_seconds(60) }
+    }
+}
+
+/// How long an unknown key is known to be unknown, in seconds.
+const UNKNOWN_FOR: i64 = 5;
+
+/// How many unknown keys are remembered.
+const UNKNOWN_ENTRIES: usize = 4096;
+
+/// How many generations there are: a power of two. 64 KiB.
+const GENERATIONS: usize = 8192;
+
+/// An account and its password hash.
+pub struct DirectoryAccount {
+    pub account: Account,
+    /// Argon2id in PHC form; none: no password.
+    pub password: Option<Secret>,
+    freshness: Freshness,
+}
+
+/// A client, ready to verify with.
+pub struct DirectoryClient {
+    pub client: Client,
+    pub secret: Secret,
+    previous_secret: Option<(Secret, Timestamp)>,
+    pub rsa_key: Option<RsaVerificationKey>,
+    pub owner: Arc<DirectoryAccount>,
+    /// Whether the client and its owner may use the API.
+    pub standing: Result<(), ClientRefusal>,
+    noted: LastNoted,
+    freshness: Freshness,
+}
+
+impl DirectoryClient {
+    /// The secret before the last rotation, while it is still good.
+    pub fn previous_secret(&self, now: Timestamp) -> Option<&Secret> {
+        self.previous_secret.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret)
+    }
+}
+
+/// An access token, ready to verify with.
+pub struct DirectoryToken {
+    pub credentials: TokenCredentials,
+    pub secret: Secret,
+    pub client: Arc<DirectoryClient>,
+    pub account: Arc<DirectoryAccount>,
+    standing: Result<Scopes, TokenRefusal>,
+    noted: LastNoted,
+    freshness: Freshness,
+}
+
+impl DirectoryToken {
+    /// What the token may do now: client ceiling ∩ consent ∩ account; or why it is good for nothing.
+    pub fn standing(&self, now: Timestamp) -> Result<&Scopes, TokenRefusal> {
+        self.credentials.ended(now)?;
+        self.standing.as_ref().map_err(TokenRefusal::clone)
+    }
+}
+
+/// An API key, ready to verify with.
+pub struct DirectoryApiKey {
+    pub key: ApiKey,
+    pub account: Arc<DirectoryAccount>,
+    /// Who acts with the key.
+    pub impersonator: Option<Arc<DirectoryAccount>>,
+    private_key_hash: [u8; 32],
+    standing: Result<GrantedScopes, ApiKeyRefusal>,
+    noted: LastNoted,
+    freshness: Freshness,
+}
+
+impl DirectoryApiKey {
+    /// Whether this is the private half.
+    pub fn matches(&self, private_key: &[u8]) -> bool {
+        let presented: [u8; 32] = Sha256::digest(private_key).into();
+        presented.ct_eq(&self.private_key_hash).into()
+    }
+
+    /// What the key may do now, or why it is good for nothing.
+    pub fn standing(&self, now: Timestamp) -> Result<&GrantedScopes, ApiKeyRefusal> {
+        if self.key.is_expired(now) {
+            return Err(ApiKeyRefusal::Expired);
+        }
+        self.standing.as_ref().map_err(ApiKeyRefusal::clone)
+    }
+}
+
+/// A session and who has it. It may have expired: see [`Session::expires_at`].
+pub struct DirectorySession {
+    pub session: Session,
+    pub account: Arc<DirectoryAccount>,
+    freshness: Freshness,
+}
+
+/// What Digest verifies with (RFC 7616).
+pub struct DirectoryDigest {
+    /// As text, also where the client sent a hash of it.
+    pub username: String,
+    pub account: Arc<DirectoryAccount>,
+    /// The API key whose secret this is; none: the account's password.
+    pub api_key: Option<Arc<DirectoryApiKey>>,
+    /// `H(username:realm:password)` with MD5, in hex.
+    pub md5: Secret,
+    /// The same with SHA-256.
+    pub sha256: Secret,
+    freshness: Freshness,
+}
+
+/// The account that a login name leads to.
+struct DirectoryName {
+    account: AccountId,
+    freshness: Freshness,
+}
+
+/// When an entry was read, and what generation its key had before.
+#[derive(Clone, Copy)]
+struct Freshness {
+    slot: usize,
+    generation: u64,
+    loaded_at: i64,
+    expires_at: i64,
+}
+
+/// An entry that can be asked whether it still holds.
+trait Entry {
+    fn holds(&self, generations: &Generations, now: Timestamp) -> bool;
+}
+
+impl Entry for DirectoryAccount {
+    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
+        generations.hold(&self.freshness, now)
+    }
+}
+
+impl Entry for DirectoryClient {
+    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
+        generations.hold(&self.freshness, now) && self.owner.holds(generations, now)
+    }
+}
+
+impl Entry for DirectoryToken {
+    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
+        generations.hold(&self.freshness, now)
+            && self.client.holds(generations, now)
+            && self.account.holds(generations, now)
+    }
+}
+
+impl Entry for DirectoryApiKey {
+    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
+        generations.hold(&self.freshness, now)
+            && self.account.holds(generations, now)
+            && self.impersonator.as_ref().is_none_or(|actor| actor.holds(generations, now))
+    }
+}
+
+impl Entry for DirectorySession {
+    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
+        generations.hold(&self.freshness, now) && self.account.holds(generations, now)
+    }
+}
+
+impl Entry for DirectoryDigest {
+    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
+        generations.hold(&self.freshness, now)
+            && self.account.holds(generations, now)
+            && self.api_key.as_ref().is_none_or(|key| key.holds(generations, now))
+    }
+}
+
+impl Entry for DirectoryName {
+    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
+        generations.hold(&self.freshness, now)
+    }
+}
+
+/// What is looked up, so that equal texts of different kinds have generations of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Account,
+    Username,
+    Client,
+    Token,
+    ApiKey,
+    Session,
+}
+
+/// One counter for all keys that hash to it.
+struct Generations {
+    counters: Box<[AtomicU64]>,
+    hasher: RandomState,
+}
+
+impl Generations {
+    fn new() -> Self {
+        Self { counters: (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
+    }
+
+    /// The key among all kinds, as a number that nobody outside can foresee.
+    fn fingerprint<K: Hash + ?Sized>(&self, kind: Kind, key: &K) -> u64 {
+        self.hasher.hash_one((kind, key))
+    }
+
+    fn slot(&self, fingerprint: u64) -> usize {
+        usize::try_from(fingerprint % (GENERATIONS as u64)).unwrap_or(0)
+    }
+
+    fn of(&self, slot: usize) -> u64 {
+        self.counters.get(slot).map_or(0, |counter| counter.load(Ordering::Acquire))
+    }
+
+    fn raise<K: Hash + ?Sized>(&self, kind: Kind, key: &K) {
+        if let Some(counter) = self.counters.get(self.slot(self.fingerprint(kind, key))) {
+            counter.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn raise_all(&self) {
+        for counter in &self.counters {
+            counter.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn hold(&self, freshness: &Freshness, now: Timestamp) -> bool {
+        // A clock that was set back would otherwise keep an entry alive for as long.
+        freshness.loaded_at <= now.unix()
+            && now.unix() < freshness.expires_at
+            && self.of(freshness.slot) == freshness.generation
+    }
+}
+
+/// The caches, apart from the database, which holds them as its subscriber.
+struct Caches {
+    generations: Generations,
+    accounts: Cache<AccountId, Arc<DirectoryAccount>>,
+    names: Cache<String, Arc<DirectoryName>>,
+    clients: Cache<ClientKey, Arc<DirectoryClient>>,
+    tokens: Cache<TokenHash, Arc<DirectoryToken>>,
+    api_keys: Cache<PublicKey, Arc<DirectoryApiKey>>,
+    sessions: Cache<TokenHash, Arc<DirectorySession>>,
+    digests: Cache<(String, String), Arc<DirectoryDigest>>,
+    /// Fingerprints of keys that aren't there.
+    unknown: Cache<u64, Freshness>,
+}
+
+impl Caches {
+    fn forget(&self, change: &Change) {
+        // First the generation, by which the rest is decided; removing only keeps opened secrets from lingering.
+        match change {
+            Change::Account(id) => {
+                self.generations.raise(Kind::Account, id.as_str());
+                self.accounts.remove(id);
+            }
+            Change::Username(name) => {
+                self.generations.raise(Kind::Username, name.as_str());
+                self.names.remove(name.as_str());
+            }
+            Change::Client(key) => {
+                self.generations.raise(Kind::Client, key.as_str());
+                self.clients.remove(key);
+            }
+            Change::Token(hash) => {
+                self.generations.raise(Kind::Token, hash);
+                self.tokens.remove(hash);
+            }
+            Change::ApiKey(key) => {
+                self.generations.raise(Kind::ApiKey, key.as_str());
+                self.api_keys.remove(key);
+            }
+            Change::Session(hash) => {
+                self.generations.raise(Kind::Session, hash);
+                self.sessions.remove(hash);
+            }
+            Change::Everything => {
+                self.generations.raise_all();
+                self.accounts.clear();
+                self.names.clear();
+                self.clients.clear();
+                self.tokens.clear();
+                self.api_keys.clear();
+                self.sessions.clear();
+                self.digests.clear();
+                self.unknown.clear();
+            }
+        }
+    }
+}
+
+/// The directory. Cheap to clone.
+#[derive(Clone)]
+pub struct Directory {
+    database: Database,
+    vault: Arc<Vault>,
+    caches: Arc<Caches>,
+    uses: Arc<LastUses>,
+    lifetime: Lifetime,
+}
+
+impl Directory {
+    /// Over this database; hears of every change that this process makes from now on.
+    pub fn new(database: Database, vault: Arc<Vault>, settings: DirectorySettings) -> Self {
+        let entries = settings.entries.max(1);
+        let tokens = settings.tokens.max(1);
+        let caches = Arc::new(Caches {
+            generations: Generations::new(),
+            accounts: Cache::new(tokens),
+            names: Cache::new(entries),
+            clients: Cache::new(entries),
+            tokens: Cache::new(tokens),
+            api_keys: Cache::new(entries),
+            sessions: Cache::new(entries),
+            digests: Cache::new(entries),
+            unknown: Cache::new(UNKNOWN_ENTRIES),
+        });
+        let heard = caches.clone();
+        database.subscribe(move |change| heard.forget(change));
+        Self { database, vault, caches, uses: Arc::default(), lifetime: settings.lifetime }
+    }
+
+    /// The client, if it is at hand: no waiting, no database.
+    pub fn cached_client(&self, client_key: &ClientKey, now: Timestamp) -> Option<Arc<DirectoryClient>> {
+        self.cached(&self.caches.clients, client_key, now)
+    }
+
+    /// The access token, if it is at hand.
+    pub fn cached_token(&self, token: &TokenHash, now: Timestamp) -> Option<Arc<DirectoryToken>> {
+        self.cached(&self.caches.tokens, token, now)
+    }
+
+    /// The API key, if it is at hand.
+    pub fn cached_api_key(&self, public_key: &PublicKey, now: Timestamp) -> Option<Arc<DirectoryApiKey>> {
+        self.cached(&self.caches.api_keys, public_key, now)
+    }
+
+    /// The account, if it is at hand.
+    pub fn cached_account(&self, id: &AccountId, now: Timestamp) -> Option<Arc<DirectoryAccount>> {
+        self.cached(&self.caches.accounts, id, now)
+    }
+
+    /// The account with this id.
+    pub async fn account(&self, id: &AccountId, now: Timestamp) -> Result<Option<Arc<DirectoryAccount>>, StoreError> {
+        let load = async |freshness| {
+            let wanted = id.clone();
+            let found = self.read(move |connection, _| accounts::find_with_password(connection, &wanted)).await?;
+            Ok(found.map(|(account, password)| DirectoryAccount { account, password, freshness }))
+        };
+        self.look_up(&self.caches.accounts, Kind::Account, id, id.as_str(), now, load).await
+    }
+
+    /// The account that a login name means: the whole name first, then `company+username`.
+    pub async fn account_by_login_name(
+        &self,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<DirectoryAccount>>, StoreError> {
+        // What can't be a username isn't asked for, nor remembered.
+        if name.is_empty() || name.len() > 512 || name.contains(|character: char| character.is_control()) {
+            return Ok(None);
+        }
+        let key = name.to_owned();
+        let load = async |freshness| {
+            let wanted = name.to_owned();
+            let found = self.read(move |connection, _| accounts::by_login_name(connection, &wanted)).await?;
+            Ok(found.map(|account| DirectoryName { account: account.id, freshness }))
+        };
+        match self.look_up(&self.caches.names, Kind::Username, &key, name, now, load).await? {
+            Some(name) => self.account(&name.account, now).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The client with this key, in whatever state.
+    pub async fn client(
+        &self,
+        client_key: &ClientKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<DirectoryClient>>, StoreError> {
+        let load = async |freshness| {
+            let wanted = client_key.clone();
+            let found =
+                self.read(move |connection, vault| clients::find_with_secrets(connection, vault, &wanted)).await?;
+            let Some(opened) = found else { return Ok(None) };
+            let Some(owner) = self.account(&opened.client.owner, now).await? else { return Ok(None) };
+            let rsa_key = opened
+                .client
+                .rsa_public_key
+                .as_ref()
+                .map(|key| RsaVerificationKey::from_pem(key.pem()))
+                .transpose()
+                .map_err(|_| StoreError::Corrupt { what: "clients.rsa_public_key" })?;
+            Ok(Some(DirectoryClient {
+                standing: opened.client.standing(&owner.account),
+                client: opened.client,
+                secret: opened.secret,
+                previous_secret: opened.previous_secret,
+                rsa_key,
+                owner,
+                noted: LastNoted::default(),
+                freshness,
+            }))
+        };
+        self.look_up(&self.caches.clients, Kind::Client, client_key, client_key.as_str(), now, load).await
+    }
+
+    /// The access token with this hash, in whatever state. The caller compares its client with the request's.
+    pub async fn token(&self, token: &TokenHash, now: Timestamp) -> Result<Option<Arc<DirectoryToken>>, StoreError> {
+        let load = async |freshness| {
+            let wanted = *token;
+            let found = self.read(move |connection, vault| delegations::find_token(connection, vault, &wanted)).await?;
+            let Some((credentials, secret)) = found else { return Ok(None) };
+            // Client and account never change for a token, so each may be read at its own time.
+            let Some(client) = self.client(&credentials.client_key, now).await? else { return Ok(None) };
+            let Some(account) = self.account(&credentials.account, now).await? else { return Ok(None) };
+            Ok(Some(DirectoryToken {
+                standing: credentials.standing(&client.client, &client.owner.account, &account.account),
+                credentials,
+                secret,
+                client,
+                account,
+                noted: LastNoted::default(),
+                freshness,
+            }))
+        };
+        self.look_up(&self.caches.tokens, Kind::Token, token, token, now, load).await
+    }
+
+    /// The API key with this public half, in whatever state.
+    pub async fn api_key(
+        &self,
+        public_key: &PublicKey,
+        now: Timestamp,
+    ) -> Result<Option<Arc<DirectoryApiKey>>, StoreError> {
+        let load = async |freshness| {
+            let wanted = public_key.clone();
+            let found = self.read(move |connection, _| api_keys::find(connection, &wanted)).await?;
+            let Some(found) = found else { return Ok(None) };
+            let Some(account) = self.account(&found.key.account, now).await? else { return Ok(None) };
+            let impersonator = match &found.key.impersonator {
+                Some(actor) => self.account(&actor.account, now).await?,
+                None => None,
+            };
+            Ok(Some(DirectoryApiKey {
+                standing: found.key.standing(&account.account, impersonator.as_ref().map(|actor| &actor.account)),
+                key: found.key,
+                account,
+                impersonator,
+                private_key_hash: found.private_key_hash,
+                noted: LastNoted::default(),
+                freshness,
+            }))
+        };
+        self.look_up(&self.caches.api_keys, Kind::ApiKey, public_key, public_key.as_str(), now, load).await
+    }
+
+    /// The session whose secret has this hash.
+    pub async fn session(&self, hash: &TokenHash, now: Timestamp) -> Result<Option<Arc<DirectorySession>>, StoreError> {
+        let load = async |freshness| {
+            let wanted = *hash;
+            let found = self.read(move |connection, _| sessions::find(connection, &wanted)).await?;
+            let Some(session) = found else { return Ok(None) };
+            let Some(account) = self.account(&session.account, now).await? else { return Ok(None) };
+            Ok(Some(DirectorySession { session, account, freshness }))
+        };
+        self.look_up(&self.caches.sessions, Kind::Session, hash, hash, now, load).await
+    }
+
+    /// What Digest verifies a user with in a realm.
+    pub async fn digest(
+        &self,
+        user: &DigestUser,
+        realm: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<DirectoryDigest>>, StoreError> {
+        let presented = match user {
+            DigestUser::Plain(username) => username.clone(),
+            // No username holds a colon, so a hash can't be taken for one.
+            DigestUser::Hashed(hash) => format!(":{hash}"),
+        };
+        if presented.len() > 512 || presented.contains(|character: char| character.is_control()) {
+            return Ok(None);
+        }
+        let key = (presented, realm.to_owned());
+        let load = async |freshness| {
+            let (wanted, realm) = (user.clone(), realm.to_owned());
+            let found =
+                self.read(move |connection, vault| accounts::find_digest(connection, vault, &wanted, &realm)).await?;
+            let Some(found) = found else { return Ok(None) };
+            let Some(account) = self.account(&found.account, now).await? else { return Ok(None) };
+            let api_key = match &found.public_key {
+                Some(public_key) => match self.api_key(public_key, now).await? {
+                    Some(api_key) => Some(api_key),
+                    None => return Ok(None),
+                },
+                None => None,
+            };
+            Ok(Some(DirectoryDigest {
+                username: found.username,
+                account,
+                api_key,
+                md5: found.md5,
+                sha256: found.sha256,
+                freshness,
+            }))
+        };
+        // A change of the password or key reaches the entry through the account or key that it holds.
+        self.look_up(&self.caches.digests, Kind::Username, &key, key.0.as_str(), now, load).await
+    }
+
+    /// Notes that a request with this token succeeded.
+    pub fn note_token_use(&self, token: &DirectoryToken, now: Timestamp) {
+        if token.noted.is_due(now) {
+            self.uses.note(Used::Token(token.credentials.id.clone()), now);
+        }
+        self.note_client_use(&token.client, now);
+    }
+
+    /// Notes that a request with this client key succeeded.
+    pub fn note_client_use(&self, client: &DirectoryClient, now: Timestamp) {
+        if client.noted.is_due(now) {
+            self.uses.note(Used::Client(client.client.client_key.clone()), now);
+        }
+    }
+
+    /// Notes that a request with this API key succeeded.
+    pub fn note_api_key_use(&self, api_key: &DirectoryApiKey, now: Timestamp) {
+        if api_key.noted.is_due(now) {
+            self.uses.note(Used::ApiKey(api_key.key.public_key.clone()), now);
+        }
+    }
+
+    /// Writes the noted uses to the database; tells how many. To be called every few seconds and before the end.
+    pub async fn write_uses(&self) -> Result<usize, StoreError> {
+        self.uses.write(&self.database).await
+    }
+
+    /// Forgets what a change touches. The database calls this by itself; here for those who change rows past it.
+    pub fn forget(&self, change: &Change) {
+        self.caches.forget(change);
+    }
+
+    fn cached<K, V>(&self, cache: &Cache<K, Arc<V>>, key: &K, now: Timestamp) -> Option<Arc<V>>
+    where
+        K: Eq + Hash,
+        V: Entry,
+    {
+        cache.get(key).filter(|entry| entry.holds(&self.caches.generations, now))
+    }
+
+    /// The entry at hand, or else loaded: by one caller, while others that want the same wait for it.
+    async fn look_up<K, V, H>(
+        &self,
+        cache: &Cache<K, Arc<V>>,
+        kind: Kind,
+        key: &K,
+        hashed: &H,
+        now: Timestamp,
+        load: impl AsyncFnOnce(Freshness) -> Result<Option<V>, StoreError>,
+    ) -> Result<Option<Arc<V>>, StoreError>
+    where
+        K: Eq + Hash + Clone,
+        V: Entry,
+        H: Hash + ?Sized,
+    {
+        let generations = &self.caches.generations;
+        if let Some(entry) = self.cached(cache, key, now) {
+            return Ok(Some(entry));
+        }
+        let fingerprint = generations.fingerprint(kind, hashed);
+        let slot = generations.slot(fingerprint);
+        loop {
+            let is_unknown = |known: &Freshness| generations.hold(known, now);
+            if self.caches.unknown.get(&fingerprint).as_ref().is_some_and(is_unknown) {
+                return Ok(None);
+            }
+            match cache.get_value_or_guard_async(key).await {
+                Ok(entry) if entry.holds(generations, now) => return Ok(Some(entry)),
+                Ok(stale) => {
+                    cache.remove_if(key, |entry| Arc::ptr_eq(entry, &stale));
+                }
+                Err(guard) => {
+                    // The generation before the row: a change that comes between the two spoils the entry.
+                    let generation = generations.of(slot);
+                    let loaded_at = now.unix();
+                    let fresh = |seconds: i64| Freshness {
+                        slot,
+                        generation,
+                        loaded_at,
+                        expires_at: loaded_at.saturating_add(seconds),
+                    };
+                    return match load(fresh(self.spread(fingerprint))).await? {
+                        Some(entry) => {
+                            let entry = Arc::new(entry);
+                            // Err: it was forgotten meanwhile, and is good for this one caller only.
+                            drop(guard.insert(entry.clone()));
+                            Ok(Some(entry))
+                        }
+                        None => {
+                            self.caches.unknown.insert(fingerprint, fresh(UNKNOWN_FOR));
+                            Ok(None)
+                        }
+                    };
+                }
+            }
+        }
+    }
+
+    /// The lifetime in seconds, shortened by up to a half, so that what was loaded together isn't read again together.
+    fn spread(&self, fingerprint: u64) -> i64 {
+        let lifetime = i64::from(self.lifetime.seconds().max(1));
+        let share = i64::try_from((fingerprint >> 32) % 128).unwrap_or(0);
+        lifetime - lifetime * share / 256
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut AnyConnection, &Vault) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let vault = self.vault.clone();
+        self.database.read(move |connection| work(connection, &vault)).await
+    }
+}

@@ -1,0 +1,336 @@
+//! Redis or Valkey as the replay store of many nodes: `SET key 1 NX PXAT` decides which node was first.
+//!
+//! A batch is one pipeline. A key lives until its minute has left the window by the clock of Redis, with a margin for clocks that
+//! differ; a node whose clock differs by more than the margin is not served. Eviction must be off, as it would forget nonces early.
+//!
+//! How much of its memory Redis keeps over a crash is its own affair: with `appendfsync everysec` up to a second is lost, at a
+//! failover what the replica had not got. So what Redis is, is written into it, and asked with every batch: after a
+//! restart (another run id) or a flush every timestamp that could have been accepted until then is refused. Only a Redis that
+//! is empty when a node starts is taken for a new one.
+//!
+//! It deliberately does not speak the cluster protocol: one address, which may be a proxy's that follows the primary.
+
+use std::time::Duration;
+
+use redis::{Client, Connection, FromRedisValue, Value, cmd, pipe};
+
+use super::fingerprint::{BUCKET_SECONDS, Bucket, FingerprintKey, Record};
+use super::journal::{Journal, JournalError, Outcome, in_doubt};
+use crate::time::Timestamp;
+
+/// The key of what Redis is: a hash.
+const STATE: &str = "countersign:replay";
+
+/// In front of the 8 bytes of a fingerprint. Short, as Redis holds millions of them.
+const NONCE: &[u8] = b"cs:n:";
+
+/// How long connecting, an answer or `WAIT` may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The least difference of clocks that is borne.
+const LEAST_MARGIN_SECONDS: i64 = 60;
+
+/// Makes or checks the state in one step, as other nodes may do so too.
+///
+/// Arguments: hash key, run id, floor when there is no state, floor when the run is another, window in seconds, floor when the
+/// window was smaller, a name for a new memory, the name of the known one or nothing. Answers: hash key, floor, name.
+const SETTLE: &str = "
+local state = redis.call('HMGET', KEYS[1], 'hash_key', 'run_id', 'floor', 'past', 'memory')
+local hash_key, run_id, floor, past, memory = unpack(state)
+if not hash_key then
+  hash_key, floor, memory = ARGV[1], ARGV[3], ARGV[7]
+else
+  if (run_id ~= ARGV[2] or ARGV[8] ~= '' and memory ~= ARGV[8]) and tonumber(floor) < tonumber(ARGV[4]) then floor = ARGV[4] end
+  if tonumber(past) < tonumber(ARGV[5]) and tonumber(floor) < tonumber(ARGV[6]) then floor = ARGV[6] end
+end
+redis.call('HSET', KEYS[1], 'hash_key', hash_key, 'run_id', ARGV[2], 'floor', floor, 'past', ARGV[5], 'memory', memory)
+return {hash_key, floor, memory}
+";
+
+/// A connection, and what it knows of Redis.
+pub struct RedisJournal {
+    client: Client,
+    past_seconds: i64,
+    future_seconds: i64,
+    wait_replicas: u32,
+    key: FingerprintKey,
+    /// `None` after a failure, until the next attempt.
+    connection: Option<Connection>,
+    /// The random name of what Redis remembers: gone or another after a flush.
+    memory: Vec<u8>,
+    floor: Bucket,
+    /// Has Redis been settled with since this process started? From then on an empty Redis has lost its memory.
+    settled: bool,
+}
+
+impl RedisJournal {
+    /// Connects, and makes or checks what is stored.
+    pub fn open(
+        url: &str,
+        past_seconds: u32,
+        future_seconds: u32,
+        wait_replicas: u32,
+        now: Timestamp,
+    ) -> Result<Self, JournalError> {
+        let mut journal = Self {
+            client: Client::open(url).map_err(JournalError::Redis)?,
+            past_seconds: i64::from(past_seconds),
+            future_seconds: i64::from(future_seconds),
+            wait_replicas,
+            key: FingerprintKey::random(),
+            connection: None,
+            memory: Vec::new(),
+            floor: Bucket(i64::MIN),
+            settled: false,
+        };
+        journal.connect(now)?;
+        Ok(journal)
+    }
+
+    /// The key of the fingerprints, the same on all nodes.
+    pub fn key(&self) -> FingerprintKey {
+        self.key.clone()
+    }
+
+    /// Below it, nonces may have been forgotten.
+    pub fn floor(&self) -> Bucket {
+        self.floor
+    }
+
+    fn connect(&mut self, now: Timestamp) -> Result<(), JournalError> {
+        self.connection = None;
+        let mut connection = self
+            .client
+            .get_connection_with_timeout(PATIENCE)
+            .map_err(JournalError::Redis)?;
+        for set in [Connection::set_read_timeout, Connection::set_write_timeout] {
+            set(&connection, Some(PATIENCE * 2)).map_err(JournalError::Redis)?;
+        }
+        self.settle(&mut connection, now)?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    fn settle(&mut self, connection: &mut Connection, now: Timestamp) -> Result<(), JournalError> {
+        self.check_clock(connection, now)?;
+        let info: String = ask(connection, cmd("INFO"))?;
+        if is_evicting(&info) {
+            return Err(JournalError::Damaged(
+                "Redis may evict nonces before their time: set its maxmemory-policy to noeviction",
+            ));
+        }
+        let at =
+            |seconds: i64| Bucket::of(Timestamp::from_unix(now.unix().saturating_add(seconds)));
+        let unforeseen = at(self.future_seconds).next();
+        let mut settle = cmd("EVAL");
+        settle
+            .arg(SETTLE)
+            .arg(1)
+            .arg(STATE)
+            .arg(self.key.bytes().as_slice())
+            .arg(field(&info, "run_id").unwrap_or_default())
+            .arg(if self.settled {
+                unforeseen.0
+            } else {
+                FIRST_FLOOR
+            })
+            .arg(unforeseen.0)
+            .arg(self.past_seconds)
+            .arg(at(-self.past_seconds).next().0)
+            .arg(FingerprintKey::random().bytes().as_slice())
+            .arg(self.memory.as_slice());
+        let (key, floor, memory): (Vec<u8>, i64, Vec<u8>) = ask(connection, settle)?;
+        let key = <[u8; 16]>::try_from(key.as_slice())
+            .map_err(|_| JournalError::Damaged("the hash key has not 16 bytes"))?;
+        if self.settled && key != self.key.bytes() {
+            return Err(JournalError::Damaged(
+                "Redis is another one; restart the server",
+            ));
+        }
+        if self.settled && Bucket(floor) > self.floor {
+            tracing::warn!(
+                acceptable_from_unix = Bucket(floor).start().unix(),
+                "Redis may have lost nonces: older timestamps are refused"
+            );
+        }
+        self.key = FingerprintKey::from_bytes(key);
+        self.floor = self.floor.max(Bucket(floor));
+        self.memory = memory;
+        self.settled = true;
+        Ok(())
+    }
+
+    fn check_clock(&self, connection: &mut Connection, now: Timestamp) -> Result<(), JournalError> {
+        let (seconds, _microseconds): (i64, i64) = ask(connection, cmd("TIME"))?;
+        let offset_seconds = seconds.saturating_sub(now.unix());
+        if offset_seconds.saturating_abs() > self.margin_seconds() {
+            return Err(JournalError::Clock {
+                offset_seconds,
+                allowed_seconds: self.margin_seconds(),
+            });
+        }
+        Ok(())
+    }
+
+    fn margin_seconds(&self) -> i64 {
+        self.future_seconds.max(LEAST_MARGIN_SECONDS)
+    }
+
+    fn attempt(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<bool>, JournalError> {
+        if self.connection.is_none() {
+            self.connect(now)?;
+        }
+        let kept_seconds = BUCKET_SECONDS + self.past_seconds + self.margin_seconds();
+        let mut pipeline = pipe();
+        for record in batch {
+            let expires = record.bucket.start().unix().saturating_add(kept_seconds);
+            let key = [NONCE, &record.fingerprint.bits().to_be_bytes()].concat();
+            let set = pipeline.cmd("SET").arg(key).arg(1).arg("NX");
+            set.arg("PXAT").arg(expires.saturating_mul(1000));
+        }
+        // Last, so that a flush in the middle is seen.
+        pipeline.cmd("HMGET").arg(STATE).arg("memory").arg("floor");
+        if self.wait_replicas > 0 {
+            pipeline
+                .cmd("WAIT")
+                .arg(self.wait_replicas)
+                .arg(millis(PATIENCE));
+        }
+        let Some(connection) = self.connection.as_mut() else {
+            return Err(JournalError::Damaged("not connected"));
+        };
+        let answers: Vec<Value> = pipeline.query(connection).map_err(JournalError::Redis)?;
+        let (sets, rest) = answers.split_at_checked(batch.len()).ok_or(SHORT_ANSWER)?;
+        let [state, rest @ ..] = rest else {
+            return Err(SHORT_ANSWER);
+        };
+        if let [confirmed] = rest {
+            let confirmed: u32 = parse(confirmed)?;
+            if confirmed < self.wait_replicas {
+                return Err(JournalError::Replicas {
+                    confirmed,
+                    wanted: self.wait_replicas,
+                });
+            }
+        }
+        match parse::<(Option<Vec<u8>>, Option<i64>)>(state)? {
+            (Some(memory), Some(floor)) if memory == self.memory => {
+                self.floor = self.floor.max(Bucket(floor));
+            }
+            // Flushed: settled with anew, which raises the floor above everything in this batch.
+            _ => self.connect(now)?,
+        }
+        Ok(sets.iter().map(|answer| *answer == Value::Okay).collect())
+    }
+}
+
+impl Journal for RedisJournal {
+    fn commit(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<Outcome>, JournalError> {
+        let mut doubtful = false;
+        let new = loop {
+            match self.attempt(batch, now) {
+                Ok(new) => break new,
+                // A connection that the server or the network closed while it was idle: once more on a new one.
+                Err(JournalError::Redis(error)) if error.is_connection_dropped() && !doubtful => {
+                    doubtful = true;
+                    self.connection = None;
+                }
+                Err(error) => {
+                    self.connection = None;
+                    return Err(error);
+                }
+            }
+        };
+        let outcome = |(record, new): (&Record, bool)| {
+            if record.bucket < self.floor {
+                Outcome::BelowFloor(self.floor)
+            } else if new {
+                Outcome::Fresh
+            } else {
+                in_doubt(doubtful)
+            }
+        };
+        Ok(batch.iter().zip(new).map(outcome).collect())
+    }
+
+    fn recover(&mut self, now: Timestamp) -> Result<(), JournalError> {
+        // Settling writes, so a replica or a full server is found out.
+        self.connect(now)
+    }
+
+    fn expire(&mut self, _first_kept: Bucket, now: Timestamp) -> Result<bool, JournalError> {
+        // Redis expires by itself. Once a minute is a good time to compare clocks and settings.
+        let checked = match self.connection.take() {
+            Some(mut connection) => {
+                let settled = self.settle(&mut connection, now);
+                self.connection = Some(connection);
+                settled
+            }
+            None => self.connect(now),
+        };
+        match checked {
+            // As in a commit: an idle connection may be closed without harm.
+            Err(JournalError::Redis(error)) if error.is_connection_dropped() => {
+                self.connect(now)?
+            }
+            Err(error) => {
+                self.connection = None;
+                return Err(error);
+            }
+            Ok(()) => {}
+        }
+        Ok(false)
+    }
+
+    fn close(&mut self) {
+        self.connection = None;
+    }
+}
+
+/// The floor of a Redis that never held anything. Lua counts in floating point, so it is no extreme number.
+const FIRST_FLOOR: i64 = -1_000_000_000;
+
+const SHORT_ANSWER: JournalError =
+    JournalError::Damaged("Redis answered fewer commands than were sent");
+
+fn ask<T: FromRedisValue>(
+    connection: &mut Connection,
+    command: redis::Cmd,
+) -> Result<T, JournalError> {
+    command.query(connection).map_err(JournalError::Redis)
+}
+
+fn parse<T: FromRedisValue>(value: &Value) -> Result<T, JournalError> {
+    T::from_redis_value_ref(value).map_err(|error| JournalError::Redis(error.into()))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A line `name:value` of the answer to `INFO`.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .map(str::trim)
+}
+
+fn is_evicting(info: &str) -> bool {
+    let limited = field(info, "maxmemory").is_some_and(|bytes| bytes != "0");
+    limited && field(info, "maxmemory_policy").is_some_and(|policy| policy != "noeviction")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redis_that_may_evict_is_found_out() {
+        let info = |limit, policy| {
+            format!("# Memory\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{policy}\r\n")
+        };
+        assert!(is_evicting(&info(1000, "volatile-lru")));
+        assert!(!is_evicting(&info(0, "volatile-lru")));
+        assert!(!is_evicting(&info(1000, "noeviction")));
+    }
+}

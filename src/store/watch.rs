@@ -1,0 +1,190 @@
+//! How this node hears what other processes change: a thread with a connection of its own that looks four times a
+//! second.
+//!
+//! SQLite: `PRAGMA data_version` tells cheaply whether anybody else has committed; then the new rows of `changes` are
+//! read, whose ids are in commit order because there is one writer. PostgreSQL: LISTEN, polled, because diesel's
+//! iterator doesn't wait. Whenever something may have been missed, everything is forgotten.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+
+use super::changes::Change;
+use super::connection::{AnyConnection, CHANNEL, Database, DatabaseUrl, StoreError, connect_watcher};
+use super::schema::changes;
+
+/// How often it is looked.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a silent PostgreSQL connection is trusted.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// How long a change stays in SQLite's table, in seconds: far longer than anybody pauses between looks.
+const KEPT_SECONDS: i64 = 3600;
+
+/// A running watch. It ends when this is dropped.
+pub struct Watch {
+    end: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Starts watching; what others change is announced to the subscribers of `database`.
+    ///
+    /// Changes that are committed after this returns are heard. A database in memory has nobody else to hear of.
+    pub fn start(database: &Database) -> Result<Self, StoreError> {
+        let url = database.url().clone();
+        if url == DatabaseUrl::Memory {
+            return Ok(Self { end: None, thread: None });
+        }
+        let (end, ended) = channel();
+        let mut listener = Listener::new(connect_watcher(&url)?)?;
+        // The thread must not keep the database open, so it holds what it needs and no more.
+        let announcer = database.announcer();
+        let thread = std::thread::Builder::new()
+            .name("store-watch".to_owned())
+            .spawn(move || {
+                while pause(&ended) {
+                    match listener.hear() {
+                        Ok(heard) => announcer.announce(&heard),
+                        Err(error) => {
+                            tracing::warn!(%error, "the connection that hears of changes broke");
+                            // Until it is back nobody tells us anything: whatever is cached lives one pause.
+                            announcer.announce(&[Change::Everything]);
+                            if let Ok(fresh) = connect_watcher(&url).and_then(Listener::new) {
+                                listener = fresh;
+                                announcer.announce(&[Change::Everything]);
+                                tracing::info!("changes are heard again");
+                            }
+                        }
+                    }
+                }
+            })
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { end: Some(end), thread: Some(thread) })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // A watcher that panicked has nothing left to say.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Waits; `false` when the watch was dropped.
+fn pause(ended: &Receiver<()>) -> bool {
+    matches!(ended.recv_timeout(PAUSE), Err(RecvTimeoutError::Timeout))
+}
+
+enum Listener {
+    Sqlite { connection: AnyConnection, data_version: i64, last: i64 },
+    Postgres { connection: AnyConnection, answered: Instant },
+}
+
+#[derive(QueryableByName)]
+struct DataVersion {
+    #[diesel(sql_type = BigInt)]
+    data_version: i64,
+}
+
+impl Listener {
+    fn new(mut connection: AnyConnection) -> Result<Self, StoreError> {
+        match &mut connection {
+            AnyConnection::Sqlite(_) => {
+                let data_version = data_version(&mut connection)?;
+                let last = newest(&mut connection)?;
+                Ok(Self::Sqlite { connection, data_version, last })
+            }
+            AnyConnection::Postgres(_) => {
+                connection.batch_execute(&format!("LISTEN {CHANNEL}"))?;
+                Ok(Self::Postgres { connection, answered: Instant::now() })
+            }
+        }
+    }
+
+    /// What was committed since the last look.
+    fn hear(&mut self) -> Result<Vec<Change>, StoreError> {
+        match self {
+            Self::Sqlite { connection, data_version: seen, last } => {
+                let version = data_version(connection)?;
+                if version == *seen {
+                    return Ok(Vec::new());
+                }
+                let rows: Vec<(i64, String)> = changes::table
+                    .filter(changes::id.gt(*last))
+                    .order(changes::id)
+                    .limit(10_000)
+                    .select((changes::id, changes::change))
+                    .load(connection)?;
+                // Ids have no gaps. If one is missing, rows were deleted before they were read.
+                let complete = rows.first().is_none_or(|(first, _)| *first == *last + 1);
+                let all_read = rows.len() < 10_000;
+                if all_read {
+                    *seen = version;
+                }
+                if let Some((newest, _)) = rows.last() {
+                    *last = *newest;
+                }
+                if complete {
+                    Ok(rows.iter().map(|(_, change)| Change::decode(change)).collect())
+                } else {
+                    Ok(vec![Change::Everything])
+                }
+            }
+            Self::Postgres { connection, answered } => {
+                if answered.elapsed() >= TRUSTED {
+                    // Also what notices that a server is gone that never said good-bye.
+                    connection.batch_execute("SELECT 1")?;
+                    *answered = Instant::now();
+                }
+                let AnyConnection::Postgres(connection) = connection else { return Ok(Vec::new()) };
+                let mut heard = Vec::new();
+                for notification in connection.notifications_iter() {
+                    let notification = notification?;
+                    *answered = Instant::now();
+                    heard.push(Change::decode(&notification.payload));
+                }
+                Ok(heard)
+            }
+        }
+    }
+}
+
+fn data_version(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+    let row: DataVersion = diesel::sql_query("PRAGMA data_version").get_result(connection)?;
+    Ok(row.data_version)
+}
+
+fn newest(connection: &mut AnyConnection) -> Result<i64, StoreError> {
+    #[derive(QueryableByName)]
+    struct Newest {
+        #[diesel(sql_type = BigInt)]
+        seq: i64,
+    }
+    // The table's own counter, which is right also after the rows were deleted.
+    let row: Option<Newest> = diesel::sql_query("SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
+        .get_result(connection)
+        .optional()?;
+    Ok(row.map_or(0, |row| row.seq))
+}
+
+/// Deletes changes that everybody has heard of; tells how many. PostgreSQL keeps none.
+pub async fn delete_heard(database: &Database, now: crate::time::Timestamp) -> Result<usize, StoreError> {
+    database
+        .write(move |transaction| match &mut *transaction.connection {
+            AnyConnection::Sqlite(connection) => {
+                let old = changes::table.filter(changes::at.lt(now.unix() - KEPT_SECONDS));
+                Ok(diesel::delete(old).execute(connection)?)
+            }
+            AnyConnection::Postgres(_) => Ok(0),
+        })
+        .await
+}
