@@ -2,3 +2,15 @@
 
 pub mod texts;
 pub mod page;
+pub mod errors;
+pub mod login;
+pub mod consent;
+pub mod apps;
+pub mod account;
+pub mod samples;
+pub mod developer;
+pub mod inspector;
+pub mod admin;
+
+#[cfg(test)]
+mod gallery;

@@ -97,12 +97,8 @@ impl Problems {
     }
 
     /// How many.
-    pub fn count(&self) -> &usize {
-        // A template hands on references, and a sentence takes a number.
-        match self.0.len() {
-            0 | 1 => &1,
-            _ => &2,
-        }
+    pub fn count(&self) -> usize {
+        self.0.len()
     }
 
     /// Each of them.
@@ -217,11 +213,9 @@ pub(crate) mod tests {
     /// Fails if a page shows [`NASTY`] as markup anywhere, or doesn't show it at all.
     pub(crate) fn assert_escaped(page: &str) {
         assert!(page.contains("&#60;script&#62;alert(1)") || page.contains("&lt;script&gt;alert(1)"), "{page}");
-        for tag in page.split('<').skip(1) {
-            let tag = tag.split('>').next().unwrap_or_default();
-            assert!(!tag.starts_with("script>") && !tag.starts_with("script a") && !tag.contains("onerror"), "<{tag}>");
+        for markup in ["<script>alert", "<img src=x", "\"'&"] {
+            assert!(!page.contains(markup), "{page}");
         }
-        assert!(!page.contains("<script>alert") && !page.contains("<img src=x"), "{page}");
     }
 
     #[test]

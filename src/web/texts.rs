@@ -554,8 +554,8 @@ mod tests {
     #[test]
     fn a_moment_is_written_as_people_write_it() {
         let moment = Timestamp::from_unix(1_795_300_000);
-        assert_eq!(Language::English.texts().moment(moment), "22 Nov 2026, 08:26 UTC");
-        assert_eq!(Language::German.texts().moment(moment), "22.11.2026, 08:26 UTC");
+        assert_eq!(Language::English.texts().moment(moment), "21 Nov 2026, 22:26 UTC");
+        assert_eq!(Language::German.texts().moment(moment), "21.11.2026, 22:26 UTC");
     }
 
     #[test]
