@@ -1,45 +1,55 @@
 //! Composition: settings become components, components become a server. Nothing is decided here about requests.
 //!
-//! Reading order: [`Components`] are made once for the process; [`routes`] lists every path that is ours, and hands the
-//! rest to the gateway.
+//! Reading order: [`Components`] are made once for the process, [`routes`] lists every path that is ours, [`start`]
+//! listens.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::Server;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpServer};
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::auth::Authenticator;
 use crate::auth::basic::Basic;
 use crate::auth::client_key::ClientKeyNames;
+use crate::auth::digest::Digest;
 use crate::auth::hashing::Passwords;
+use crate::auth::jwt::Tokens;
 use crate::auth::oauth::OAuthVerifier;
 use crate::auth::session::Sessions;
+use crate::auth::signing_keys::SigningKey;
 use crate::auth::throttle::Throttle;
-use crate::config::{Configuration, Durability, SecretText};
+use crate::config::{Configuration, Durability};
 use crate::domain::client::SignatureMethods;
+use crate::opening;
 use crate::policy::Policy;
 use crate::provider::{Provider, ProviderSettings};
 use crate::store::Store;
-use crate::store::connection::{Database, DatabaseSettings, DatabaseUrl};
+use crate::store::connection::StoreError;
 use crate::store::delegations::ExchangeLimits;
+use crate::store::directory::DirectorySettings;
 use crate::store::replay::{ReplaySettings, ReplayStore};
-use crate::store::vault::{MasterKey, Vault};
-use crate::time::{Clock, Lifetime};
+use crate::store::watch::Watch;
+use crate::time::{Clock, Lifetime, Timestamp};
 use crate::web::judge::Judge;
 use crate::web::metrics::Metrics;
 use crate::web::request::Rim;
 use crate::web::response::Answers;
-use crate::web::{health, me, oauth};
+use crate::web::{consent, health, login, me, oauth, tokens};
 
 /// How long a connection may stay open between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// How long requests that are under way may take to end when the server is told to stop.
 const GRACE_SECONDS: u64 = 10;
+
+/// How often what was used is written down, and how often what ended is cleaned up.
+const WRITE_USES_EVERY: Duration = Duration::from_secs(10);
+const CLEAN_UP_EVERY: Duration = Duration::from_secs(300);
 
 /// All that handlers are given, each as actix data of its own.
 #[derive(Clone)]
@@ -48,8 +58,284 @@ pub struct Components {
     pub judge: Arc<Judge>,
     /// The dance.
     pub provider: Arc<Provider>,
+    /// What tokens and assertions are signed with.
+    pub signing_key: Arc<SigningKey>,
     /// The remembered nonces.
     pub replay: Arc<ReplayStore>,
     /// Accounts, clients, keys and what was delegated.
     pub store: Store,
+    /// Hears what other processes change; ends with the last clone.
+    _watch: Arc<Watch>,
+}
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// What keeps the server from starting: settings, database, port.
+pub fn serve(configuration: Configuration) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(async move {
+        let components = Components::open(&configuration, Clock::system()).await?;
+        let (server, address) = start(&configuration, components.clone())?;
+        let scheme = if configuration.tls.certificate.is_some() { "https" } else { "http" };
+        tracing::info!(%address, "listening");
+        eprintln!("countersign listens on {scheme}://{address}");
+        server.await.context("the server ended")?;
+        components.close().await;
+        Ok(())
+    })
+}
+
+impl Components {
+    /// Opens the store and makes every component.
+    ///
+    /// # Errors
+    /// What can't be opened, with what to do about it.
+    pub async fn open(configuration: &Configuration, clock: Clock) -> anyhow::Result<Self> {
+        let opened = opening::open(configuration).await?;
+        let store = Store::new(opened.database.clone(), Arc::clone(&opened.vault), DirectorySettings::default());
+        let watch = Watch::start(&opened.database)?;
+        let replay = Arc::new(open_replay(configuration, &clock)?);
+        let key = opened.master_key.derive("remembered passwords of one process");
+
+        let OAuthParts { verifier, provider } = oauth_parts(configuration, &store, &replay);
+        let http_auth = &configuration.http_auth;
+        let passwords = Passwords::start(hashing_threads(), *key)?;
+        let throttle = Throttle::new(
+            configuration.throttle.failures,
+            Lifetime::from_seconds(configuration.throttle.window_seconds),
+            rand::random(),
+        );
+        let basic = Basic::new(
+            store.directory.clone(),
+            Arc::new(passwords),
+            Arc::new(throttle),
+            ClientKeyNames::new(http_auth),
+        );
+        let digest_key = opened.master_key.derive("digest nonces");
+        let digest = Arc::new(Digest::new(store.directory.clone(), http_auth.realm.as_str().to_owned(), &digest_key));
+        let signing_key = Arc::new(open_signing_key(&store, clock.now()).await?);
+        let tokens = Tokens::new(
+            store.directory.clone(),
+            Arc::clone(&signing_key),
+            issuer(configuration),
+            Lifetime::from_seconds(configuration.jwt.ttl_seconds),
+        );
+        let sessions = Sessions::new(
+            store.directory.clone(),
+            store.sessions.clone(),
+            Lifetime::from_seconds(configuration.session.ttl_seconds),
+        );
+        let judge = Judge {
+            rim: Rim::new(
+                &configuration.server,
+                http_auth,
+                configuration.tls.certificate.is_some(),
+                configuration.gateway.buffer_bytes,
+                clock.clone(),
+            ),
+            policy: Policy::new(&configuration.routes, http_auth.digest)?,
+            authenticator: Authenticator {
+                oauth: verifier,
+                basic,
+                digest: Arc::clone(&digest),
+                tokens,
+                sessions,
+                directory: store.directory.clone(),
+                session_query: http_auth.session_query.clone(),
+            },
+            answers: Answers::new(configuration, digest, clock),
+            metrics: Metrics::new(),
+        };
+        Ok(Self {
+            judge: Arc::new(judge),
+            provider: Arc::new(provider),
+            signing_key,
+            replay,
+            store,
+            _watch: Arc::new(watch),
+        })
+    }
+
+    /// Writes down what is only in memory. Remembered nonces are on disk already.
+    pub async fn close(&self) {
+        if let Err(error) = self.store.directory.write_uses().await {
+            tracing::warn!(%error, "last uses were not written");
+        }
+        self.replay.close();
+    }
+}
+
+struct OAuthParts {
+    verifier: OAuthVerifier,
+    provider: Provider,
+}
+
+fn oauth_parts(configuration: &Configuration, store: &Store, replay: &Arc<ReplayStore>) -> OAuthParts {
+    let settings = &configuration.oauth;
+    let verifier = OAuthVerifier::new(
+        store.directory.clone(),
+        Arc::clone(replay),
+        Lifetime::from_seconds(settings.timestamp_window_seconds),
+        SignatureMethods::of(settings.signature_methods.iter().copied()),
+        settings.plaintext,
+    );
+    let token_lifetime = Some(settings.access_token_ttl_seconds).filter(|seconds| *seconds > 0);
+    let provider = Provider::new(
+        store.directory.clone(),
+        store.delegations.clone(),
+        ProviderSettings {
+            request_token_lifetime: Lifetime::from_seconds(settings.request_token_ttl_seconds),
+            exchange: ExchangeLimits {
+                verifier_attempts: settings.verifier_attempts,
+                token_lifetime: token_lifetime.map(Lifetime::from_seconds),
+            },
+            remember_consent: settings.remember_consent,
+        },
+    );
+    OAuthParts { verifier, provider }
+}
+
+/// The server's own key: the one that is stored, or a new one, which the first of several nodes decides.
+async fn open_signing_key(store: &Store, now: Timestamp) -> anyhow::Result<SigningKey> {
+    let stored = store.settings.establish("signing_key", SigningKey::generate()?, now).await?;
+    Ok(SigningKey::from_stored(&stored.value)?)
+}
+
+/// Who signs: the public origin, or where the server listens.
+fn issuer(configuration: &Configuration) -> String {
+    let server = &configuration.server;
+    server.public_url.as_ref().map_or_else(|| format!("http://{}", server.listen), ToString::to_string)
+}
+
+/// One core is left to signed traffic, whatever the passwords cost.
+fn hashing_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1)).max(1)
+}
+
+/// Redis if there is one, else PostgreSQL if that is the database, else a journal file beside the SQLite file.
+fn open_replay(configuration: &Configuration, clock: &Clock) -> anyhow::Result<ReplayStore> {
+    let window = configuration.oauth.timestamp_window_seconds;
+    let mut settings = ReplaySettings::default();
+    settings.past_seconds = window;
+    settings.future_seconds = window;
+    settings.durability = match configuration.replay.durability {
+        Durability::Power => crate::store::replay::Durability::Power,
+        Durability::Process => crate::store::replay::Durability::Process,
+    };
+    settings.commit_delay = Duration::from_micros(u64::from(configuration.replay.commit_delay_microseconds));
+    let now = clock.now();
+    if let Some(redis) = &configuration.redis.url {
+        return Ok(ReplayStore::open_redis(redis.expose(), &settings, now)?);
+    }
+    let url = &configuration.database.url;
+    match url.sqlite_path() {
+        Some(database) => Ok(ReplayStore::open_journal(&journal_path(database), &settings, now)?),
+        None if url.is_postgres() => Ok(ReplayStore::open_postgres(url.expose(), &settings, now)?),
+        None => {
+            // A database in memory is gone with the process; so may its nonces be.
+            let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
+            std::fs::create_dir(&folder)?;
+            let opened = ReplayStore::open_journal(&folder.join("nonces"), &settings, now);
+            // The open files live on without a name.
+            std::fs::remove_dir_all(&folder)?;
+            Ok(opened?)
+        }
+    }
+}
+
+/// `countersign.db` → `countersign.db.nonces`, in the same folder.
+fn journal_path(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".nonces");
+    path.into()
+}
+
+/// Every path that is ours. The path of the hot route comes first: actix asks one after the other.
+pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
+    for path in ["/v2/me", "/v2", "/v2/me/", "/v2/"] {
+        service.service(web::resource(path).to(me::me));
+    }
+    for prefix in &configuration.oauth.prefixes {
+        let at = |name: &str| format!("{}/{name}", prefix.as_str());
+        service
+            .service(
+                web::resource(at("request_token"))
+                    .route(web::get().to(oauth::request_token))
+                    .route(web::post().to(oauth::request_token)),
+            )
+            .service(
+                web::resource(at("authorize"))
+                    .route(web::get().to(consent::show))
+                    .route(web::post().to(consent::submit)),
+            )
+            .service(
+                web::resource(at("access_token"))
+                    .route(web::get().to(oauth::access_token))
+                    .route(web::post().to(oauth::access_token)),
+            )
+            .service(web::resource(at("revoke")).route(web::post().to(oauth::revoke)));
+    }
+    let own = |path: &str| match &configuration.server.reserved_prefix {
+        Some(prefix) => format!("{}{path}", prefix.as_str()),
+        None => path.to_owned(),
+    };
+    service
+        .service(web::resource(own("/api/auth/jwt")).route(web::post().to(tokens::issue)))
+        .service(web::resource("/.well-known/jwks.json").route(web::get().to(tokens::jwks)))
+        .service(web::resource(own("/health/live")).to(health::live))
+        .service(web::resource(own("/health/ready")).to(health::ready))
+        .service(web::resource(own("/metrics")).to(health::metrics))
+        .service(
+            web::resource(own("/login")).route(web::get().to(login::form)).route(web::post().to(login::submit)),
+        )
+        .service(web::resource(own("/logout")).route(web::post().to(login::logout)))
+        .default_service(web::to(me::elsewhere));
+}
+
+/// Listens, and returns the running server with the address that it got.
+///
+/// # Errors
+/// The port is taken, or the certificate can't be read.
+pub fn start(configuration: &Configuration, components: Components) -> anyhow::Result<(Server, SocketAddr)> {
+    keep_house(&components);
+    let settings = configuration.clone();
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(Data::new(Arc::clone(&components.judge)))
+            .app_data(Data::new(Arc::clone(&components.provider)))
+            .app_data(Data::new(Arc::clone(&components.replay)))
+            .app_data(Data::new(Arc::clone(&components.signing_key)))
+            .app_data(Data::new(components.store.clone()))
+            .configure(|service| routes(service, &settings))
+    })
+    .workers(configuration.server.workers)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(GRACE_SECONDS);
+    let listen = configuration.server.listen;
+    let server = server.bind(listen).with_context(|| format!("can't listen on {listen}"))?;
+    let address = server.addrs().first().copied().unwrap_or(listen);
+    Ok((server.run(), address))
+}
+
+/// The work that no request waits for.
+fn keep_house(components: &Components) {
+    let store = components.store.clone();
+    let clock = components.judge.rim.clock().clone();
+    actix_web::rt::spawn(async move {
+        let mut cleaned = std::time::Instant::now();
+        loop {
+            actix_web::rt::time::sleep(WRITE_USES_EVERY).await;
+            report(store.directory.write_uses().await.map(|_| ()));
+            if cleaned.elapsed() >= CLEAN_UP_EVERY {
+                cleaned = std::time::Instant::now();
+                report(store.clean_up(clock.now()).await);
+            }
+        }
+    });
+}
+
+fn report(outcome: Result<(), StoreError>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "housekeeping failed and will be tried again");
+    }
 }

@@ -10,21 +10,29 @@ pub mod enrolment;
 pub mod signing_keys;
 pub mod oauth;
 pub mod client_key;
-pub mod basic;
 pub mod session;
+pub mod cookies;
+pub mod basic;
+pub mod digest;
+pub mod jwt;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::auth::basic::Basic;
+use crate::auth::cookies::MemberCookies;
+use crate::auth::digest::Digest;
+use crate::auth::jwt::Tokens;
 use crate::auth::oauth::OAuthVerifier;
 use crate::auth::session::Sessions;
 use crate::auth::verdict::{Admission, Identity, Refusal, Rejection};
 use crate::config::{SessionQuery, Way};
 use crate::protocol::encoding::{self, Plus};
 use crate::protocol::header::Credentials;
-use crate::protocol::oauth::mentions_oauth;
+use crate::protocol::oauth::{ProtocolError, mentions_oauth};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::request::{ReceivedRequest, Sent};
+use crate::store::directory::Directory;
 
 /// All ways in. One for the whole server.
 pub struct Authenticator {
@@ -32,8 +40,14 @@ pub struct Authenticator {
     pub oauth: OAuthVerifier,
     /// Passwords and API keys.
     pub basic: Basic,
+    /// Digest.
+    pub digest: Arc<Digest>,
+    /// Tokens of our own.
+    pub tokens: Tokens,
     /// Logins.
     pub sessions: Sessions,
+    /// What member cookies are looked up in.
+    pub directory: Directory,
     /// The query parameter that says "use my session".
     pub session_query: SessionQuery,
 }
@@ -42,7 +56,10 @@ pub struct Authenticator {
 enum Presented<'a> {
     Signature,
     Basic(&'a str),
+    Digest(Credentials<'a>),
+    Bearer(&'a str),
     Session,
+    Cookies(MemberCookies<'a>),
     /// A scheme that this route does not admit, or that nobody knows.
     Other(&'a str),
 }
@@ -57,9 +74,12 @@ impl Authenticator {
         request: &ReceivedRequest<'_>,
         admission: &Admission,
     ) -> Result<Identity, Rejection> {
-        match self.presented(request)? {
+        match self.presented(request, admission)? {
             Presented::Signature => self.signed(request, admission).await,
             Presented::Basic(token68) => self.basic.identify(request, admission, token68).await,
+            Presented::Digest(header) => self.digest.identify(&self.basic, request, admission, &header).await,
+            Presented::Bearer(token) => self.tokens.identify(&self.basic, request, admission, token).await,
+            Presented::Cookies(cookies) => cookies.identify(&self.directory, request).await,
             Presented::Session => self.sessions.identify(request, admission).await,
             Presented::Other(scheme) => Err(refuse_scheme(scheme)),
         }
@@ -69,7 +89,7 @@ impl Authenticator {
         if !admission.admits(Way::OAuth1) && !admission.admits(Way::OAuth1TwoLegged) {
             return Err(Refusal::MethodNotAdmitted { sent: "OAuth".to_owned() }.into());
         }
-        let parameters = Parameters::collect(request).map_err(crate::protocol::oauth::ProtocolError::from)?;
+        let parameters = Parameters::collect(request).map_err(ProtocolError::from)?;
         let identity = self.oauth.identify(request, &parameters, admission).await?;
         let beside = self.basic.client_keys().find(request, admission)?;
         let consumer = identity.client().map(|client| client.client.client_key.as_str());
@@ -80,7 +100,11 @@ impl Authenticator {
     }
 
     /// Which credential was sent; more than one is refused before any is looked at.
-    fn presented<'a>(&self, request: &ReceivedRequest<'a>) -> Result<Presented<'a>, Refusal> {
+    fn presented<'a>(
+        &self,
+        request: &ReceivedRequest<'a>,
+        admission: &Admission,
+    ) -> Result<Presented<'a>, Refusal> {
         let header = match request.headers.authorization {
             Sent::Never => None,
             Sent::Once(header) => Some(Credentials::parse(header)),
@@ -88,17 +112,23 @@ impl Authenticator {
         };
         let parameters = request.query.is_some_and(mentions_oauth) || request.form().is_some_and(mentions_oauth);
         let session = request.query.is_some_and(|query| self.asks_for_session(query));
+        let cookies = if admission.admits(Way::Cookies) { MemberCookies::find(request.headers.cookie) } else { None };
         let signed_header = header.is_some_and(|header| header.is("OAuth"));
         // An OAuth header and oauth_ parameters elsewhere are parts of one credential (RFC 5849 §3.5).
-        let sent = usize::from(header.is_some()) + usize::from(parameters && !signed_header) + usize::from(session);
-        match (header, sent) {
-            (_, 2..) => Err(Refusal::SeveralCredentials),
+        let sent = [header.is_some(), parameters && !signed_header, session, cookies.is_some()];
+        if sent.iter().filter(|sent| **sent).count() > 1 {
+            return Err(Refusal::SeveralCredentials);
+        }
+        match (header, cookies) {
             (Some(_), _) if signed_header => Ok(Presented::Signature),
             (Some(header), _) if header.is("Basic") => Ok(Presented::Basic(header.rest)),
+            (Some(header), _) if header.is("Digest") => Ok(Presented::Digest(header)),
+            (Some(header), _) if header.is("Bearer") => Ok(Presented::Bearer(header.rest)),
             (Some(header), _) => Ok(Presented::Other(header.scheme)),
-            (None, _) if parameters => Ok(Presented::Signature),
-            (None, _) if session => Ok(Presented::Session),
-            (None, _) => Err(Refusal::NoCredential),
+            (None, Some(cookies)) => Ok(Presented::Cookies(cookies)),
+            (None, None) if parameters => Ok(Presented::Signature),
+            (None, None) if session => Ok(Presented::Session),
+            (None, None) => Err(Refusal::NoCredential),
         }
     }
 
@@ -123,7 +153,7 @@ pub fn needs_body(request: &ReceivedRequest<'_>) -> bool {
 fn refuse_scheme(scheme: &str) -> Rejection {
     if scheme.len() > 5 && scheme.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("basic")) {
         return Refusal::MalformedCredentials(
-            "The Authorization header needs a space between \"Basic\" and the encoded credentials.",
+            "The Authorization header needs a space between \"Basic\" and the encoded credentials.".into(),
         )
         .into();
     }

@@ -11,9 +11,10 @@ mod audit;
 mod client;
 mod company;
 mod key;
+mod operator;
 mod output;
 pub mod sign;
-mod store;
+
 mod token;
 mod transfer;
 
@@ -69,7 +70,9 @@ struct SourceArgs {
 #[derive(Subcommand)]
 enum Command {
     /// Serve until the process is ended
-    #[command(after_help = "Examples:\n  countersign serve\n  countersign serve --config countersign.toml --listen 0.0.0.0:8080 --public-url https://api.example.com")]
+    #[command(
+        after_help = "Examples:\n  countersign serve\n  countersign serve --config countersign.toml --listen 0.0.0.0:8080 --public-url https://api.example.com"
+    )]
     Serve(ServeArgs),
     /// Serve a throw-away database with something in it, walk one OAuth dance, and stay up
     Demo(DemoArgs),
@@ -90,7 +93,9 @@ enum Command {
     /// Who did what, when and from where
     Audit(audit::AuditArgs),
     /// Sign one request as a client would, and show how
-    #[command(after_help = "Example:\n  countersign sign GET 'http://127.0.0.1:8080/v2/me?x=1' --client-key K --client-secret S --token T --token-secret U")]
+    #[command(
+        after_help = "Example:\n  countersign sign GET 'http://127.0.0.1:8080/v2/me?x=1' --client-key K --client-secret S --token T --token-secret U"
+    )]
     Sign(sign::SignArgs),
     /// Take over companies, accounts, clients, keys and tokens from a file, all or nothing
     #[command(after_help = transfer::IMPORT_HELP)]
@@ -99,10 +104,10 @@ enum Command {
     #[command(after_help = transfer::EXPORT_HELP)]
     Export(transfer::FileArgs),
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  countersign completions bash > ~/.local/share/bash-completion/completions/countersign")]
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    #[command(
+        after_help = "Example:\n  countersign completions bash > ~/.local/share/bash-completion/completions/countersign"
+    )]
+    Completions { shell: clap_complete::Shell },
     /// Print the description of the management API (OpenAPI 3.1, JSON)
     Openapi,
 }
@@ -158,7 +163,17 @@ macro_rules! refused {
         })+
     };
 }
-refused!(std::io::Error, StoreError, OpeningError, AccountError, ClientError, ApiKeyError, DelegationError, PasswordError, anyhow::Error);
+refused!(
+    std::io::Error,
+    StoreError,
+    OpeningError,
+    AccountError,
+    ClientError,
+    ApiKeyError,
+    DelegationError,
+    PasswordError,
+    anyhow::Error
+);
 
 /// Carries out what the command line says.
 ///
@@ -234,7 +249,16 @@ mod tests {
 
     #[test]
     fn settings_have_their_flags_on_every_command() {
-        let parsed = Cli::try_parse_from(["countersign", "account", "list", "--database-url", "sqlite://x.db", "--config", "x.toml"]).unwrap();
+        let parsed = Cli::try_parse_from([
+            "countersign",
+            "account",
+            "list",
+            "--database-url",
+            "sqlite://x.db",
+            "--config",
+            "x.toml",
+        ])
+        .unwrap();
         assert_eq!(parsed.sources.database_url.as_deref(), Some("sqlite://x.db"));
         assert_eq!(parsed.sources.config.as_deref(), Some(Path::new("x.toml")));
     }

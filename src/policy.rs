@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 
 use crate::auth::verdict::{Admission, Identity, Refusal, Rejection};
-use crate::config::{Challenge, CorsOrigin, RouteSettings, Way};
+use crate::config::route::CorsOrigin;
+use crate::config::{Challenge, RouteSettings, Way};
 use crate::domain::scope::{InvalidScope, Scopes};
 use crate::protocol::base_string::split_authority;
 use crate::protocol::encoding::{self, Plus};
@@ -130,7 +131,7 @@ impl Route {
             None => return Ok(()),
         };
         let missing: Vec<_> =
-            needed.iter().map(|scope| scope.as_str()).filter(|scope| !identity.scopes().contains(scope)).collect();
+            needed.iter().filter(|scope| !identity.scopes().contains(scope)).map(|scope| scope.as_str()).collect();
         if missing.is_empty() { Ok(()) } else { Err(Refusal::ScopeMissing { scopes: missing.join(" ") }.into()) }
     }
 

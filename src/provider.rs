@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::auth::oauth::{OAuthVerifier, unavailable};
 use crate::auth::verdict::{OAuthRefusal, Rejection};
+use crate::config::BodyHashRule;
 use crate::domain::account::Account;
 use crate::domain::client::{Callback, CallbackRefusal};
 use crate::domain::credentials::{Secret, TokenHash};
@@ -63,7 +64,7 @@ impl Provider {
         request: &ReceivedRequest<'_>,
     ) -> Result<IssuedTemporary, Rejection> {
         let parameters = Parameters::collect(request).map_err(ProtocolError::from)?;
-        let signed = verifier.read(request, &parameters)?;
+        let signed = verifier.read(request, &parameters, BodyHashRule::IfPresent)?;
         let Some(callback) = signed.protocol.callback.as_deref().filter(|callback| !callback.is_empty()) else {
             return Err(ProtocolError::Absent(vec![oauth::CALLBACK]).into());
         };
@@ -143,7 +144,7 @@ impl Provider {
         request: &ReceivedRequest<'_>,
     ) -> Result<IssuedToken, Rejection> {
         let parameters = Parameters::collect(request).map_err(ProtocolError::from)?;
-        let signed = verifier.read(request, &parameters)?;
+        let signed = verifier.read(request, &parameters, BodyHashRule::IfPresent)?;
         let (Some(token), Some(given)) = (signed.protocol.token.as_deref(), signed.protocol.verifier.as_deref()) else {
             let absent = [(oauth::TOKEN, signed.protocol.token.is_none()), (oauth::VERIFIER, signed.protocol.verifier.is_none())];
             let absent = absent.into_iter().filter_map(|(name, absent)| absent.then_some(name)).collect();
@@ -172,7 +173,7 @@ impl Provider {
     /// The OAuth refusal.
     pub async fn revoke(&self, verifier: &OAuthVerifier, request: &ReceivedRequest<'_>) -> Result<(), Rejection> {
         let parameters = Parameters::collect(request).map_err(ProtocolError::from)?;
-        let signed = verifier.read(request, &parameters)?;
+        let signed = verifier.read(request, &parameters, BodyHashRule::IfPresent)?;
         if signed.protocol.token.is_none() {
             return Err(ProtocolError::Absent(vec![oauth::TOKEN]).into());
         }

@@ -16,6 +16,7 @@ pub mod sessions;
 pub mod settings;
 pub mod refusals;
 pub mod last_use;
+pub mod transfer;
 pub mod directory;
 pub mod watch;
 pub mod replay;
@@ -32,6 +33,7 @@ use self::directory::{Directory, DirectorySettings};
 use self::refusals::Refusals;
 use self::sessions::Sessions;
 use self::settings::Settings;
+use self::transfer::Transfer;
 use self::vault::Vault;
 use crate::time::{Lifetime, Timestamp};
 
@@ -47,6 +49,7 @@ pub struct Store {
     pub audit: AuditLog,
     pub settings: Settings,
     pub refusals: Refusals,
+    pub transfer: Transfer,
     pub directory: Directory,
 }
 
@@ -62,6 +65,7 @@ impl Store {
             audit: AuditLog::new(database.clone()),
             settings: Settings::new(database.clone(), vault.clone()),
             refusals: Refusals::new(database.clone()),
+            transfer: Transfer::new(database.clone(), vault.clone()),
             directory: Directory::new(database.clone(), vault, directory),
             database,
         }

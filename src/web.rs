@@ -1,13 +1,24 @@
-//! Floor 4: HTTP. Endpoints and pages, each beside its template.
+//! Floor 4, the rim towards browsers and apps: the way in, the way out, and our own pages and endpoints.
 
+pub mod request;
+pub mod response;
+pub mod metrics;
+pub mod judge;
+pub mod health;
+pub mod me;
+pub mod oauth;
+pub mod tokens;
 pub mod texts;
 pub mod page;
+pub mod reasons;
+pub mod samples;
 pub mod errors;
+pub mod visit;
+pub mod assets;
 pub mod login;
 pub mod consent;
 pub mod apps;
 pub mod account;
-pub mod samples;
 pub mod developer;
 pub mod inspector;
 pub mod admin;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::auth::client_key::{self, ClientKeyNames};
+use crate::auth::cookies;
 use crate::auth::hashing::{PasswordError, Passwords};
 use crate::auth::oauth::unavailable;
 use crate::auth::throttle::Throttle;
@@ -20,6 +21,9 @@ use crate::protocol::request::ReceivedRequest;
 use crate::store::connection::StoreError;
 use crate::store::directory::{Directory, DirectoryAccount, DirectoryApiKey};
 use crate::time::Timestamp;
+
+/// Characters of a member hash: what is not as long is not looked up.
+const MEMBER_HASH_LENGTH: usize = 43;
 
 /// Passwords and API keys.
 pub struct Basic {
@@ -45,6 +49,11 @@ impl Basic {
         &self.client_keys
     }
 
+    /// The failure budgets.
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
+    }
+
     /// Who calls with these Basic credentials; `token68`: the text behind the scheme.
     ///
     /// # Errors
@@ -59,8 +68,22 @@ impl Basic {
             return Err(Refusal::MethodNotAdmitted { sent: "Basic".to_owned() }.into());
         }
         let credentials =
-            BasicCredentials::parse(token68).map_err(|error| Refusal::MalformedCredentials(error.advice()))?;
-        let attempt = Attempt { request, admission, name: credentials.user_id(), secret: Secret::new(credentials.password()) };
+            BasicCredentials::parse(token68).map_err(|error| Refusal::MalformedCredentials(error.advice().into()))?;
+        self.identify_as(request, admission, credentials.user_id(), Secret::new(credentials.password())).await
+    }
+
+    /// The same for a name and secret that came in another way.
+    ///
+    /// # Errors
+    /// [`Rejection`], in the contract's order of judgement.
+    pub async fn identify_as(
+        &self,
+        request: &ReceivedRequest<'_>,
+        admission: &Admission,
+        name: &str,
+        secret: Secret,
+    ) -> Result<Identity, Rejection> {
+        let attempt = Attempt { request, admission, name, secret };
         match named(&self.directory, attempt.name, request.arrived).await.map_err(unavailable)? {
             Named::Key(key) => self.by_key(&attempt, Some(&key)).await,
             Named::KeysOf(account) => {
@@ -84,7 +107,10 @@ impl Basic {
         if client_key.is_none() && admission.client_key == ClientKeyRule::Required {
             return Err(Refusal::ClientKeyRequired.into());
         }
-        let account = self.prove(request, name, secret, account).await?;
+        let account = match self.by_member_hash(secret, account, request).await? {
+            Some(account) => account,
+            None => self.prove(request, name, secret, account).await?,
+        };
         check_standing(&account.account)?;
         let client = match client_key {
             Some(key) => Some(client_key::admit(&self.directory, &key, &account.account, request.arrived).await?),
@@ -95,6 +121,18 @@ impl Basic {
             None => account.account.scopes.own(),
         };
         Ok(Identity::new(Arc::clone(account), client, Credential::Basic, scopes))
+    }
+
+    /// A member hash is a password too, of its own account and as long as its session lives.
+    async fn by_member_hash<'a>(
+        &self,
+        secret: &Secret,
+        account: Option<&'a Arc<DirectoryAccount>>,
+        request: &ReceivedRequest<'_>,
+    ) -> Result<Option<&'a Arc<DirectoryAccount>>, Rejection> {
+        let Some(account) = account.filter(|_| secret.expose().len() == MEMBER_HASH_LENGTH) else { return Ok(None) };
+        let holder = cookies::holder_of(&self.directory, secret, request.arrived).await?;
+        Ok(holder.filter(|holder| holder.account.id == account.account.id).map(|_| account))
     }
 
     async fn by_key(&self, attempt: &Attempt<'_>, key: Option<&Arc<DirectoryApiKey>>) -> Result<Identity, Rejection> {
@@ -115,7 +153,8 @@ impl Basic {
         };
         self.directory.note_api_key_use(key, request.arrived);
         let impersonator = key.impersonator.as_ref().map(|actor| actor.account.username.clone());
-        Ok(Identity::new(Arc::clone(&key.account), client, Credential::ApiKey, scopes).impersonated_by(impersonator))
+        let identity = Identity::new(Arc::clone(&key.account), client, Credential::ApiKey, scopes);
+        Ok(identity.with_api_key(&key.key.public_key).impersonated_by(impersonator))
     }
 
     /// Proves a password, with throttling: the same way for Basic, the login page and JWT requests.
@@ -195,7 +234,7 @@ pub(super) async fn named(directory: &Directory, name: &str, now: Timestamp) -> 
     Ok(Named::Nobody)
 }
 
-fn refuse_key(refusal: ApiKeyRefusal) -> Rejection {
+pub(super) fn refuse_key(refusal: ApiKeyRefusal) -> Rejection {
     match refusal {
         ApiKeyRefusal::Expired => Refusal::BadToken("The API key has expired: make a new one.").into(),
         ApiKeyRefusal::Impersonator => Refusal::BadToken("The impersonation has ended.").into(),

@@ -16,7 +16,12 @@ use crate::store::accounts::{DigestSecret, StoredPassword};
 ///
 /// # Errors
 /// [`PasswordError::Unreadable`]: the password is longer than Argon2 takes.
-pub fn password(password: &Secret, username: &Username, company: Option<&CompanyId>, realm: &str) -> Result<StoredPassword, PasswordError> {
+pub fn password(
+    password: &Secret,
+    username: &Username,
+    company: Option<&CompanyId>,
+    realm: &str,
+) -> Result<StoredPassword, PasswordError> {
     Ok(StoredPassword {
         hash: Secret::new(hash_password(password)?),
         digest: digest_secrets(username.as_str(), company, realm, password),

@@ -40,7 +40,8 @@ const REMEMBERED: usize = 50_000;
 const REMEMBERED_FOR: Lifetime = Lifetime::from_seconds(300);
 
 /// A hash of nobody's password: checked when the user is unknown, so that this takes as long as a wrong password.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ25ub2JvZHk$OMKWY4wSAmIbCOFgXgPBxHj1Pd/5x0xfVZ/4Y9ttFoo";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ25ub2JvZHk$OMKWY4wSAmIbCOFgXgPBxHj1Pd/5x0xfVZ/4Y9ttFoo";
 
 /// Why no answer about a password could be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -49,7 +50,9 @@ pub enum PasswordError {
     #[error("too many password checks at once")]
     Overloaded,
     /// The stored hash is no Argon2id string that this server takes.
-    #[error("not an Argon2id hash: give $argon2id$v=19$m=…,t=…,p=…$salt$hash with at most {MAXIMUM_MEMORY_KIB} KiB and {MAXIMUM_PASSES} passes")]
+    #[error(
+        "not an Argon2id hash: give $argon2id$v=19$m=…,t=…,p=…$salt$hash with at most {MAXIMUM_MEMORY_KIB} KiB and {MAXIMUM_PASSES} passes"
+    )]
     Unreadable,
 }
 
@@ -137,9 +140,9 @@ impl Passwords {
     }
 
     fn is_remembered(&self, id: &AccountId, stored: &str, password: &Secret, now: Timestamp) -> bool {
-        self.verified.get(id).is_some_and(|entry| {
-            entry.until > now && bool::from(entry.mac.ct_eq(&self.mac(id, stored, password)))
-        })
+        self.verified
+            .get(id)
+            .is_some_and(|entry| entry.until > now && bool::from(entry.mac.ct_eq(&self.mac(id, stored, password))))
     }
 
     /// Binds the password to its account and to the stored hash, so that a changed password is forgotten by itself.
@@ -196,7 +199,7 @@ fn work_off(jobs: &Mutex<Receiver<Job>>) {
 }
 
 fn hash(password: &Secret, memory: &mut Vec<Block>) -> Result<String, PasswordError> {
-    let salt = Salt::from_rng(&mut rand::rng());
+    let salt = Salt::new(&rand::random::<[u8; 16]>()).map_err(|_| PasswordError::Unreadable)?;
     let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(32)).map_err(|_| PasswordError::Unreadable)?;
     let stored = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
@@ -233,7 +236,13 @@ fn parse(stored: &str) -> Result<Stored, PasswordError> {
     }
 }
 
-fn derive(password: &Secret, salt: &[u8], params: Params, length: usize, memory: &mut Vec<Block>) -> Result<Output, PasswordError> {
+fn derive(
+    password: &Secret,
+    salt: &[u8],
+    params: Params,
+    length: usize,
+    memory: &mut Vec<Block>,
+) -> Result<Output, PasswordError> {
     let blocks = params.block_count();
     if memory.len() < blocks {
         memory.resize(blocks, Block::default());
@@ -241,7 +250,9 @@ fn derive(password: &Secret, salt: &[u8], params: Params, length: usize, memory:
     let memory = memory.get_mut(..blocks).unwrap_or_default();
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     Output::init_with(length, |out| {
-        argon2.hash_password_into_with_memory(password.expose().as_bytes(), salt, out, memory).map_err(Into::into)
+        argon2
+            .hash_password_into_with_memory(password.expose().as_bytes(), salt, out, memory)
+            .map_err(|_| argon2::password_hash::phc::Error::ParamNameInvalid)
     })
     .map_err(|_| PasswordError::Unreadable)
 }
@@ -292,7 +303,13 @@ mod tests {
 
     #[test]
     fn a_foreign_or_monstrous_hash_is_refused() {
-        for stored in ["", "plain", "$2b$12$x", "$argon2i$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g", "$argon2id$v=19$m=4194304,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA"] {
+        for stored in [
+            "",
+            "plain",
+            "$2b$12$x",
+            "$argon2i$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g",
+            "$argon2id$v=19$m=4194304,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA",
+        ] {
             assert_eq!(check_stored(stored), Err(PasswordError::Unreadable), "{stored}");
         }
     }

@@ -17,7 +17,8 @@ use crate::domain::credentials::{ClientKey, TokenHash};
 use crate::domain::delegation::TokenRefusal;
 use crate::domain::scope::{GrantedScopes, Scopes};
 use crate::protocol::base_string::SignatureBaseString;
-use crate::protocol::oauth::{Problem, ProtocolParameters};
+use crate::protocol::body_hash::{self, BodyHash};
+use crate::protocol::oauth::{self, Problem, ProtocolError, ProtocolParameters};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::request::{ReceivedRequest, UriScheme};
 use crate::protocol::signature::{SharedSecrets, SignatureMethod, SignatureVerified, VerificationKey, verify};
@@ -39,6 +40,7 @@ pub struct OAuthVerifier {
 pub struct Signed<'a> {
     request: &'a ReceivedRequest<'a>,
     parameters: &'a Parameters<'a>,
+    body_hash: BodyHashRule,
     /// The protocol parameters.
     pub protocol: ProtocolParameters<'a>,
 }
@@ -81,8 +83,7 @@ impl OAuthVerifier {
         parameters: &Parameters<'_>,
         admission: &Admission,
     ) -> Result<Identity, Rejection> {
-        let signed = self.read(request, parameters)?;
-        check_body_hash(&signed, admission.body_hash)?;
+        let signed = self.read(request, parameters, admission.body_hash)?;
         if signed.protocol.token.is_some() {
             if !admission.admits(Way::OAuth1) {
                 return Err(Refusal::MethodNotAdmitted { sent: "OAuth with an access token".to_owned() }.into());
@@ -119,6 +120,7 @@ impl OAuthVerifier {
         &self,
         request: &'a ReceivedRequest<'a>,
         parameters: &'a Parameters<'a>,
+        body_hash: BodyHashRule,
     ) -> Result<Signed<'a>, Rejection> {
         let protocol = ProtocolParameters::read(parameters)?;
         self.check_method(protocol.signature_method, request.scheme)?;
@@ -128,7 +130,7 @@ impl OAuthVerifier {
                 return Err(OAuthRefusal::timestamp(acceptable, request.arrived).into());
             }
         }
-        Ok(Signed { request, parameters, protocol })
+        Ok(Signed { request, parameters, body_hash, protocol })
     }
 
     /// Verifies a request signed with client credentials alone (RFC 5849 §2.1, and two-legged ones).
@@ -200,7 +202,7 @@ impl OAuthVerifier {
     }
 
     fn check_method(&self, method: SignatureMethod, scheme: UriScheme) -> Result<(), Rejection> {
-        if !self.methods.contains(method) {
+        if !self.methods.admits(method) {
             return Err(OAuthRefusal::new(
                 Problem::SignatureMethodRejected,
                 format!("{method} is not admitted by this server"),
@@ -226,7 +228,7 @@ impl OAuthVerifier {
         token_secret: &str,
     ) -> Result<SignatureVerified, Rejection> {
         let method = signed.protocol.signature_method;
-        if !client.client.signature_methods.contains(method) {
+        if !client.client.signature_methods.admits(method) {
             return Err(OAuthRefusal::new(
                 Problem::SignatureMethodRejected,
                 format!("this client may not use {method}: its owner chose others"),
@@ -252,13 +254,15 @@ impl OAuthVerifier {
                 with(previous.expose())
             })
         };
-        verified.map_err(|_| {
+        let proof = verified.map_err(|_| {
             let refusal = OAuthRefusal::new(
                 Problem::SignatureInvalid,
                 "the signature does not match what this server received: check secrets, URL and parameters",
             );
             Rejection::because(Refusal::OAuth(refusal), "signature mismatch")
-        })
+        })?;
+        check_body_hash(signed, signed.body_hash)?;
+        Ok(proof)
     }
 
     /// Remembers the nonce, durably, or refuses the request: the last step and the only write.
@@ -286,10 +290,28 @@ impl OAuthVerifier {
     }
 }
 
-/// The body hash extension: what was received must be what was hashed.
+/// Request Body Hash: what was received must be what was hashed.
 fn check_body_hash(signed: &Signed<'_>, rule: BodyHashRule) -> Result<(), Rejection> {
-    let _ = (signed, rule);
-    Ok(())
+    let presented = signed.protocol.body_hash.as_deref();
+    let refuse = |problem, advice: &str| Err(OAuthRefusal::new(problem, advice).into());
+    match (body_hash::check(signed.protocol.signature_method, presented, signed.request), rule) {
+        (BodyHash::Absent, BodyHashRule::Required) if !signed.request.has_form_type() => {
+            Err(ProtocolError::Absent(vec![oauth::BODY_HASH]).into())
+        }
+        (BodyHash::Absent | BodyHash::Right, _) => Ok(()),
+        (BodyHash::Wrong, BodyHashRule::Report) => {
+            tracing::warn!(client_key = %signed.protocol.client_key, "oauth_body_hash does not match the body");
+            Ok(())
+        }
+        (BodyHash::Wrong, BodyHashRule::Required | BodyHashRule::IfPresent) => {
+            refuse(Problem::SignatureInvalid, "oauth_body_hash is not the hash of the body that arrived")
+        }
+        (BodyHash::OnForm, _) => {
+            refuse(Problem::ParameterRejected, "oauth_body_hash must not come with a form: its parameters are signed")
+        }
+        (BodyHash::Unread, BodyHashRule::Required) => Err(Refusal::BodyUnavailable.into()),
+        (BodyHash::Unread, BodyHashRule::IfPresent | BodyHashRule::Report) => Ok(()),
+    }
 }
 
 fn check_client(client: &DirectoryClient) -> Result<(), Rejection> {
@@ -313,6 +335,6 @@ fn refuse_token(refusal: TokenRefusal) -> Rejection {
 }
 
 /// The store's failure is nobody's fault but ours; the reason is for the log.
-pub(super) fn unavailable(error: StoreError) -> Rejection {
+pub(crate) fn unavailable(error: StoreError) -> Rejection {
     Rejection::because(Refusal::Unavailable, error.to_string())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::config::{BodyHashRule, ClientKeyRule, Way};
 use crate::domain::account::Account;
-use crate::domain::credentials::Username;
+use crate::domain::credentials::{PublicKey, Username};
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::oauth::{self, Problem, ProtocolError};
 use crate::store::directory::{DirectoryAccount, DirectoryClient};
@@ -73,6 +73,7 @@ pub struct Identity {
     client: Option<Arc<DirectoryClient>>,
     credential: Credential,
     scopes: GrantedScopes,
+    api_key: Option<PublicKey>,
     impersonated_by: Option<Username>,
 }
 
@@ -83,7 +84,18 @@ impl Identity {
         credential: Credential,
         scopes: GrantedScopes,
     ) -> Self {
-        Self { account, client, credential, scopes, impersonated_by: None }
+        Self { account, client, credential, scopes, api_key: None, impersonated_by: None }
+    }
+
+    pub(super) fn with_api_key(mut self, public_key: &PublicKey) -> Self {
+        self.api_key = Some(public_key.clone());
+        self
+    }
+
+    /// The stored hash of the password that proved this identity.
+    pub(super) fn password_hash(&self) -> Option<&str> {
+        let password = self.account.password.as_ref().filter(|_| self.credential == Credential::Basic)?;
+        Some(password.expose())
     }
 
     pub(super) fn impersonated_by(mut self, issuer: Option<Username>) -> Self {
@@ -99,6 +111,11 @@ impl Identity {
     /// The app that is calling, where one took part.
     pub fn client(&self) -> Option<&DirectoryClient> {
         self.client.as_deref()
+    }
+
+    /// The API key that proved it, if one did.
+    pub const fn api_key(&self) -> Option<&PublicKey> {
+        self.api_key.as_ref()
     }
 
     /// How the caller proved it.
@@ -175,7 +192,7 @@ pub enum Refusal {
         username: String,
     },
     /// The Authorization header can't be read; the text says what to change.
-    MalformedCredentials(&'static str),
+    MalformedCredentials(Cow<'static, str>),
     /// A Digest whose nonce is too old: the client tries again by itself with the fresh one (RFC 7616 §3.3).
     StaleNonce,
     /// A token that is none of ours, expired, or whose account or key is gone.

@@ -2,8 +2,8 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::operator::{Operator, all, password_from};
 use super::output::{self, FormatArgs, Shape, say};
-use super::store::{Store, all, password_from};
 use super::{Failure, SourceArgs};
 use crate::auth::enrolment;
 use crate::domain::account::{AccountStatus, Reach, Role};
@@ -145,8 +145,19 @@ struct UpdateArgs {
 
 impl Shape for AccountShape {
     const COLUMNS: &'static [&'static str] = &["username", "id", "company", "role", "scopes", "status", "created_at"];
-    const FIELDS: &'static [&'static str] =
-        &["id", "username", "company", "role", "scopes", "name", "email", "external_id", "status", "reason", "created_at"];
+    const FIELDS: &'static [&'static str] = &[
+        "id",
+        "username",
+        "company",
+        "role",
+        "scopes",
+        "name",
+        "email",
+        "external_id",
+        "status",
+        "reason",
+        "created_at",
+    ];
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -172,8 +183,8 @@ pub async fn run(args: AccountArgs, sources: SourceArgs) -> Result<(), Failure> 
         AccountCommand::Create(args) => {
             let scopes = limit(&args.scope)?;
             let password = if args.password_stdin { Some(password_from(std::io::stdin())?) } else { None };
-            let store = Store::open(sources).await?;
-            let realm = store.configuration.http_auth.realm.as_str();
+            let operator = Operator::new(sources).await?;
+            let realm = operator.realm();
             let password = match password {
                 Some(password) => Some(enrolment::password(&password, &args.username, args.company.as_ref(), realm)?),
                 None => None,
@@ -188,24 +199,24 @@ pub async fn run(args: AccountArgs, sources: SourceArgs) -> Result<(), Failure> 
                 external_id: args.external_id,
                 password,
             };
-            let account = store.accounts().create(new, &store.by).await?;
+            let account = operator.store.accounts.create(new, &operator.by).await?;
             output::one(format, &AccountShape::from(&account))?;
         }
         AccountCommand::List { company, status } => {
-            let store = Store::open(sources).await?;
+            let operator = Operator::new(sources).await?;
             let filter = AccountFilter { company, status, ..AccountFilter::default() };
-            let accounts = store.accounts();
+            let accounts = &operator.store.accounts;
             let listed = all(async |page| accounts.list(&Reach::Everything, filter.clone(), page).await).await?;
             output::list(format, &listed.iter().map(AccountShape::from).collect::<Vec<_>>())?;
         }
         AccountCommand::Show { account } => {
-            let store = Store::open(sources).await?;
-            output::one(format, &AccountShape::from(&store.account(&account).await?))?;
+            let operator = Operator::new(sources).await?;
+            output::one(format, &AccountShape::from(&operator.account(&account).await?))?;
         }
         AccountCommand::Update(args) => {
             let scopes = if args.scope.is_empty() { None } else { Some(limit(&args.scope)?) };
-            let store = Store::open(sources).await?;
-            let before = store.account(&args.account).await?;
+            let operator = Operator::new(sources).await?;
+            let before = operator.account(&args.account).await?;
             let update = AccountUpdate {
                 username: args.username,
                 company: change(args.company, args.no_company),
@@ -215,8 +226,10 @@ pub async fn run(args: AccountArgs, sources: SourceArgs) -> Result<(), Failure> 
                 email: change(args.email, args.no_email),
                 external_id: change(args.external_id, args.no_external_id),
             };
-            let after = store.accounts().update(&before.id, update, &store.by).await?;
-            if (&after.username, &after.company) != (&before.username, &before.company) && store.configuration.http_auth.digest {
+            let after = operator.store.accounts.update(&before.id, update, &operator.by).await?;
+            if (&after.username, &after.company) != (&before.username, &before.company)
+                && operator.configuration.http_auth.digest
+            {
                 say("Digest works again when the password is set again: its stored hashes held the old name");
             }
             output::one(format, &AccountShape::from(&after))?;
@@ -229,27 +242,32 @@ pub async fn run(args: AccountArgs, sources: SourceArgs) -> Result<(), Failure> 
         }
         AccountCommand::Enable { account } => set_status(sources, format, &account, AccountStatus::Active).await?,
         AccountCommand::Delete { account } => {
-            let store = Store::open(sources).await?;
-            let account = store.account(&account).await?;
-            store.accounts().delete(&account.id, &store.by).await?;
+            let operator = Operator::new(sources).await?;
+            let account = operator.account(&account).await?;
+            operator.store.accounts.delete(&account.id, &operator.by).await?;
             say(&format!("deleted {}", account.username));
         }
         AccountCommand::SetPassword { account, password_stdin: _ } => {
             let password = password_from(std::io::stdin())?;
-            let store = Store::open(sources).await?;
-            let account = store.account(&account).await?;
-            let realm = store.configuration.http_auth.realm.as_str();
+            let operator = Operator::new(sources).await?;
+            let account = operator.account(&account).await?;
+            let realm = operator.realm();
             let password = enrolment::password(&password, &account.username, account.company.as_ref(), realm)?;
-            store.accounts().set_password(&account.id, Some(password), None, &store.by).await?;
+            operator.store.accounts.set_password(&account.id, Some(password), None, &operator.by).await?;
             say(&format!("set the password of {} and ended its sessions", account.username));
         }
     }
     Ok(())
 }
 
-async fn set_status(sources: SourceArgs, format: output::Format, name: &str, status: AccountStatus) -> Result<(), Failure> {
-    let store = Store::open(sources).await?;
-    let account = store.account(name).await?;
-    let account = store.accounts().set_status(&account.id, status, &store.by).await?;
+async fn set_status(
+    sources: SourceArgs,
+    format: output::Format,
+    name: &str,
+    status: AccountStatus,
+) -> Result<(), Failure> {
+    let operator = Operator::new(sources).await?;
+    let account = operator.account(name).await?;
+    let account = operator.store.accounts.set_status(&account.id, status, &operator.by).await?;
     Ok(output::one(format, &AccountShape::from(&account))?)
 }

@@ -3,8 +3,8 @@
 use chrono::DateTime;
 use clap::{Args, Subcommand};
 
+use super::operator::Operator;
 use super::output::{self, FormatArgs, Shape};
-use super::store::Store;
 use super::{Failure, SourceArgs};
 use crate::domain::account::Reach;
 use crate::domain::credentials::ClientKey;
@@ -23,7 +23,9 @@ pub struct AuditArgs {
 #[derive(Subcommand)]
 enum AuditCommand {
     /// List what happened, newest first
-    #[command(after_help = "Example:\n  countersign audit list --account jo@example.com --event login --since 2026-11-01T00:00:00Z")]
+    #[command(
+        after_help = "Example:\n  countersign audit list --account jo@example.com --event login --since 2026-11-01T00:00:00Z"
+    )]
     List(ListArgs),
 }
 
@@ -71,8 +73,8 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 pub async fn run(args: AuditArgs, sources: SourceArgs) -> Result<(), Failure> {
     let format = args.format.format();
     let AuditCommand::List(args) = args.command;
-    let store = Store::open(sources).await?;
-    let account = store.account_if_given(args.account.as_deref()).await?;
+    let operator = Operator::new(sources).await?;
+    let account = operator.account_if_given(args.account.as_deref()).await?;
     let filter = AuditFilter {
         event: args.event,
         account: account.map(|account| account.id),
@@ -81,6 +83,6 @@ pub async fn run(args: AuditArgs, sources: SourceArgs) -> Result<(), Failure> {
         until: args.until,
         before: args.before,
     };
-    let rows = store.audit().list(&Reach::Everything, filter, args.limit).await?;
+    let rows = operator.store.audit.list(&Reach::Everything, filter, args.limit).await?;
     Ok(output::list(format, &rows.iter().map(AuditShape::from).collect::<Vec<_>>())?)
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::operator::{Operator, all, scopes, union};
 use super::output::{self, Format, FormatArgs, Shape, say};
-use super::store::{Store, all, scopes, union};
 use super::{Failure, SourceArgs, file_text};
 use crate::domain::account::Reach;
 use crate::domain::client::{Callback, Client, ClientStatus, RsaPublicKey, SignatureMethods};
@@ -120,7 +120,8 @@ struct UpdateArgs {
 }
 
 impl Shape for ClientShape {
-    const COLUMNS: &'static [&'static str] = &["client_key", "name", "owner", "scopes", "status", "active_tokens", "created_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["client_key", "name", "owner", "scopes", "status", "active_tokens", "created_at"];
     const FIELDS: &'static [&'static str] = &[
         "client_key",
         "client_secret",
@@ -154,8 +155,8 @@ pub async fn run(args: ClientArgs, sources: SourceArgs) -> Result<(), Failure> {
     match args.command {
         ClientCommand::Create(args) => {
             let rsa_public_key = rsa_public_key(args.rsa_public_key.as_deref())?;
-            let store = Store::open(sources).await?;
-            let owner = store.account(&args.owner).await?;
+            let operator = Operator::new(sources).await?;
+            let owner = operator.account(&args.owner).await?;
             let new = NewClient {
                 owner: owner.id,
                 name: args.name,
@@ -165,66 +166,78 @@ pub async fn run(args: ClientArgs, sources: SourceArgs) -> Result<(), Failure> {
                 rsa_public_key,
                 http_auth: args.http_auth == Switch::On,
             };
-            let issued = store.clients().create(new, &store.by).await?;
+            let issued = operator.store.clients.create(new, &operator.by).await?;
             say("keep the client secret: it is not shown again");
             output::one(format, &ClientShape::issued(&issued, owner.username.as_str()))?;
         }
         ClientCommand::List { owner } => {
-            let store = Store::open(sources).await?;
-            let owner = store.account_if_given(owner.as_deref()).await?.map(|account| account.id);
-            let clients = store.clients();
-            let listed = all(async |page| clients.list(&Reach::Everything, owner.as_ref(), store.now(), page).await).await?;
+            let operator = Operator::new(sources).await?;
+            let owner = operator.account_if_given(owner.as_deref()).await?.map(|account| account.id);
+            let clients = &operator.store.clients;
+            let listed =
+                all(async |page| clients.list(&Reach::Everything, owner.as_ref(), operator.now(), page).await).await?;
             output::list(format, &listed.iter().map(ClientShape::from).collect::<Vec<_>>())?;
         }
-        ClientCommand::Show { client_key } => show(&Store::open(sources).await?, format, &client_key).await?,
+        ClientCommand::Show { client_key } => show(&Operator::new(sources).await?, format, &client_key).await?,
         ClientCommand::Update(args) => {
             let rsa_public_key = rsa_public_key(args.rsa_public_key.as_deref())?;
-            let store = Store::open(sources).await?;
+            let operator = Operator::new(sources).await?;
             let update = ClientUpdate {
                 name: args.name,
                 callbacks: (args.no_callback || !args.callback.is_empty()).then_some(args.callback),
                 scopes: (args.no_scope || !args.scope.is_empty()).then(|| union(&args.scope)),
-                signature_methods: (!args.signature_method.is_empty()).then(|| SignatureMethods::of(args.signature_method)),
+                signature_methods: (!args.signature_method.is_empty())
+                    .then(|| SignatureMethods::of(args.signature_method)),
                 rsa_public_key: if args.no_rsa_public_key { Some(None) } else { rsa_public_key.map(Some) },
                 http_auth: args.http_auth.map(|switch| switch == Switch::On),
             };
-            store.clients().update(&args.client_key, update, &store.by).await?;
-            show(&store, format, &args.client_key).await?;
+            operator.store.clients.update(&args.client_key, update, &operator.by).await?;
+            show(&operator, format, &args.client_key).await?;
         }
         ClientCommand::RotateSecret { client_key, grace } => {
-            let store = Store::open(sources).await?;
-            let issued = store.clients().rotate_secret(&client_key, Lifetime::from_seconds(grace), &store.by).await?;
+            let operator = Operator::new(sources).await?;
+            let issued =
+                operator.store.clients.rotate_secret(&client_key, Lifetime::from_seconds(grace), &operator.by).await?;
             match grace {
                 0 => say("the old secret is dead; keep the new one: it is not shown again"),
-                _ => say(&format!("the old secret stays good for {grace} seconds; keep the new one: it is not shown again")),
+                _ => say(&format!(
+                    "the old secret stays good for {grace} seconds; keep the new one: it is not shown again"
+                )),
             }
-            let owner = owner_name(&store, &issued.client).await?;
+            let owner = owner_name(&operator, &issued.client).await?;
             output::one(format, &ClientShape::issued(&issued, &owner))?;
         }
-        ClientCommand::Disable { client_key } => set_status(sources, format, &client_key, ClientStatus::Disabled).await?,
+        ClientCommand::Disable { client_key } => {
+            set_status(sources, format, &client_key, ClientStatus::Disabled).await?
+        }
         ClientCommand::Enable { client_key } => set_status(sources, format, &client_key, ClientStatus::Active).await?,
         ClientCommand::Delete { client_key } => {
-            let store = Store::open(sources).await?;
-            store.clients().delete(&client_key, &store.by).await?;
+            let operator = Operator::new(sources).await?;
+            operator.store.clients.delete(&client_key, &operator.by).await?;
             say(&format!("deleted {client_key}"));
         }
     }
     Ok(())
 }
 
-async fn show(store: &Store, format: Format, client_key: &ClientKey) -> Result<(), Failure> {
-    let found = store.clients().show(client_key, store.now()).await?;
+async fn show(operator: &Operator, format: Format, client_key: &ClientKey) -> Result<(), Failure> {
+    let found = operator.store.clients.show(client_key, operator.now()).await?;
     let summary = found.ok_or_else(|| Failure::Refused(format!("there is no client {client_key}")))?;
     Ok(output::one(format, &ClientShape::from(&summary))?)
 }
 
-async fn set_status(sources: SourceArgs, format: Format, client_key: &ClientKey, status: ClientStatus) -> Result<(), Failure> {
-    let store = Store::open(sources).await?;
-    store.clients().set_status(client_key, status, &store.by).await?;
-    show(&store, format, client_key).await
+async fn set_status(
+    sources: SourceArgs,
+    format: Format,
+    client_key: &ClientKey,
+    status: ClientStatus,
+) -> Result<(), Failure> {
+    let operator = Operator::new(sources).await?;
+    operator.store.clients.set_status(client_key, status, &operator.by).await?;
+    show(&operator, format, client_key).await
 }
 
-async fn owner_name(store: &Store, client: &Client) -> Result<String, Failure> {
-    let owner = store.accounts().find(&client.owner).await?;
+async fn owner_name(operator: &Operator, client: &Client) -> Result<String, Failure> {
+    let owner = operator.store.accounts.find(&client.owner).await?;
     Ok(owner.map_or_else(|| client.owner.to_string(), |owner| owner.username.to_string()))
 }

@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::operator::Operator;
 use super::output::{self, FormatArgs, Shape};
-use super::store::Store;
 use super::{Failure, SourceArgs};
 use crate::domain::credentials::CompanyId;
 use crate::shape::CompanyShape;
@@ -42,14 +42,14 @@ impl Shape for CompanyShape {
 /// [`Failure`].
 pub async fn run(args: CompanyArgs, sources: SourceArgs) -> Result<(), Failure> {
     let format = args.format.format();
-    let store = Store::open(sources).await?;
+    let operator = Operator::new(sources).await?;
     match args.command {
         CompanyCommand::Create { id, name } => {
-            let company = store.accounts().create_company(id, name, &store.by).await?;
+            let company = operator.store.accounts.create_company(id, name, &operator.by).await?;
             output::one(format, &CompanyShape::from(&company))?;
         }
         CompanyCommand::List => {
-            let companies = store.accounts().companies().await?;
+            let companies = operator.store.accounts.companies().await?;
             output::list(format, &companies.iter().map(CompanyShape::from).collect::<Vec<_>>())?;
         }
     }

@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::operator::{Operator, all, scopes, union};
 use super::output::{self, FormatArgs, Shape, say};
-use super::store::{Store, all, scopes, union};
 use super::{Failure, SourceArgs};
 use crate::auth::enrolment;
 use crate::domain::account::Reach;
@@ -24,7 +24,9 @@ pub struct KeyArgs {
 #[derive(Subcommand)]
 enum KeyCommand {
     /// Make an API key; its private key is shown this once
-    #[command(after_help = "Example:\n  countersign key create --account billing-export --name nightly --scope invoice:read --expires-in 31536000")]
+    #[command(
+        after_help = "Example:\n  countersign key create --account billing-export --name nightly --scope invoice:read --expires-in 31536000"
+    )]
     Create(CreateArgs),
     /// List API keys, newest first
     List {
@@ -55,9 +57,20 @@ struct CreateArgs {
 }
 
 impl Shape for KeyShape {
-    const COLUMNS: &'static [&'static str] = &["public_key", "name", "username", "scopes", "hint", "expires_at", "created_at"];
-    const FIELDS: &'static [&'static str] =
-        &["public_key", "private_key", "name", "username", "scopes", "hint", "impersonated_by", "expires_at", "created_at", "last_used_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["public_key", "name", "username", "scopes", "hint", "expires_at", "created_at"];
+    const FIELDS: &'static [&'static str] = &[
+        "public_key",
+        "private_key",
+        "name",
+        "username",
+        "scopes",
+        "hint",
+        "impersonated_by",
+        "expires_at",
+        "created_at",
+        "last_used_at",
+    ];
 }
 
 /// Carries the command out.
@@ -66,11 +79,11 @@ impl Shape for KeyShape {
 /// [`Failure`].
 pub async fn run(args: KeyArgs, sources: SourceArgs) -> Result<(), Failure> {
     let format = args.format.format();
-    let store = Store::open(sources).await?;
-    let realm = store.configuration.http_auth.realm.as_str();
+    let operator = Operator::new(sources).await?;
+    let realm = operator.realm();
     match args.command {
         KeyCommand::Create(args) => {
-            let account = store.account(&args.account).await?;
+            let account = operator.account(&args.account).await?;
             let (public_key, private_key) = {
                 let mut rng = rand::rng();
                 (PublicKey::generate(&mut rng), Secret::generate(&mut rng))
@@ -82,31 +95,32 @@ pub async fn run(args: KeyArgs, sources: SourceArgs) -> Result<(), Failure> {
                 account: account.id.clone(),
                 name: args.name,
                 scopes: (!args.scope.is_empty()).then(|| union(&args.scope)),
-                expires_at: args.expires_in.map(|seconds| store.now() + Lifetime::from_seconds(seconds)),
+                expires_at: args.expires_in.map(|seconds| operator.now() + Lifetime::from_seconds(seconds)),
                 impersonator: None,
             };
-            let key = store.api_keys().create(new, &store.by).await?;
+            let key = operator.store.api_keys.create(new, &operator.by).await?;
             say("keep the private key: it is not shown again");
             output::one(format, &KeyShape::issued(&key, &account, private_key))?;
         }
         KeyCommand::List { account } => {
-            let account = store.account_if_given(account.as_deref()).await?.map(|account| account.id);
-            let keys = store.api_keys();
+            let account = operator.account_if_given(account.as_deref()).await?.map(|account| account.id);
+            let keys = &operator.store.api_keys;
             let listed = all(async |page| keys.list(&Reach::Everything, account.as_ref(), page).await).await?;
             output::list(format, &listed.iter().map(KeyShape::from).collect::<Vec<_>>())?;
         }
         KeyCommand::Regenerate { public_key } => {
-            let key = store.api_keys().find(&public_key).await?;
+            let key = operator.store.api_keys.find(&public_key).await?;
             let key = key.ok_or_else(|| Failure::Refused(format!("there is no API key {public_key}")))?;
-            let account = store.account(key.account.as_str()).await?;
+            let account = operator.account(key.account.as_str()).await?;
             let private_key = Secret::generate(&mut rand::rng());
             let digest = enrolment::private_key(&private_key, &public_key, &account, realm);
-            let key = store.api_keys().regenerate(&public_key, private_key.clone(), digest, &store.by).await?;
+            let key =
+                operator.store.api_keys.regenerate(&public_key, private_key.clone(), digest, &operator.by).await?;
             say("the old private key is dead; keep the new one: it is not shown again");
             output::one(format, &KeyShape::issued(&key, &account, private_key))?;
         }
         KeyCommand::Delete { public_key } => {
-            store.api_keys().delete(&public_key, &store.by).await?;
+            operator.store.api_keys.delete(&public_key, &operator.by).await?;
             say(&format!("deleted {public_key}"));
         }
     }

@@ -113,7 +113,9 @@ fn cell(value: Option<&Value>) -> String {
         Some(Value::Bool(false)) => "no".to_owned(),
         Some(Value::String(text)) if text.is_empty() => "-".to_owned(),
         // A name that somebody chose must not move the cursor of whoever lists it.
-        Some(Value::String(text)) => text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect(),
+        Some(Value::String(text)) => {
+            text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+        }
         Some(Value::Array(list)) if list.is_empty() => "-".to_owned(),
         Some(Value::Array(list)) => list.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(" "),
         Some(other @ (Value::Number(_) | Value::Object(_))) => other.to_string(),
@@ -123,7 +125,9 @@ fn cell(value: Option<&Value>) -> String {
 /// Pads each column but the last to its widest cell.
 fn align(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default();
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let line = |row: &Vec<String>| {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
@@ -144,8 +148,10 @@ mod tests {
         on: bool,
     }
 
-    const THINGS: [Thing; 2] =
-        [Thing { name: "a\u{1b}[2Jb", scopes: Vec::new(), company: Some("acme"), on: true }, Thing { name: "longer name", scopes: Vec::new(), company: None, on: false }];
+    const THINGS: [Thing; 2] = [
+        Thing { name: "a\u{1b}[2Jb", scopes: Vec::new(), company: Some("acme"), on: true },
+        Thing { name: "longer name", scopes: Vec::new(), company: None, on: false },
+    ];
 
     #[test]
     fn a_table_is_aligned_and_has_no_space_at_its_line_ends() {
@@ -156,6 +162,9 @@ mod tests {
     #[test]
     fn one_thing_has_a_line_for_each_field_that_it_has() {
         let thing = Thing { name: "x", scopes: vec!["a:read", "b:read"], company: None, on: true };
-        assert_eq!(record(&["name", "scopes", "on", "secret"], &thing).unwrap(), "name    x\nscopes  a:read b:read\non      yes\n");
+        assert_eq!(
+            record(&["name", "scopes", "on", "secret"], &thing).unwrap(),
+            "name    x\nscopes  a:read b:read\non      yes\n"
+        );
     }
 }

@@ -80,7 +80,9 @@ fn http_method(text: &str) -> Result<String, String> {
 fn url(text: &str) -> Result<String, String> {
     match text.bytes().all(|octet| octet.is_ascii_graphic()) {
         true => RequestUrl::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string()),
-        false => Err("write spaces and letters beyond ASCII with escapes, as they will be sent: %20, %C3%A4".to_owned()),
+        false => {
+            Err("write spaces and letters beyond ASCII with escapes, as they will be sent: %20, %C3%A4".to_owned())
+        }
     }
 }
 
@@ -153,7 +155,9 @@ mod tests {
 
     #[test]
     fn what_no_request_line_can_hold_is_refused() {
-        for text in ["", "photos.example.net/photos", "ftp://a/", "http:///x", "http://u@a/", "http://a/ä", "http://a/ b"] {
+        for text in
+            ["", "photos.example.net/photos", "ftp://a/", "http:///x", "http://u@a/", "http://a/ä", "http://a/ b"]
+        {
             assert!(url(text).is_err(), "{text}");
         }
         assert!(url("http://a/%C3%A4?b=c%20d").is_ok());

@@ -2,8 +2,8 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
+use super::operator::{Operator, all};
 use super::output::{self, FormatArgs, Shape, say};
-use super::store::{Store, all};
 use super::{Failure, SourceArgs};
 use crate::domain::account::Reach;
 use crate::domain::credentials::{ClientKey, GrantId};
@@ -43,7 +43,9 @@ enum GrantCommand {
     /// List grants, newest first
     List(FilterArgs),
     /// End a grant and revoke all its tokens
-    #[command(after_help = "Examples:\n  countersign grant revoke GRANT_ID\n  countersign grant revoke --account jo@example.com --client CLIENT_KEY")]
+    #[command(
+        after_help = "Examples:\n  countersign grant revoke GRANT_ID\n  countersign grant revoke --account jo@example.com --client CLIENT_KEY"
+    )]
     Revoke(RevokeArgs),
 }
 
@@ -70,13 +72,26 @@ struct FilterArgs {
 }
 
 impl Shape for TokenShape {
-    const COLUMNS: &'static [&'static str] = &["id", "hint", "username", "client_name", "scopes", "status", "created_at"];
-    const FIELDS: &'static [&'static str] =
-        &["id", "hint", "username", "client_key", "client_name", "scopes", "status", "created_at", "expires_at", "revoked_at", "last_used_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "hint", "username", "client_name", "scopes", "status", "created_at"];
+    const FIELDS: &'static [&'static str] = &[
+        "id",
+        "hint",
+        "username",
+        "client_key",
+        "client_name",
+        "scopes",
+        "status",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+        "last_used_at",
+    ];
 }
 
 impl Shape for GrantShape {
-    const COLUMNS: &'static [&'static str] = &["id", "username", "client_name", "scopes", "active_tokens", "created_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "username", "client_name", "scopes", "active_tokens", "created_at"];
     const FIELDS: &'static [&'static str] =
         &["id", "username", "client_key", "client_name", "scopes", "active_tokens", "created_at", "last_used_at"];
 }
@@ -87,19 +102,22 @@ impl Shape for GrantShape {
 /// [`Failure`].
 pub async fn run(args: TokenArgs, sources: SourceArgs) -> Result<(), Failure> {
     let format = args.format.format();
-    let store = Store::open(sources).await?;
-    let delegations = store.delegations();
+    let operator = Operator::new(sources).await?;
+    let delegations = &operator.store.delegations;
     match args.command {
         TokenCommand::List(args) => {
-            let account = store.account_if_given(args.account.as_deref()).await?.map(|account| account.id);
+            let account = operator.account_if_given(args.account.as_deref()).await?.map(|account| account.id);
             let filter = TokenFilter { account, client_key: args.client, ..TokenFilter::default() };
             let listed = all(async |page| delegations.tokens(&Reach::Everything, filter.clone(), page).await).await?;
-            output::list(format, &listed.iter().map(|token| TokenShape::new(token, store.now())).collect::<Vec<_>>())?;
+            output::list(
+                format,
+                &listed.iter().map(|token| TokenShape::new(token, operator.now())).collect::<Vec<_>>(),
+            )?;
         }
         TokenCommand::Revoke { token } => {
             let found = delegations.token(&token).await?;
             let token = found.ok_or_else(|| Failure::Refused("there is no such access token".to_owned()))?;
-            delegations.revoke_token(&token.id, &store.by).await?;
+            delegations.revoke_token(&token.id, &operator.by).await?;
             say(&format!("revoked {}", token.id));
         }
     }
@@ -112,27 +130,28 @@ pub async fn run(args: TokenArgs, sources: SourceArgs) -> Result<(), Failure> {
 /// [`Failure`].
 pub async fn run_grant(args: GrantArgs, sources: SourceArgs) -> Result<(), Failure> {
     let format = args.format.format();
-    let store = Store::open(sources).await?;
-    let delegations = store.delegations();
+    let operator = Operator::new(sources).await?;
+    let delegations = &operator.store.delegations;
     match args.command {
         GrantCommand::List(args) => {
-            let account = store.account_if_given(args.account.as_deref()).await?.map(|account| account.id);
+            let account = operator.account_if_given(args.account.as_deref()).await?.map(|account| account.id);
             let filter = GrantFilter { account, client_key: args.client };
             let listed =
-                all(async |page| delegations.grants(&Reach::Everything, filter.clone(), store.now(), page).await).await?;
+                all(async |page| delegations.grants(&Reach::Everything, filter.clone(), operator.now(), page).await)
+                    .await?;
             output::list(format, &listed.iter().map(GrantShape::from).collect::<Vec<_>>())?;
         }
         GrantCommand::Revoke(args) => {
             let id = match (args.id, args.account, args.client) {
                 (Some(id), _, _) => Some(id),
                 (None, Some(account), Some(client)) => {
-                    let account = store.account(&account).await?;
+                    let account = operator.account(&account).await?;
                     delegations.grant_of(&account.id, &client).await?.map(|grant| grant.id)
                 }
                 (None, _, _) => None,
             };
             let id = id.ok_or_else(|| Failure::Refused("there is no such grant".to_owned()))?;
-            delegations.revoke_grant(&id, &store.by).await?;
+            delegations.revoke_grant(&id, &operator.by).await?;
             say(&format!("revoked {id} and its tokens"));
         }
     }

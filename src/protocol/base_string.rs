@@ -102,6 +102,11 @@ impl SignatureBaseString {
         Self(text)
     }
 
+    /// Of a text that was put together otherwise: for [`super::diagnosis`], never for what admits.
+    pub(super) const fn of_text(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -151,13 +151,18 @@ mod tests {
         assert!(signed.base_string.as_str().starts_with(
             "GET&http%3A%2F%2Fphotos.example.net%2Fphotos&file%3Dvacation.jpg%26oauth_consumer_key%3Ddpf43f3p2l4k3l03"
         ));
-        assert!(signed.authorization.starts_with("OAuth oauth_consumer_key=\"dpf43f3p2l4k3l03\", oauth_nonce=\"chapoH\""));
+        assert!(
+            signed.authorization.starts_with("OAuth oauth_consumer_key=\"dpf43f3p2l4k3l03\", oauth_nonce=\"chapoH\"")
+        );
     }
 
     #[test]
     fn a_url_is_cut_without_being_decoded() {
         let url = RequestUrl::parse("HTTPS://h:1/a%2Fb?c=%41#d").unwrap();
-        assert_eq!((url.scheme, url.authority, url.path, url.query), (UriScheme::Https, "h:1", "/a%2Fb", Some("c=%41")));
+        assert_eq!(
+            (url.scheme, url.authority, url.path, url.query),
+            (UriScheme::Https, "h:1", "/a%2Fb", Some("c=%41"))
+        );
         assert_eq!(RequestUrl::parse("http://h?x").unwrap().path, "/");
         for text in ["h/x", "ftp://h/", "http:///x", "http://u@h/"] {
             assert_eq!(RequestUrl::parse(text), Err(SigningError::Url), "{text}");

@@ -185,6 +185,7 @@ impl std::fmt::Display for Challenge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parameters(header: &str) -> Result<Vec<(String, String)>, HeaderError> {
         Credentials::parse(header)
@@ -252,5 +253,18 @@ mod tests {
     #[test]
     fn a_challenge_escapes_quotes_and_drops_control_characters() {
         assert_eq!(Challenge::new("Basic").quoted("realm", "a\"b\\c\r\n").to_string(), r#"Basic realm="a\"b\\c""#);
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_parsing_panic_or_go_on_for_ever(header in "(?s)[\"\\\\=, \ta-c%]{0,40}|.{0,40}") {
+            prop_assert!(Credentials::parse(&header).parameters().count() <= header.len());
+        }
+
+        #[test]
+        fn what_a_challenge_quotes_is_read_back(value in "[ -~äß]{0,40}") {
+            let text = Challenge::new("OAuth").quoted("realm", &value).to_string();
+            prop_assert_eq!(parameters(&text).unwrap(), pairs(&[("realm", &value)]));
+        }
     }
 }

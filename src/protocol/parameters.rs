@@ -187,6 +187,9 @@ fn canonical_value(value: Cow<'_, str>) -> Result<Cow<'_, str>, InvalidEscape> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::request::{Headers, UriScheme};
+    use crate::time::Timestamp;
+    use proptest::prelude::*;
 
     fn normalized(text: &str) -> String {
         let parameters = Parameters::of_form(text, Source::Query).unwrap();
@@ -229,5 +232,55 @@ mod tests {
     fn one_parameter_too_many_is_refused() {
         let text = "a&".repeat(MAXIMUM + 1);
         assert_eq!(Parameters::of_form(&text, Source::Query), Err(ParametersError::TooMany));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_in_which_parameters_are_sent_means_nothing(
+            pairs in prop::collection::vec(("[a-c%+ä]{0,3}", "[a-c&=% ~ä]{0,3}"), 0..8),
+            turn: prop::sample::Index,
+        ) {
+            let form = |pairs: &[(String, String)]| {
+                let mut parameters = Parameters::default();
+                pairs.iter().for_each(|(name, value)| parameters.add_decoded(name, value, Source::Query));
+                let pairs = parameters.normalized().into_iter().map(|sorted| format!("{}={}", sorted.name, sorted.value));
+                pairs.collect::<Vec<_>>()
+            };
+            let sorted = form(&pairs);
+            let mut other = pairs.clone();
+            other.rotate_left(if pairs.is_empty() { 0 } else { turn.index(pairs.len()) });
+            other.reverse();
+            prop_assert_eq!(&form(&other), &sorted);
+            // What is normalized and sent that way is normalized to itself.
+            let text = sorted.join("&");
+            prop_assert_eq!(normalized(&text), text);
+        }
+
+        #[test]
+        fn no_request_makes_collecting_panic(header: String, query: String, body: Vec<u8>) {
+            let header = format!("OAuth {header}");
+            let request = ReceivedRequest {
+                method: "POST",
+                scheme: UriScheme::Http,
+                authority: "h",
+                path: "/",
+                query: Some(&query),
+                headers: Headers {
+                    authorization: Sent::Once(&header),
+                    content_type: Some("application/x-www-form-urlencoded"),
+                    ..Headers::default()
+                },
+                body: Some(&body),
+                client_address: [127, 0, 0, 1].into(),
+                arrived: Timestamp::from_unix(0),
+            };
+            if let Ok(parameters) = Parameters::collect(&request) {
+                for parameter in parameters.iter().filter(|parameter| parameter.is_signed()) {
+                    // All that is signed is in the one spelling.
+                    prop_assert!(matches!(canonical(&parameter.name, Plus::IsPlus), Ok(Cow::Borrowed(_))));
+                    prop_assert!(matches!(canonical(&parameter.value, Plus::IsPlus), Ok(Cow::Borrowed(_))));
+                }
+            }
+        }
     }
 }

@@ -627,6 +627,41 @@ fn digest_row(username: &str, realm: &str) -> String {
     format!("{username}:{realm}")
 }
 
+/// The Digest secrets of an account's password (`public_key` none) or of one of its keys.
+pub(super) fn digest_of(
+    connection: &mut AnyConnection,
+    vault: &Vault,
+    account: &AccountId,
+    public_key: Option<&PublicKey>,
+) -> Result<Vec<DigestSecret>, StoreError> {
+    type Row = (String, String, Option<String>, Vec<u8>, String, String);
+    let rows: Vec<Row> = digest_secrets::table
+        .filter(digest_secrets::account.eq(account.as_str()))
+        .order((digest_secrets::username, digest_secrets::realm))
+        .select((
+            digest_secrets::username,
+            digest_secrets::realm,
+            digest_secrets::public_key,
+            digest_secrets::sealed_hashes,
+            digest_secrets::user_hash_md5,
+            digest_secrets::user_hash_sha256,
+        ))
+        .load(connection)?;
+    rows.into_iter()
+        .filter(|(_, _, owner, ..)| owner.as_deref() == public_key.map(PublicKey::as_str))
+        .map(|(username, realm, _, sealed, user_hash_md5, user_hash_sha256)| {
+            let (md5, sha256) = open_digest(vault, &sealed, &username, &realm)?;
+            Ok(DigestSecret { username, realm, md5, sha256, user_hash_md5, user_hash_sha256 })
+        })
+        .collect()
+}
+
+fn open_digest(vault: &Vault, sealed: &[u8], username: &str, realm: &str) -> Result<(Secret, Secret), StoreError> {
+    let hashes = vault.open(sealed, Place { column: DIGEST_COLUMN, row: &digest_row(username, realm) })?;
+    let (md5, sha256) = hashes.expose().split_once(' ').ok_or(StoreError::Corrupt { what: DIGEST_COLUMN })?;
+    Ok((Secret::new(md5), Secret::new(sha256)))
+}
+
 /// A Digest secret as it is looked up.
 pub struct StoredDigest {
     pub username: String,
@@ -666,13 +701,12 @@ pub(super) fn find_digest(
     let row: Option<Row> = query.first(connection).optional()?;
     let Some((username, account, public_key, sealed)) = row else { return Ok(None) };
     let corrupt = || StoreError::Corrupt { what: DIGEST_COLUMN };
-    let hashes = vault.open(&sealed, Place { column: DIGEST_COLUMN, row: &digest_row(&username, realm) })?;
-    let (md5, sha256) = hashes.expose().split_once(' ').ok_or_else(corrupt)?;
+    let (md5, sha256) = open_digest(vault, &sealed, &username, realm)?;
     Ok(Some(StoredDigest {
         account: AccountId::parse(account).map_err(|_| corrupt())?,
         public_key: public_key.map(PublicKey::parse).transpose().map_err(|_| corrupt())?,
-        md5: Secret::new(md5),
-        sha256: Secret::new(sha256),
+        md5,
+        sha256,
         username,
     }))
 }

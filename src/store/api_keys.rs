@@ -299,6 +299,16 @@ pub(super) fn find(connection: &mut AnyConnection, public_key: &PublicKey) -> Re
     }))
 }
 
+/// The public half that goes with a private one, by its hash.
+pub(super) fn find_by_private_key(connection: &mut AnyConnection, hash: &[u8; 32]) -> Result<Option<PublicKey>, StoreError> {
+    let found: Option<String> = api_keys::table
+        .filter(api_keys::private_key_hash.eq(hash.to_vec()))
+        .select(api_keys::public_key)
+        .first(connection)
+        .optional()?;
+    found.map(PublicKey::parse).transpose().map_err(|_| StoreError::Corrupt { what: "api_keys.public_key" })
+}
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = api_keys)]
 struct ApiKeyRow {

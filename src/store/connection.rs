@@ -263,6 +263,32 @@ impl Database {
         submit(&self.0.reads, move |worker| work(worker.connection()?)).await
     }
 
+    /// Reads everything as it is at one moment, however long that takes and whatever is written meanwhile.
+    pub async fn snapshot<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+    {
+        submit(&self.0.reads, move |worker| {
+            let connection = worker.connection()?;
+            let begun = match connection {
+                AnyConnection::Sqlite(connection) => AnsiTransactionManager::begin_transaction(connection),
+                AnyConnection::Postgres(connection) => AnsiTransactionManager::begin_transaction_sql(
+                    connection,
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                ),
+            };
+            begun.map_err(StoreError::from)?;
+            let outcome = work(connection);
+            if rollback(connection).is_err() {
+                worker.abandon();
+            }
+            outcome
+        })
+        .await
+    }
+
     /// One unit of work in one transaction: all of it is durable before this returns `Ok`, or none of it happened.
     ///
     /// With [`StoreError::Unavailable`] a commit may have been made whose acknowledgement was lost.

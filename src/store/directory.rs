@@ -158,6 +158,12 @@ pub struct DirectoryDigest {
     freshness: Freshness,
 }
 
+/// The public half that goes with a private one.
+struct DirectoryPrivateKey {
+    public_key: PublicKey,
+    freshness: Freshness,
+}
+
 /// The account that a login name leads to.
 struct DirectoryName {
     account: AccountId,
@@ -220,6 +226,12 @@ impl Entry for DirectoryDigest {
     }
 }
 
+impl Entry for DirectoryPrivateKey {
+    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
+        generations.hold(&self.freshness, now)
+    }
+}
+
 impl Entry for DirectoryName {
     fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
         generations.hold(&self.freshness, now)
@@ -234,6 +246,7 @@ enum Kind {
     Client,
     Token,
     ApiKey,
+    PrivateKey,
     Session,
 }
 
@@ -289,6 +302,7 @@ struct Caches {
     clients: Cache<ClientKey, Arc<DirectoryClient>>,
     tokens: Cache<TokenHash, Arc<DirectoryToken>>,
     api_keys: Cache<PublicKey, Arc<DirectoryApiKey>>,
+    private_keys: Cache<TokenHash, Arc<DirectoryPrivateKey>>,
     sessions: Cache<TokenHash, Arc<DirectorySession>>,
     digests: Cache<(String, String), Arc<DirectoryDigest>>,
     /// Fingerprints of keys that aren't there.
@@ -330,6 +344,7 @@ impl Caches {
                 self.clients.clear();
                 self.tokens.clear();
                 self.api_keys.clear();
+                self.private_keys.clear();
                 self.sessions.clear();
                 self.digests.clear();
                 self.unknown.clear();
@@ -360,6 +375,7 @@ impl Directory {
             clients: Cache::new(entries),
             tokens: Cache::new(tokens),
             api_keys: Cache::new(entries),
+            private_keys: Cache::new(entries),
             sessions: Cache::new(entries),
             digests: Cache::new(entries),
             unknown: Cache::new(UNKNOWN_ENTRIES),
@@ -502,6 +518,27 @@ impl Directory {
             }))
         };
         self.look_up(&self.caches.api_keys, Kind::ApiKey, public_key, public_key.as_str(), now, load).await
+    }
+
+    /// The API key of this account that has this private half, for names that say only whose key it is.
+    ///
+    /// Which public half goes with a private one never changes, so nothing has to be forgotten here; whether the key
+    /// is still there and good is asked of [`api_key`](Self::api_key).
+    pub async fn api_key_of(
+        &self,
+        account: &AccountId,
+        private_key: &Secret,
+        now: Timestamp,
+    ) -> Result<Option<Arc<DirectoryApiKey>>, StoreError> {
+        let hash = TokenHash::from_bytes(private_key.sha256());
+        let load = async |freshness| {
+            let found = self.read(move |connection, _| api_keys::find_by_private_key(connection, hash.as_bytes())).await?;
+            Ok(found.map(|public_key| DirectoryPrivateKey { public_key, freshness }))
+        };
+        let found = self.look_up(&self.caches.private_keys, Kind::PrivateKey, &hash, &hash, now, load).await?;
+        let Some(found) = found else { return Ok(None) };
+        let key = self.api_key(&found.public_key, now).await?;
+        Ok(key.filter(|key| key.key.account == *account))
     }
 
     /// The session whose secret has this hash.

@@ -1,9 +1,29 @@
-//! The dance's pages: login, consent, verifier (RFC 5849 §2.2).
+//! `{p}/authorize`: who is asking for what, allow or deny, and the verifier (RFC 5849 §2.2).
+//!
+//! Nobody logged in: the login form first. What is decided, and by whom, is the provider's and the store's business.
 
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::web::page::{Frame, Moment, ScopeChoice, Section};
+use crate::auth::session::Session;
+use crate::auth::verdict::{OAuthRefusal, Rejection};
+use crate::domain::client::Callback;
+use crate::domain::scope::Scopes;
+use crate::protocol::encoding::encode;
+use crate::protocol::oauth::{self, Problem};
+use crate::provider::{Pending, Provider, redirect_of};
+use crate::store::Store;
+use crate::store::delegations::Decided;
+use crate::web::errors::MessagePage;
+use crate::web::login::{self, LoggedIn, Waiting};
+use crate::web::page::{Frame, Moment, Problems, ScopeChoice, Section};
 use crate::web::texts::Texts;
+use crate::web::visit::{Access, Failed, Pages, Visit};
 
 /// The question whether an app may act for the account.
 #[derive(Template)]
@@ -39,8 +59,204 @@ pub struct VerifierPage {
     pub expires: Moment,
 }
 
+/// `GET {p}/authorize?oauth_token=…`
+pub async fn show(
+    pages: Data<Arc<Pages>>,
+    provider: Data<Arc<Provider>>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let show = async |visit: &Visit<'_>| ask(visit, &provider, &visit.asked(oauth::TOKEN)).await;
+    pages.serve(&request, payload, Access::Anybody, show).await
+}
+
+/// `POST {p}/authorize`: the login form, or the decision.
+pub async fn submit(
+    pages: Data<Arc<Pages>>,
+    provider: Data<Arc<Provider>>,
+    store: Data<Store>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let answer = async |visit: &Visit<'_>| {
+        let token = match visit.field(oauth::TOKEN) {
+            token if token.is_empty() => visit.asked(oauth::TOKEN),
+            token => token,
+        };
+        match (&visit.session, visit.field("decision").as_str()) {
+            (_, "") => log_in(visit, &provider, &store, &token).await,
+            // The session ended while the question was open: log in, and be asked again.
+            (None, _) => ask(visit, &provider, &token).await,
+            (Some(session), decision) => decide(visit, &provider, session, &token, decision).await,
+        }
+    };
+    pages.serve(&request, payload, Access::Anybody, answer).await
+}
+
+/// Asks whoever is logged in, or asks to log in.
+async fn ask(visit: &Visit<'_>, provider: &Provider, token: &str) -> Result<HttpResponse, Failed> {
+    let pending = pending(visit, provider, token).await?;
+    let Some(session) = &visit.session else {
+        return Ok(login::show(visit, waiting(visit, token, &pending), Problems::default(), StatusCode::OK));
+    };
+    let account = &session.account.account;
+    if provider.is_remembered(&pending, account).await? {
+        let decided = provider.authorize(token, account, &pending.credentials.scopes, &visit.by()).await?;
+        return Ok(leave(visit, token, &pending, &decided));
+    }
+    Ok(consent(visit, token, &pending, session))
+}
+
+async fn decide(
+    visit: &Visit<'_>,
+    provider: &Provider,
+    session: &Session,
+    token: &str,
+    decision: &str,
+) -> Result<HttpResponse, Failed> {
+    if !session.admits(&visit.received) {
+        return Err(Failed::Form);
+    }
+    let pending = pending(visit, provider, token).await?;
+    let account = &session.account.account;
+    let decided = match decision {
+        "allow" => {
+            let ticked = Scopes::parse_each(visit.fields("scope")).map_err(|_| Failed::Unreadable)?;
+            provider.authorize(token, account, &ticked, &visit.by()).await?
+        }
+        "deny" => provider.deny(token, account, &visit.by()).await?,
+        _ => return Err(Failed::Unreadable),
+    };
+    Ok(leave(visit, token, &pending, &decided))
+}
+
+/// Logs in and comes back to the question by GET, so that a reload asks it again and not for the password.
+async fn log_in(visit: &Visit<'_>, provider: &Provider, store: &Store, token: &str) -> Result<HttpResponse, Failed> {
+    let pending = pending(visit, provider, token).await?;
+    match login::log_in(visit, store).await? {
+        LoggedIn::Begun(begun) => {
+            let mut answer = HttpResponse::SeeOther()
+                .insert_header((LOCATION, question(visit, token)))
+                .insert_header((CACHE_CONTROL, "no-store"))
+                .finish();
+            login::enter(visit, &begun, &mut answer);
+            Ok(answer)
+        }
+        refused @ LoggedIn::Refused { .. } => {
+            Ok(login::show_refused(visit, waiting(visit, token, &pending), refused))
+        }
+    }
+}
+
+async fn pending(visit: &Visit<'_>, provider: &Provider, token: &str) -> Result<Pending, Failed> {
+    if token.is_empty() {
+        let absent = OAuthRefusal::new(Problem::ParameterAbsent, "oauth_token is missing");
+        return Err(Rejection::from(absent).into());
+    }
+    Ok(provider.pending(token, visit.now()).await?)
+}
+
+fn waiting(visit: &Visit<'_>, token: &str, pending: &Pending) -> Waiting {
+    Waiting {
+        action: visit.received.path.to_owned(),
+        hidden: vec![(oauth::TOKEN, token.to_owned())],
+        app: Some(pending.client.client.name.clone()),
+        // A remembered consent leads from the login straight to the app.
+        origin: origin_of(&pending.credentials.callback),
+    }
+}
+
+fn consent(visit: &Visit<'_>, token: &str, pending: &Pending, session: &Session) -> HttpResponse {
+    let client = &pending.client.client;
+    let host = host_of(&pending.credentials.callback);
+    let scopes = pending.credentials.scopes.iter().map(|scope| ScopeChoice {
+        name: scope.as_str().to_owned(),
+        title: visit.pages.scope_title(scope.as_str(), visit.text),
+        ticked: true,
+    });
+    let page = ConsentPage {
+        frame: Frame { visitor: None, ..visit.frame(Section::None) },
+        text: visit.text,
+        username: session.account.account.username.to_string(),
+        app: client.name.clone(),
+        letter: client.name.chars().next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default(),
+        website: host.clone(),
+        registered: Moment::of(client.created_at, visit.text),
+        scopes: scopes.collect(),
+        action: visit.received.path.to_owned(),
+        oauth_token: token.to_owned(),
+        here: question(visit, token),
+        destination: host,
+    };
+    let origin = origin_of(&pending.credentials.callback);
+    visit.page_leading_to(StatusCode::OK, &page, origin.as_deref(), false)
+}
+
+/// Back to the app, or the page with the code for it.
+fn leave(visit: &Visit<'_>, token: &str, pending: &Pending, decided: &Decided) -> HttpResponse {
+    if let Some(to) = redirect_of(token, decided) {
+        return HttpResponse::SeeOther()
+            .insert_header((LOCATION, to.expose()))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .finish();
+    }
+    let frame = visit.frame(Section::None);
+    let app = &pending.client.client.name;
+    match &decided.verifier {
+        Some(verifier) => visit.page_leading_to(
+            StatusCode::OK,
+            &VerifierPage {
+                frame,
+                text: visit.text,
+                app: app.clone(),
+                groups: in_groups(verifier.expose()),
+                expires: Moment::of(decided.credentials.expires_at, visit.text),
+            },
+            None,
+            false,
+        ),
+        None => {
+            let denied = (visit.text.consent.denied)(app);
+            let page = MessagePage::new(frame, (visit.text.consent.denied_title, &denied, ""));
+            visit.page_leading_to(StatusCode::OK, &page, None, false)
+        }
+    }
+}
+
+/// The address of the question.
+fn question(visit: &Visit<'_>, token: &str) -> String {
+    format!("{}?{}={}", visit.received.path, oauth::TOKEN, encode(token))
+}
+
+/// What `form-action` must admit besides ourselves: Chrome applies it to the redirect after a form, too.
+fn origin_of(callback: &Callback) -> Option<String> {
+    match callback {
+        Callback::OutOfBand => None,
+        Callback::Uri(uri) => Some(uri.origin()),
+    }
+}
+
+/// Where people are sent to, in the words that they know: a host, or the scheme of an app on their device.
+fn host_of(callback: &Callback) -> Option<String> {
+    match callback {
+        Callback::OutOfBand => None,
+        Callback::Uri(uri) => Some(uri.host().unwrap_or(uri.scheme()).to_owned()),
+    }
+}
+
 /// A text in groups of four characters.
 pub fn in_groups(text: &str) -> Vec<String> {
     let letters: Vec<char> = text.chars().collect();
     letters.chunks(4).map(|group| group.iter().collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_joined_are_the_verifier() {
+        assert_eq!(in_groups("hfdp7dh39dks9884"), ["hfdp", "7dh3", "9dks", "9884"]);
+        assert_eq!(in_groups("abcde").concat(), "abcde");
+    }
 }

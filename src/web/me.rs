@@ -55,6 +55,14 @@ pub async fn me(judge: Data<Arc<Judge>>, request: HttpRequest, payload: Payload)
     }
 }
 
+/// A path under a route, with nothing of ours behind it: the caller is judged all the same.
+pub async fn elsewhere(judge: Data<Arc<Judge>>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    match judge.admit(&request, payload).await {
+        Ok(_) => HttpResponse::NotFound().finish(),
+        Err(refused) => refused,
+    }
+}
+
 fn answer(identity: &Identity) -> HttpResponse {
     let account = identity.account();
     HttpResponse::Ok().json(Body {
@@ -72,7 +80,7 @@ fn answer(identity: &Identity) -> HttpResponse {
             .client()
             .map(|client| App { client_key: client.client.client_key.as_str(), name: &client.client.name }),
         credential: identity.credential().as_str(),
-        scopes: identity.scopes().names(),
+        scopes: identity.scopes().names().collect(),
         impersonated_by: identity.impersonator().map(|issuer| issuer.as_str()),
     })
 }

@@ -133,7 +133,7 @@ impl Rim {
         let text = std::str::from_utf8(value.as_bytes()).ok();
         match name.as_str() {
             "authorization" => {
-                let text = text.ok_or(Refusal::MalformedCredentials("The Authorization header is not valid UTF-8 text."))?;
+                let text = text.ok_or(Refusal::MalformedCredentials("The Authorization header is not valid UTF-8 text.".into()))?;
                 headers.authorization.add(text);
             }
             "cookie" => headers.cookie = text,

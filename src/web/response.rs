@@ -2,6 +2,8 @@
 //!
 //! Only this file writes status codes and challenges of refusals. It decides nothing.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     self, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
@@ -10,13 +12,16 @@ use actix_web::http::header::{
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
+use crate::auth::digest::Digest;
 use crate::auth::verdict::{OAuthRefusal, Refusal, Rejection};
 use crate::config::{Challenge as Word, Configuration};
 use crate::policy::Route;
+use crate::protocol::digest::DigestHash;
 use crate::protocol::encoding::encode;
 use crate::protocol::header::Challenge;
 use crate::protocol::oauth::{self, Problem};
 use crate::protocol::request::{ReceivedRequest, UriScheme};
+use crate::time::Clock;
 
 /// What answers need to know of the configuration.
 #[derive(Clone)]
@@ -25,6 +30,8 @@ pub struct Answers {
     billing_url: Option<String>,
     contact_url: Option<String>,
     https: bool,
+    digest: Arc<Digest>,
+    clock: Clock,
 }
 
 /// The contract's JSON for a refusal. `errors` is always null: one thing is said at a time.
@@ -39,13 +46,15 @@ struct Failure<'a> {
 }
 
 impl Answers {
-    /// From the settings.
-    pub fn new(configuration: &Configuration) -> Self {
+    /// From the settings; `digest` makes the nonces of its challenges.
+    pub fn new(configuration: &Configuration, digest: Arc<Digest>, clock: Clock) -> Self {
         Self {
             realm: configuration.http_auth.realm.as_str().to_owned(),
             billing_url: configuration.support.billing_url.as_ref().map(|link| link.as_str().to_owned()),
             contact_url: configuration.support.contact_url.as_ref().map(|link| link.as_str().to_owned()),
             https: configuration.is_https(),
+            digest,
+            clock,
         }
     }
 
@@ -94,16 +103,17 @@ impl Answers {
             Refusal::OAuth(problem) => Some(problem),
             _ => None,
         };
+        let stale = matches!(refusal, Refusal::StaleNonce);
         route
             .challenges()
             .iter()
-            .filter_map(|word| match word {
-                // TODO-DIGEST
-                Word::DigestSha256 | Word::DigestMd5 => None,
-                Word::Basic => Some(Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8")),
-                Word::OAuth => Some(self.oauth_challenge(problem)),
-                Word::Bearer => Some(Challenge::new("Bearer").quoted("realm", &self.realm)),
-                Word::Cookie => Some(Challenge::new("Cookie").quoted("realm", &self.realm)),
+            .map(|word| match word {
+                Word::DigestSha256 => self.digest.challenge(DigestHash::Sha256, stale, self.clock.now()),
+                Word::DigestMd5 => self.digest.challenge(DigestHash::Md5, stale, self.clock.now()),
+                Word::Basic => Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8"),
+                Word::OAuth => self.oauth_challenge(problem),
+                Word::Bearer => Challenge::new("Bearer").quoted("realm", &self.realm),
+                Word::Cookie => Challenge::new("Cookie").quoted("realm", &self.realm),
             })
             .map(|challenge| challenge.to_string())
             .collect()
@@ -260,7 +270,8 @@ fn words(refusal: &Refusal) -> (String, String) {
             (format!("{sent} is not admitted here."), "WWW-Authenticate lists what is.".to_owned())
         }
         Refusal::BadCredentials { username } => (format!("Could not authenticate: {username}"), String::new()),
-        Refusal::MalformedCredentials(what) | Refusal::CrossSite(what) => plain(what),
+        Refusal::MalformedCredentials(what) => plain(what),
+        Refusal::CrossSite(what) => plain(what),
         Refusal::StaleNonce => plain("The Digest nonce is too old: answer the new challenge."),
         Refusal::BadToken(what) => with("The token is not accepted.", what),
         Refusal::OAuth(refusal) => (oauth_message(refusal.problem).to_owned(), refusal.advice.clone()),

@@ -224,7 +224,7 @@ pub struct Apps {
     pub revoke_all_note: Count,
     pub none: &'static str,
     pub none_note: &'static str,
-    pub revoked: With,
+    pub revoked: &'static str,
     pub all_revoked: &'static str,
     pub already_revoked: &'static str,
 }
@@ -322,7 +322,7 @@ pub struct Developer {
     pub disable_note: &'static str,
     pub delete_note: &'static str,
     pub delete_client: &'static str,
-    pub deleted: With,
+    pub deleted: &'static str,
     pub suspended: &'static str,
 }
 
@@ -411,6 +411,8 @@ pub struct Mistakes {
     pub parameters_repeated_in_header: (&'static str, &'static str),
     pub realm_included: (&'static str, &'static str),
     pub path_reencoded: (&'static str, &'static str),
+    pub parameters_not_encoded: (&'static str, &'static str),
+    pub signature_not_encoded: (&'static str, &'static str),
 }
 
 /// Administration.
@@ -423,7 +425,7 @@ pub struct Admin {
     pub system: &'static str,
     pub new_account: &'static str,
     pub create_account: &'static str,
-    pub account_created: With,
+    pub account_created: &'static str,
     pub search_accounts: &'static str,
     pub no_accounts: &'static str,
     pub username_hint: &'static str,
@@ -445,13 +447,13 @@ pub struct Admin {
     pub set_password: &'static str,
     pub delete_account: &'static str,
     pub delete_note: &'static str,
-    pub account_deleted: With,
+    pub account_deleted: &'static str,
     pub company_id: &'static str,
     pub company_id_hint: &'static str,
     pub company_taken: &'static str,
     pub new_company: &'static str,
     pub create_company: &'static str,
-    pub company_created: With,
+    pub company_created: &'static str,
     pub no_companies: &'static str,
     pub no_clients: &'static str,
     pub owner: &'static str,
@@ -474,9 +476,7 @@ pub struct Admin {
     pub sealing: &'static str,
     pub sealing_note: &'static str,
     pub sealing_key: &'static str,
-    pub sealed: &'static str,
     pub sealing_active: &'static str,
-    pub sealing_old: &'static str,
     pub throttled: &'static str,
     pub throttled_note: &'static str,
     pub none_throttled: &'static str,

@@ -1,14 +1,17 @@
 //! The threads between the requests and the store: group commit without artificial delay.
 //!
 //! Each lane is a thread that owns one [`Journal`]. It takes everything that waits, up to [`BATCH`] records, has it made
-//! durable, and only then completes the requests. While it commits, the next batch gathers. When its store fails, its batch is
-//! refused, and the lane tries to recover with growing pauses; when no lane works any more, nothing is taken in at all.
+//! durable, and only then completes the requests. While it commits, the next batch gathers; another lane is woken only when
+//! that has grown long, because few large batches cost a store less than many small ones.
+//!
+//! When a store fails, its batch is refused, and the lane tries to recover with growing pauses. When a store does not answer,
+//! the watch refuses the batch in its place. When no lane works any more, nothing is taken in at all.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fingerprint::{Bucket, Record};
 use super::journal::{Journal, JournalError};
@@ -17,6 +20,13 @@ use crate::time::Timestamp;
 
 /// The most records in one commit.
 const BATCH: usize = 4096;
+
+/// What waits before a second lane is woken beside one that works.
+const LONG_QUEUE: usize = 64;
+
+/// How long a commit may take before the watch refuses its batch, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(8);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Commits between two steps of expiry when there is always something to commit.
 const COMMITS_PER_EXPIRY: u32 = 32;
@@ -28,7 +38,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 /// The requests' way to the lanes.
 pub struct Committer {
     shared: Arc<Shared>,
-    lanes: Mutex<Vec<JoinHandle<()>>>,
+    /// The lanes, and the watch.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// Nothing is taken in: every lane's store fails, or the committer is closing.
@@ -48,7 +59,10 @@ pub struct Counts {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Where idle lanes sleep.
     arrived: Condvar,
+    /// Where lanes sleep that recover: apart, so that none of them takes a wake that is meant for an idle one.
+    closing: Condvar,
     /// What the queue says, for readers without its lock.
     takes_in: AtomicBool,
     /// The time of the last claim.
@@ -57,15 +71,27 @@ struct Shared {
     first_kept: AtomicI64,
     counts: Counts,
     commit_delay: Duration,
+    /// What each lane is at.
+    flights: Box<[Mutex<Flight>]>,
 }
 
 struct Queue {
     waiting: VecDeque<Pending>,
-    /// Lanes asleep for want of work.
+    /// Lanes asleep for want of work, and how many of them were sent a wake.
     idle: usize,
+    woken: usize,
     /// Lanes whose store works.
     healthy: usize,
     closing: bool,
+}
+
+/// What a lane is at, where the watch can see it.
+struct Flight {
+    /// Counted in the queue's `healthy`.
+    healthy: bool,
+    /// When the commit began.
+    began: Instant,
+    batch: Vec<Pending>,
 }
 
 struct Pending {
@@ -91,33 +117,34 @@ impl Committer {
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
                 idle: 0,
+                woken: 0,
                 healthy: journals.len(),
                 closing: false,
             }),
             arrived: Condvar::new(),
+            closing: Condvar::new(),
             takes_in: AtomicBool::new(!journals.is_empty()),
             now: AtomicI64::new(now.unix()),
             first_kept: AtomicI64::new(i64::MIN),
             counts: Counts::default(),
             commit_delay,
+            flights: journals.iter().map(|_| Mutex::new(Flight::new())).collect(),
         });
         let committer = Self {
             shared: Arc::clone(&shared),
-            lanes: Mutex::default(),
+            threads: Mutex::default(),
         };
-        for journal in journals {
+        for (number, journal) in journals.into_iter().enumerate() {
             let lane = Lane {
                 shared: Arc::clone(&shared),
+                number,
                 journal,
-                healthy: true,
                 expired_to: i64::MIN,
                 commits_since_expiry: 0,
             };
-            let thread = Builder::new()
-                .name("replay-commit".into())
-                .spawn(move || lane.run())?;
-            committer.lock_lanes().push(thread);
+            committer.spawn("replay-commit", move || lane.run())?;
         }
+        committer.spawn("replay-watch", move || shared.watch())?;
         Ok(committer)
     }
 
@@ -130,9 +157,9 @@ impl Committer {
             return Err(NotTakenIn);
         }
         queue.waiting.push_back(Pending { record, ticket });
-        let wake = queue.idle > 0;
+        let wake = queue.wants_a_wake();
         if wake {
-            queue.idle -= 1;
+            queue.woken += 1;
         }
         drop(queue);
         if wake {
@@ -170,15 +197,22 @@ impl Committer {
             self.shared.publish(&queue);
         }
         self.shared.wake_all();
-        for lane in std::mem::take(&mut *self.lock_lanes()) {
-            if lane.join().is_err() {
+        self.shared.closing.notify_all();
+        for thread in std::mem::take(&mut *self.lock_threads()) {
+            if thread.join().is_err() {
                 tracing::error!("a commit thread of the replay store panicked");
             }
         }
     }
 
-    fn lock_lanes(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+        let thread = Builder::new().name(name.into()).spawn(run)?;
+        self.lock_threads().push(thread);
+        Ok(())
+    }
+
+    fn lock_threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -192,6 +226,22 @@ impl Queue {
     fn takes_in(&self) -> bool {
         self.healthy > 0 && !self.closing
     }
+
+    /// Is there a lane to wake, and is it worth it?
+    fn wants_a_wake(&self) -> bool {
+        let asleep = self.idle.saturating_sub(self.woken);
+        asleep > 0 && (asleep >= self.healthy || self.waiting.len() >= LONG_QUEUE)
+    }
+}
+
+impl Flight {
+    fn new() -> Self {
+        Self {
+            healthy: true,
+            began: Instant::now(),
+            batch: Vec::new(),
+        }
+    }
 }
 
 impl Shared {
@@ -204,8 +254,78 @@ impl Shared {
     }
 
     fn wake_all(&self) {
-        self.lock().idle = 0;
+        // Under the lock, so that no lane is between looking and sleeping.
+        let _queue = self.lock();
         self.arrived.notify_all();
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "there is a flight for each lane")]
+    fn flight(&self, lane: usize) -> MutexGuard<'_, Flight> {
+        self.flights[lane]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the lane out of the count, once. The last lane to leave refuses what waits.
+    fn leave_the_healthy(&self, lane: usize) {
+        if !std::mem::replace(&mut self.flight(lane).healthy, false) {
+            return;
+        }
+        let refused = {
+            let mut queue = self.lock();
+            queue.healthy = queue.healthy.saturating_sub(1);
+            self.publish(&queue);
+            if queue.healthy > 0 {
+                // The others have not been woken for what waited for this one.
+                self.arrived.notify_all();
+                return;
+            }
+            std::mem::take(&mut queue.waiting)
+        };
+        refuse(refused);
+    }
+
+    fn join_the_healthy(&self, lane: usize) {
+        if std::mem::replace(&mut self.flight(lane).healthy, true) {
+            return;
+        }
+        let mut queue = self.lock();
+        queue.healthy += 1;
+        self.publish(&queue);
+    }
+
+    /// Refuses the batches of stores that do not answer. A store that answers too late has recovered by that.
+    fn watch(&self) {
+        let mut queue = self.lock();
+        loop {
+            (queue, _) = self
+                .closing
+                .wait_timeout_while(queue, LOOK, |queue| !queue.closing)
+                .unwrap_or_else(PoisonError::into_inner);
+            if queue.closing {
+                return;
+            }
+            drop(queue);
+            self.refuse_late(PATIENCE);
+            queue = self.lock();
+        }
+    }
+
+    fn refuse_late(&self, patience: Duration) {
+        for lane in 0..self.flights.len() {
+            let is_late = {
+                let flight = self.flight(lane);
+                !flight.batch.is_empty() && flight.began.elapsed() >= patience
+            };
+            if is_late {
+                tracing::error!(
+                    waited_seconds = patience.as_secs(),
+                    "the replay store does not answer"
+                );
+                self.leave_the_healthy(lane);
+                refuse(std::mem::take(&mut self.flight(lane).batch));
+            }
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -220,9 +340,9 @@ impl Shared {
 /// One thread with its store.
 struct Lane {
     shared: Arc<Shared>,
+    /// Which of the flights is its own.
+    number: usize,
     journal: Box<dyn Journal>,
-    /// Counted in the queue's `healthy`.
-    healthy: bool,
     /// Everything before this bucket is removed from the store.
     expired_to: i64,
     commits_since_expiry: u32,
@@ -267,20 +387,39 @@ impl Lane {
                 .arrived
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+            queue.woken = queue.woken.saturating_sub(1);
         }
     }
 
     fn commit(&mut self, batch: Vec<Pending>) -> Result<(), JournalError> {
         self.commits_since_expiry = self.commits_since_expiry.saturating_add(1);
-        let mut unanswered = Unanswered(batch);
-        let records: Vec<Record> = unanswered.0.iter().map(|pending| pending.record).collect();
-        let outcomes = self.journal.commit(&records, self.shared.now())?;
+        let records: Vec<Record> = batch.iter().map(|pending| pending.record).collect();
+        {
+            let mut flight = self.shared.flight(self.number);
+            flight.began = Instant::now();
+            flight.batch = batch;
+        }
+        let outcomes = self.journal.commit(&records, self.shared.now());
         if !self.shared.commit_delay.is_zero() {
             std::thread::sleep(self.shared.commit_delay);
         }
+        if outcomes.is_err() {
+            // Before the batch is refused, so that whoever is refused finds the store not ready.
+            self.shared.leave_the_healthy(self.number);
+        }
+        // Empty when the watch has refused it meanwhile.
+        let batch = std::mem::take(&mut self.shared.flight(self.number).batch);
+        let outcomes = match outcomes {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                refuse(batch);
+                return Err(error);
+            }
+        };
+        self.shared.join_the_healthy(self.number);
         Shared::count(&self.shared.counts.commits, 1);
         Shared::count(&self.shared.counts.records, records.len());
-        let batch = std::mem::take(&mut unanswered.0);
         let mut outcomes = outcomes.into_iter();
         // A store that gives too few outcomes leaves the rest refused, never accepted.
         ticket::complete(
@@ -304,14 +443,14 @@ impl Lane {
     fn recover(&mut self, error: &JournalError) -> bool {
         tracing::error!(%error, "the replay store failed: requests are refused until it works again");
         Shared::count(&self.shared.counts.failures, 1);
-        self.leave_the_healthy();
+        self.shared.leave_the_healthy(self.number);
         let mut pause = FIRST_PAUSE;
         loop {
             {
                 let queue = self.shared.lock();
                 let (queue, _) = self
                     .shared
-                    .arrived
+                    .closing
                     .wait_timeout_while(queue, pause, |queue| !queue.closing)
                     .unwrap_or_else(PoisonError::into_inner);
                 if queue.closing {
@@ -321,7 +460,7 @@ impl Lane {
             }
             match self.journal.recover(self.shared.now()) {
                 Ok(()) => {
-                    self.join_the_healthy();
+                    self.shared.join_the_healthy(self.number);
                     tracing::info!("the replay store works again");
                     return true;
                 }
@@ -330,44 +469,193 @@ impl Lane {
             pause = (pause * 2).min(LAST_PAUSE);
         }
     }
-
-    /// The last lane to leave refuses what waits.
-    fn leave_the_healthy(&mut self) {
-        if !std::mem::replace(&mut self.healthy, false) {
-            return;
-        }
-        let refused = {
-            let mut queue = self.shared.lock();
-            queue.healthy = queue.healthy.saturating_sub(1);
-            self.shared.publish(&queue);
-            if queue.healthy > 0 {
-                return;
-            }
-            std::mem::take(&mut queue.waiting)
-        };
-        drop(Unanswered(refused.into()));
-    }
-
-    fn join_the_healthy(&mut self) {
-        self.healthy = true;
-        let mut queue = self.shared.lock();
-        queue.healthy += 1;
-        self.shared.publish(&queue);
-    }
 }
 
 /// However its thread ends, a panic in a store included, nobody may wait for a lane in vain.
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.leave_the_healthy();
+        self.shared.leave_the_healthy(self.number);
+        refuse(std::mem::take(&mut self.shared.flight(self.number).batch));
     }
 }
 
-/// A batch that is refused unless it was answered: also when a store panics.
-struct Unanswered(Vec<Pending>);
+fn refuse(batch: impl IntoIterator<Item = Pending>) {
+    ticket::complete(batch.into_iter().map(|pending| (pending.ticket, None)));
+}
 
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        ticket::complete(self.0.drain(..).map(|pending| (pending.ticket, None)));
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::super::fingerprint::{ClientSlot, Fingerprint};
+    use super::super::journal::Outcome;
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_700_000_000);
+
+    fn record(bits: u64) -> Record {
+        Record {
+            bucket: Bucket::of(NOW),
+            fingerprint: Fingerprint::from_bits(bits),
+            client: ClientSlot(0),
+        }
+    }
+
+    /// What a scripted store does with its next batch.
+    enum Next {
+        Keep,
+        Fail,
+        Panic,
+    }
+
+    /// Asks the script before each batch and reports its length; keeps everything when the script has ended.
+    struct Scripted {
+        script: Receiver<Next>,
+        begun: Sender<usize>,
+        recovers: bool,
+    }
+
+    impl Journal for Scripted {
+        fn commit(&mut self, batch: &[Record], _: Timestamp) -> Result<Vec<Outcome>, JournalError> {
+            let _ = self.begun.send(batch.len());
+            match self.script.recv().unwrap_or(Next::Keep) {
+                Next::Keep => Ok(vec![Outcome::Fresh; batch.len()]),
+                Next::Fail => Err(JournalError::Damaged("as scripted")),
+                Next::Panic => panic!("as scripted"),
+            }
+        }
+
+        fn recover(&mut self, _: Timestamp) -> Result<(), JournalError> {
+            if self.recovers {
+                Ok(())
+            } else {
+                Err(JournalError::Damaged("as scripted"))
+            }
+        }
+
+        fn expire(&mut self, _: Bucket, _: Timestamp) -> Result<bool, JournalError> {
+            Ok(false)
+        }
+
+        fn close(&mut self) {}
+    }
+
+    fn scripted(recovers: bool) -> (Box<dyn Journal>, Sender<Next>, Receiver<usize>) {
+        let (say, script) = channel();
+        let (begun, batches) = channel();
+        let journal = Scripted {
+            script,
+            begun,
+            recovers,
+        };
+        (Box::new(journal), say, batches)
+    }
+
+    fn start(journals: Vec<Box<dyn Journal>>) -> Committer {
+        Committer::start(journals, Duration::ZERO, NOW).expect("threads start")
+    }
+
+    fn wait(waiting: Waiting) -> ticket::Answer {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(waiting)
+    }
+
+    #[test]
+    fn what_arrives_during_a_commit_is_one_batch() {
+        let (journal, say, batches) = scripted(true);
+        let committer = start(vec![journal]);
+        let first = committer.submit(record(1), NOW).expect("taken in");
+        assert_eq!(batches.recv(), Ok(1));
+        let rest: Vec<_> = (2..100)
+            .map(|bits| committer.submit(record(bits), NOW).expect("taken in"))
+            .collect();
+        drop(say);
+        assert_eq!(wait(first), Some(Outcome::Fresh));
+        assert_eq!(batches.recv(), Ok(98));
+        assert!(
+            rest.into_iter()
+                .all(|waiting| wait(waiting) == Some(Outcome::Fresh))
+        );
+        assert_eq!(committer.counts().commits.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_failed_batch_and_what_waits_behind_it_are_refused() {
+        let (journal, say, batches) = scripted(false);
+        let committer = start(vec![journal]);
+        let first = committer.submit(record(1), NOW).expect("taken in");
+        assert_eq!(batches.recv(), Ok(1));
+        let second = committer.submit(record(2), NOW).expect("taken in");
+        say.send(Next::Fail).expect("it listens");
+        assert_eq!(wait(first), None);
+        assert_eq!(wait(second), None);
+        assert!(!committer.is_ready());
+        assert!(committer.submit(record(3), NOW).is_err());
+    }
+
+    #[test]
+    fn a_lane_that_recovers_takes_no_wake_from_one_that_works() {
+        let (failing, say_failing, _batches) = scripted(false);
+        let (working, say_working, _more_batches) = scripted(true);
+        let committer = start(vec![failing, working]);
+        drop(say_working);
+        say_failing.send(Next::Fail).expect("it listens");
+        drop(say_failing);
+        // Of the first few one fails; each of the others has to wake the lane that works.
+        let answers =
+            (1..2_000).map(|bits| wait(committer.submit(record(bits), NOW).expect("ready")));
+        let refused = answers
+            .filter(|answer| *answer != Some(Outcome::Fresh))
+            .count();
+        assert!(refused <= 1, "{refused} refused");
+        assert!(committer.is_ready());
+    }
+
+    #[test]
+    fn a_panic_in_a_store_leaves_nobody_waiting() {
+        let (journal, say, batches) = scripted(true);
+        let committer = start(vec![journal]);
+        let first = committer.submit(record(1), NOW).expect("taken in");
+        assert_eq!(batches.recv(), Ok(1));
+        let second = committer.submit(record(2), NOW).expect("taken in");
+        say.send(Next::Panic).expect("it listens");
+        assert_eq!(wait(first), None);
+        assert_eq!(wait(second), None);
+        assert!(!committer.is_ready());
+    }
+
+    #[test]
+    fn a_store_that_does_not_answer_leaves_nobody_waiting_and_may_answer_later() {
+        let (journal, say, batches) = scripted(true);
+        let committer = start(vec![journal]);
+        let first = committer.submit(record(1), NOW).expect("taken in");
+        assert_eq!(batches.recv(), Ok(1));
+        let second = committer.submit(record(2), NOW).expect("taken in");
+        committer.shared.refuse_late(Duration::ZERO);
+        assert_eq!(wait(first), None);
+        assert_eq!(wait(second), None);
+        assert!(!committer.is_ready());
+        drop(say);
+        while !committer.is_ready() {
+            std::thread::yield_now();
+        }
+        let third = committer.submit(record(3), NOW).expect("taken in");
+        assert_eq!(wait(third), Some(Outcome::Fresh));
+    }
+
+    #[test]
+    fn closing_commits_what_waits() {
+        let (journal, say, batches) = scripted(true);
+        let committer = start(vec![journal]);
+        let first = committer.submit(record(1), NOW).expect("taken in");
+        assert_eq!(batches.recv(), Ok(1));
+        let second = committer.submit(record(2), NOW).expect("taken in");
+        drop(say);
+        committer.close();
+        assert_eq!(wait(first), Some(Outcome::Fresh));
+        assert_eq!(wait(second), Some(Outcome::Fresh));
+        assert!(committer.submit(record(3), NOW).is_err());
     }
 }

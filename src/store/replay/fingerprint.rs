@@ -84,10 +84,7 @@ impl FingerprintKey {
     /// `bytes`: 128 random bits.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self {
-            hasher: SipHasher24::new_with_key(&bytes),
-            bytes,
-        }
+        Self { hasher: SipHasher24::new_with_key(&bytes), bytes }
     }
 
     /// A fresh key from the generator of the operating system.
@@ -104,13 +101,7 @@ impl FingerprintKey {
 
     /// The record of a claim. `token` is empty when the request is two-legged.
     #[must_use]
-    pub fn record(
-        &self,
-        client_key: &str,
-        token: &str,
-        timestamp: Timestamp,
-        nonce: &[u8],
-    ) -> Record {
+    pub fn record(&self, client_key: &str, token: &str, timestamp: Timestamp, nonce: &[u8]) -> Record {
         let mut hasher = self.hasher;
         write_with_length(&mut hasher, client_key.as_bytes());
         let [_, _, _, _, _, _, high, low] = hasher.finish().to_be_bytes();
@@ -135,12 +126,7 @@ mod tests {
     use super::*;
 
     fn record(client: &str, token: &str, timestamp: i64, nonce: &[u8]) -> Record {
-        FingerprintKey::from_bytes([7; 16]).record(
-            client,
-            token,
-            Timestamp::from_unix(timestamp),
-            nonce,
-        )
+        FingerprintKey::from_bytes([7; 16]).record(client, token, Timestamp::from_unix(timestamp), nonce)
     }
 
     #[test]
@@ -169,10 +155,7 @@ mod tests {
 
     #[test]
     fn a_client_keeps_its_slot_whatever_it_signs() {
-        assert_eq!(
-            record("c", "t", 600, b"n").client,
-            record("c", "u", 700, b"m").client
-        );
+        assert_eq!(record("c", "t", 600, b"n").client, record("c", "u", 700, b"m").client);
     }
 
     #[test]

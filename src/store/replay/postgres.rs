@@ -253,10 +253,8 @@ impl Journal for PostgresJournal {
             Err(error) if !is_connection_gone(&mut self.connection, &error) => {
                 tracing::warn!(%error, "expired nonces could not be dropped yet");
             }
-            Err(error) => {
-                self.connection = None;
-                return Err(JournalError::Database(error));
-            }
+            // Closed while it was idle; what is expired can wait for the next minute.
+            Err(_) => self.connect(now)?,
         }
         Ok(false)
     }

@@ -24,11 +24,7 @@ impl FingerprintSet {
     pub fn contains(&self, fingerprint: Fingerprint) -> bool {
         let home = home(fingerprint.0, self.places.len());
         let (before, after) = self.places.split_at(home.min(self.places.len()));
-        after
-            .iter()
-            .chain(before)
-            .map_while(|place| *place)
-            .any(|member| member == fingerprint.0)
+        after.iter().chain(before).map_while(|place| *place).any(|member| member == fingerprint.0)
     }
 
     /// Makes it a member; `false` when it was one already.

@@ -40,10 +40,7 @@ struct State {
 
 /// A pair of ends, for the thread it is made on.
 pub fn pair() -> (Arc<Ticket>, Waiting) {
-    let ticket = Arc::new(Ticket {
-        thread: ThreadNumber::current(),
-        state: Mutex::default(),
-    });
+    let ticket = Arc::new(Ticket { thread: ThreadNumber::current(), state: Mutex::default() });
     (Arc::clone(&ticket), Waiting(ticket))
 }
 
@@ -176,11 +173,7 @@ mod tests {
     }
 
     fn answer_fresh(tickets: Vec<Arc<Ticket>>) {
-        complete(
-            tickets
-                .into_iter()
-                .map(|ticket| (ticket, Some(Outcome::Fresh))),
-        );
+        complete(tickets.into_iter().map(|ticket| (ticket, Some(Outcome::Fresh))));
     }
 
     #[test]
@@ -190,15 +183,9 @@ mod tests {
             assert!(poll(waiting, waker).is_pending());
         }
         answer_fresh(tickets);
-        let woken = wakers
-            .iter()
-            .position(|waker| waker.count() == 1)
-            .expect("one is woken");
+        let woken = wakers.iter().position(|waker| waker.count() == 1).expect("one is woken");
         assert_eq!(wakers.iter().map(|waker| waker.count()).sum::<usize>(), 1);
-        assert_eq!(
-            poll(&mut waiting[woken], &wakers[woken]),
-            Poll::Ready(Some(Outcome::Fresh))
-        );
+        assert_eq!(poll(&mut waiting[woken], &wakers[woken]), Poll::Ready(Some(Outcome::Fresh)));
         assert!(wakers.iter().all(|waker| waker.count() == 1));
     }
 
@@ -209,10 +196,7 @@ mod tests {
             assert!(poll(waiting, waker).is_pending());
         }
         answer_fresh(tickets);
-        let woken = wakers
-            .iter()
-            .position(|waker| waker.count() == 1)
-            .expect("one is woken");
+        let woken = wakers.iter().position(|waker| waker.count() == 1).expect("one is woken");
         drop(waiting.remove(woken));
         assert!(wakers.iter().all(|waker| waker.count() == 1));
     }

@@ -8,62 +8,47 @@ use crate::config::{Configuration, Flags};
 use crate::domain::account::Account;
 use crate::domain::credentials::Secret;
 use crate::domain::scope::Scopes;
-use crate::opening::{self, Opened};
-use crate::store::accounts::Accounts;
-use crate::store::api_keys::ApiKeys;
-use crate::store::audit::{Actor, AuditLog, By, Listing, Page};
-use crate::store::clients::Clients;
+use crate::opening;
+use crate::store::Store;
+use crate::store::audit::{Actor, By, Listing, Page};
 use crate::store::connection::StoreError;
-use crate::store::delegations::Delegations;
+use crate::store::directory::DirectorySettings;
 use crate::time::{Clock, Timestamp};
 
 /// More than any password; less than what would exhaust memory.
 const LONGEST_PASSWORD: u64 = 4096;
 
-/// The opened store, and whoever runs the command.
-pub struct Store {
+/// Whoever runs a command, with the store that the settings lead to.
+pub struct Operator {
     pub configuration: Configuration,
-    pub opened: Opened,
+    pub store: Store,
     pub by: By,
 }
 
-impl Store {
-    /// Opens what the settings say.
+impl Operator {
+    /// Opens the store.
     ///
     /// # Errors
     /// [`Failure`]: wrong settings, or the store can't be opened.
-    pub async fn open(sources: SourceArgs) -> Result<Self, Failure> {
+    pub async fn new(sources: SourceArgs) -> Result<Self, Failure> {
         let configuration = sources.load(Flags::default())?;
         let opened = opening::open(&configuration).await?;
         if opened.is_new {
             say(&format!("made a new database at {}", configuration.database.url));
         }
+        let store = Store::new(opened.database, opened.vault, DirectorySettings::default());
         let by = By { who: Actor::Operator, address: None, now: Clock::system().now() };
-        Ok(Self { configuration, opened, by })
+        Ok(Self { configuration, store, by })
     }
 
+    /// When the command began.
     pub const fn now(&self) -> Timestamp {
         self.by.now
     }
 
-    pub fn accounts(&self) -> Accounts {
-        Accounts::new(self.opened.database.clone(), self.opened.vault.clone())
-    }
-
-    pub fn clients(&self) -> Clients {
-        Clients::new(self.opened.database.clone(), self.opened.vault.clone())
-    }
-
-    pub fn api_keys(&self) -> ApiKeys {
-        ApiKeys::new(self.opened.database.clone(), self.opened.vault.clone())
-    }
-
-    pub fn delegations(&self) -> Delegations {
-        Delegations::new(self.opened.database.clone(), self.opened.vault.clone())
-    }
-
-    pub fn audit(&self) -> AuditLog {
-        AuditLog::new(self.opened.database.clone())
+    /// The realm of Digest's hashes.
+    pub fn realm(&self) -> &str {
+        self.configuration.http_auth.realm.as_str()
     }
 
     /// The account that a username (also as `company+username`) or an account id means.
@@ -71,7 +56,7 @@ impl Store {
     /// # Errors
     /// [`Failure::Refused`]: there is none.
     pub async fn account(&self, name: &str) -> Result<Account, Failure> {
-        let found = self.accounts().by_name_or_id(name).await?;
+        let found = self.store.accounts.by_name_or_id(name).await?;
         found.ok_or_else(|| Failure::Refused(format!("there is no account {name}")))
     }
 

@@ -1,0 +1,234 @@
+//! Logins: the session cookie of our own pages, and `auth=session` on routes that admit it.
+//!
+//! A session is looked up by the hash of its cookie. What changes something needs a token besides, which is derived
+//! from the cookie and which no other site can read: in a header, or in the field `csrf_token` of a form.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rand::distr::{Alphanumeric, SampleString};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::auth::basic::{Basic, check_standing};
+use crate::auth::oauth::unavailable;
+use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
+use crate::config::Way;
+use crate::domain::credentials::{Secret, SessionId, TokenHash};
+use crate::protocol::parameters::{Parameters, Source};
+use crate::protocol::request::ReceivedRequest;
+use crate::store::audit::{Actor, By};
+use crate::store::directory::{Directory, DirectoryAccount};
+use crate::store::sessions::{SessionKind, Sessions as StoredSessions};
+use crate::time::{Lifetime, Timestamp};
+
+/// The cookie of somebody who is logged in.
+pub const COOKIE: &str = "countersign_session";
+
+/// The cookie of a browser that was shown a login form: it binds the form to the browser.
+pub const VISITOR_COOKIE: &str = "countersign_visitor";
+
+/// Logins.
+pub struct Sessions {
+    directory: Directory,
+    stored: StoredSessions,
+    lifetime: Lifetime,
+}
+
+/// Somebody is logged in with this request.
+pub struct Session {
+    /// Who.
+    pub account: Arc<DirectoryAccount>,
+    /// Which of the account's sessions.
+    pub id: SessionId,
+    /// What forms and scripts must send back.
+    pub csrf_token: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// A session that has just begun.
+pub struct NewSession {
+    /// The value of the cookie, for once.
+    pub cookie: Secret,
+    /// How long it lives.
+    pub lifetime: Lifetime,
+}
+
+impl Sessions {
+    /// From its parts.
+    pub const fn new(directory: Directory, stored: StoredSessions, lifetime: Lifetime) -> Self {
+        Self { directory, stored, lifetime }
+    }
+
+    /// Who is logged in, by the `Cookie` header.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn current(&self, cookies: Option<&str>, now: Timestamp) -> Result<Option<Session>, Rejection> {
+        let Some(value) = cookies.and_then(|cookies| cookie(cookies, COOKIE)) else { return Ok(None) };
+        let found = self.directory.session(&TokenHash::of(value), now).await.map_err(unavailable)?;
+        let found = found.filter(|found| found.session.kind == SessionKind::Browser && now < found.session.expires_at);
+        Ok(found.map(|found| Session {
+            account: Arc::clone(&found.account),
+            id: found.session.id.clone(),
+            csrf_token: csrf_token(value),
+            expires_at: found.session.expires_at,
+        }))
+    }
+
+    /// Checks a password and begins a session. Locked and disabled accounts may log in too, to see and revoke.
+    ///
+    /// # Errors
+    /// [`Refusal::BadCredentials`], [`Refusal::Throttled`], [`Refusal::Unavailable`].
+    pub async fn log_in(
+        &self,
+        basic: &Basic,
+        request: &ReceivedRequest<'_>,
+        name: &str,
+        password: &Secret,
+    ) -> Result<NewSession, Rejection> {
+        let now = request.arrived;
+        let account = self.directory.account_by_login_name(name, now).await.map_err(unavailable)?;
+        let account = basic.prove(request, name, password, account.as_ref()).await?;
+        let cookie = self.begin(account, SessionKind::Browser, request).await?;
+        Ok(NewSession { cookie, lifetime: self.lifetime })
+    }
+
+    /// Checks the password of a company's member and begins the session that its member hash carries.
+    ///
+    /// # Errors
+    /// As [`Self::log_in`], and the account's states.
+    pub async fn begin_member(
+        &self,
+        basic: &Basic,
+        request: &ReceivedRequest<'_>,
+        company: &str,
+        username: &str,
+        password: &Secret,
+    ) -> Result<(Secret, Arc<DirectoryAccount>), Rejection> {
+        let now = request.arrived;
+        let found = self.directory.account_by_login_name(username, now).await.map_err(unavailable)?;
+        let is_member = |account: &DirectoryAccount| account.account.company.as_ref().is_some_and(|of| of.as_str() == company);
+        let found = found.filter(|account| is_member(account));
+        let account = basic.prove(request, username, password, found.as_ref()).await?;
+        check_standing(&account.account)?;
+        let secret = self.begin(account, SessionKind::MemberHash, request).await?;
+        Ok((secret, Arc::clone(account)))
+    }
+
+    async fn begin(
+        &self,
+        account: &DirectoryAccount,
+        kind: SessionKind,
+        request: &ReceivedRequest<'_>,
+    ) -> Result<Secret, Rejection> {
+        let by = By {
+            who: Actor::account(&account.account),
+            address: Some(request.client_address.to_string()),
+            now: request.arrived,
+        };
+        let agent = request.headers.user_agent;
+        let begun = self.stored.begin(&account.account, kind, self.lifetime, agent, &by).await;
+        begun.map_err(unavailable).map(|(_, secret)| secret)
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn log_out(&self, session: &Session, by: &By) -> Result<(), Rejection> {
+        self.stored.end(&session.account.account.id, &session.id, by).await.map_err(unavailable).map(|_| ())
+    }
+
+    /// Who calls the protected API with `auth=session`.
+    ///
+    /// # Errors
+    /// [`Refusal::MethodNotAdmitted`], [`Refusal::LoginRequired`], [`Refusal::CrossSite`], and the account's states.
+    pub async fn identify(&self, request: &ReceivedRequest<'_>, admission: &Admission) -> Result<Identity, Rejection> {
+        if !admission.admits(Way::Session) {
+            return Err(Refusal::MethodNotAdmitted { sent: "A session".to_owned() }.into());
+        }
+        let session = self.current(request.headers.cookie, request.arrived).await?.ok_or(Refusal::LoginRequired)?;
+        if changes_something(request.method) && !session.admits(request) {
+            let needs = "A session needs X-CSRF-Token (or the field csrf_token) to change something.";
+            return Err(Refusal::CrossSite(needs).into());
+        }
+        check_standing(&session.account.account)?;
+        let scopes = session.account.account.scopes.own();
+        Ok(Identity::new(session.account, None, Credential::Session, scopes))
+    }
+}
+
+impl Session {
+    /// Whether the request carries this session's CSRF token, in the header or in its form.
+    pub fn admits(&self, request: &ReceivedRequest<'_>) -> bool {
+        if let Some(sent) = request.headers.csrf_token {
+            return is_csrf_token(&self.csrf_token, sent);
+        }
+        let form = request.form().unwrap_or_default();
+        let fields = Parameters::of_form(form, Source::Body).unwrap_or_default();
+        fields
+            .iter()
+            .find(|field| field.name == "csrf_token")
+            .and_then(|field| field.decoded())
+            .is_some_and(|sent| is_csrf_token(&self.csrf_token, &sent))
+    }
+}
+
+/// A value for [`VISITOR_COOKIE`].
+pub fn new_visitor() -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), 32)
+}
+
+/// The CSRF token that goes with a cookie: nobody can tell the one from the other.
+pub fn csrf_token(cookie: &str) -> String {
+    let digest = Sha256::new().chain_update("countersign csrf token\0").chain_update(cookie).finalize();
+    URL_SAFE_NO_PAD.encode(digest)
+}
+
+/// Compares CSRF tokens in constant time.
+pub fn is_csrf_token(expected: &str, sent: &str) -> bool {
+    bool::from(expected.as_bytes().ct_eq(sent.as_bytes()))
+}
+
+/// The value of one cookie in a `Cookie` header (RFC 6265 §4.2.1).
+pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    header
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(sent, value)| (sent == name).then(|| value.trim_matches('"')))
+        .filter(|value| !value.is_empty())
+}
+
+/// Whether a method may change something (RFC 9110 §9.2.1).
+pub fn changes_something(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        assert_eq!(cookie("a=1; countersign_session=x; b=2", COOKIE), Some("x"));
+        assert_eq!(cookie("xcountersign_session=x", COOKIE), None);
+        assert_eq!(cookie("countersign_session=", COOKIE), None);
+        assert_eq!(cookie("", COOKIE), None);
+    }
+
+    #[test]
+    fn a_csrf_token_belongs_to_one_cookie() {
+        assert!(is_csrf_token(&csrf_token("a"), &csrf_token("a")));
+        assert!(!is_csrf_token(&csrf_token("a"), &csrf_token("b")));
+        assert_ne!(csrf_token("a"), "a");
+    }
+
+    #[test]
+    fn safe_methods_change_nothing() {
+        assert!(!changes_something("GET") && !changes_something("HEAD"));
+        assert!(changes_something("POST") && changes_something("DELETE") && changes_something("get"));
+    }
+}

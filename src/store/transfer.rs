@@ -1,0 +1,685 @@
+//! Import and export: everything that clients and people would have to be given anew, secrets included, as one JSON
+//! object a line, so that another provider's clients carry on unchanged and any size passes through little memory.
+//!
+//! Left out: sessions, request tokens, impersonations, what was revoked, the audit log, the server's own keys.
+
+use std::sync::Arc;
+
+use diesel::prelude::*;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::domain::account::{Account, AccountStatus, Role, check_details, default_email};
+use crate::domain::api_key::ApiKey;
+use crate::domain::client::{Callback, Client, ClientStatus, RsaPublicKey, SignatureMethods, check_name};
+use crate::domain::credentials::{
+    AccountId, ClientKey, CompanyId, Hint, PublicKey, Secret, TokenHash, TokenId, Username,
+};
+use crate::domain::delegation::TokenCredentials;
+use crate::domain::scope::{ScopeLimit, Scopes};
+use crate::time::Timestamp;
+
+use super::accounts::{self, DigestSecret};
+use super::api_keys;
+use super::audit::{self, By, Entry, Event};
+use super::changes::Change;
+use super::clients;
+use super::connection::{AnyConnection, Database, StoreError, Transaction, carries_diesel};
+use super::delegations;
+use super::schema;
+use super::vault::Vault;
+
+/// One line. `{"type":"account","username":"jo"}`
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Record {
+    Company(CompanyRecord),
+    Account(AccountRecord),
+    Client(ClientRecord),
+    Key(KeyRecord),
+    Token(TokenRecord),
+}
+
+/// A company.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompanyRecord {
+    pub id: String,
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// An account. Only `username` must be there.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountRecord {
+    pub username: String,
+    /// Made if absent.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// One that is new is made.
+    #[serde(default)]
+    pub company: Option<String>,
+    #[serde(default)]
+    pub role: Option<String>,
+    /// `["*"]` or absent: no limit. `[]`: nothing but identity.
+    #[serde(default)]
+    pub scopes: Option<Vec<String>>,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub email: Option<String>,
+    #[serde(default)]
+    pub external_id: Option<String>,
+    /// `active`, `locked` or `disabled`.
+    #[serde(default)]
+    pub status: Option<String>,
+    #[serde(default)]
+    pub status_reason: Option<String>,
+    /// Argon2id in PHC form.
+    #[serde(default)]
+    pub password_hash: Option<ExposedSecret>,
+    #[serde(default)]
+    pub digest: Vec<DigestRecord>,
+    /// RFC 3339; now if absent.
+    #[serde(default)]
+    pub created_at: Option<String>,
+}
+
+/// What Digest needs in place of a password, for one spelling of the user name.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DigestRecord {
+    pub username: String,
+    pub realm: String,
+    pub md5: ExposedSecret,
+    pub sha256: ExposedSecret,
+    pub user_hash_md5: String,
+    pub user_hash_sha256: String,
+}
+
+/// A client. Its owner stands in an earlier line or is there already.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientRecord {
+    pub client_key: String,
+    pub client_secret: ExposedSecret,
+    /// The owner's username.
+    pub owner: String,
+    pub name: String,
+    #[serde(default)]
+    pub callbacks: Vec<String>,
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Absent: any.
+    #[serde(default)]
+    pub signature_methods: Vec<String>,
+    #[serde(default)]
+    pub rsa_public_key: Option<String>,
+    /// Absent: on.
+    #[serde(default)]
+    pub http_auth: Option<bool>,
+    /// `active` or `disabled`.
+    #[serde(default)]
+    pub status: Option<String>,
+    #[serde(default)]
+    pub created_at: Option<String>,
+}
+
+/// An API key: `private_key`, or its SHA-256 where that is all that is known.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRecord {
+    pub public_key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_key: Option<ExposedSecret>,
+    /// 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_key_sha256: Option<String>,
+    #[serde(default)]
+    pub hint: Option<String>,
+    /// The account's username.
+    pub account: String,
+    pub name: String,
+    /// Absent: the account's.
+    #[serde(default)]
+    pub scopes: Option<Vec<String>>,
+    #[serde(default)]
+    pub expires_at: Option<String>,
+    #[serde(default)]
+    pub digest: Vec<DigestRecord>,
+    #[serde(default)]
+    pub created_at: Option<String>,
+}
+
+/// An access token: `oauth_token`, or its SHA-256 where that is all that is known.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRecord {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth_token: Option<ExposedSecret>,
+    /// 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth_token_sha256: Option<String>,
+    pub oauth_token_secret: ExposedSecret,
+    #[serde(default)]
+    pub hint: Option<String>,
+    #[serde(default)]
+    pub id: Option<String>,
+    pub client_key: String,
+    /// The account's username.
+    pub username: String,
+    /// Absent: the client's.
+    #[serde(default)]
+    pub scopes: Option<Vec<String>>,
+    #[serde(default)]
+    pub expires_at: Option<String>,
+    #[serde(default)]
+    pub created_at: Option<String>,
+}
+
+/// A secret that may be written to a file: here and nowhere else.
+#[derive(Clone)]
+pub struct ExposedSecret(pub Secret);
+
+impl Serialize for ExposedSecret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.expose())
+    }
+}
+
+impl<'de> Deserialize<'de> for ExposedSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Secret::new(text)))
+    }
+}
+
+/// Why nothing was imported or exported.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// `record`: 1 for the first. Nothing at all was imported.
+    #[error("record {record}: {reason}")]
+    Record { record: usize, reason: String },
+    /// The file can't be read or written.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+carries_diesel!(TransferError);
+
+/// How many records there were.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize)]
+pub struct Transferred {
+    pub companies: usize,
+    pub accounts: usize,
+    pub clients: usize,
+    pub keys: usize,
+    pub tokens: usize,
+}
+
+impl Transferred {
+    const fn count(&mut self, record: &Record) {
+        match record {
+            Record::Company(_) => self.companies += 1,
+            Record::Account(_) => self.accounts += 1,
+            Record::Client(_) => self.clients += 1,
+            Record::Key(_) => self.keys += 1,
+            Record::Token(_) => self.tokens += 1,
+        }
+    }
+}
+
+/// Import and export.
+#[derive(Clone)]
+pub struct Transfer {
+    database: Database,
+    vault: Arc<Vault>,
+}
+
+impl Transfer {
+    /// Over this database.
+    pub const fn new(database: Database, vault: Arc<Vault>) -> Self {
+        Self { database, vault }
+    }
+
+    /// Reads one JSON object a line, empty lines apart. All of it is imported, or nothing.
+    pub async fn import(
+        &self,
+        lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static,
+        by: &By,
+    ) -> Result<Transferred, TransferError> {
+        let (by, vault) = (by.clone(), self.vault.clone());
+        self.database
+            .write(move |transaction| {
+                let mut counted = Transferred::default();
+                let filled = lines.enumerate().map(|(index, line)| line.map(|line| (index + 1, line)));
+                for line in filled {
+                    let (number, line) = line?;
+                    if line.trim().is_empty() {
+                        continue;
+                    }
+                    let refused = |reason: String| TransferError::Record { record: number, reason };
+                    let record: Record = serde_json::from_str(&line).map_err(|error| refused(error.to_string()))?;
+                    counted.count(&record);
+                    import(transaction, &vault, record, &by).map_err(|problem| match problem {
+                        Problem::Store(error) => TransferError::Store(error),
+                        Problem::Record(reason) => refused(reason),
+                    })?;
+                }
+                transaction.note(Change::Everything);
+                let entry = Entry::new(Event::Imported, "import").because(format!(
+                    "{} companies, {} accounts, {} clients, {} keys, {} tokens",
+                    counted.companies, counted.accounts, counted.clients, counted.keys, counted.tokens
+                ));
+                audit::append(transaction.connection, entry, &by)?;
+                Ok(counted)
+            })
+            .await
+    }
+
+    /// Gives `sink` one JSON object a line, in an order that [`import`](Self::import) takes; all of one moment.
+    pub async fn export(
+        &self,
+        mut sink: impl FnMut(&str) -> std::io::Result<()> + Send + 'static,
+        by: &By,
+    ) -> Result<Transferred, TransferError> {
+        let vault = self.vault.clone();
+        let counted = self
+            .database
+            .snapshot(move |connection| {
+                let mut counted = Transferred::default();
+                export(connection, &vault, &mut |record: Record| {
+                    counted.count(&record);
+                    let line = zeroize::Zeroizing::new(serde_json::to_string(&record).map_err(std::io::Error::other)?);
+                    sink(&line)?;
+                    Ok(())
+                })?;
+                Ok::<_, TransferError>(counted)
+            })
+            .await?;
+        let by = by.clone();
+        self.database
+            .write(move |transaction| {
+                let entry = Entry::new(Event::Exported, "export");
+                audit::append(transaction.connection, entry, &by)
+            })
+            .await?;
+        Ok(counted)
+    }
+}
+
+/// Why one record isn't taken.
+enum Problem {
+    Record(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<diesel::result::Error> for Problem {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Any error of a lower floor in its own words.
+fn said(error: impl std::fmt::Display) -> Problem {
+    Problem::Record(error.to_string())
+}
+
+fn import(transaction: &mut Transaction<'_>, vault: &Vault, record: Record, by: &By) -> Result<(), Problem> {
+    match record {
+        Record::Company(record) => {
+            let id = CompanyId::parse(record.id).map_err(said)?;
+            accounts::insert_company(transaction, id, record.name, by).map_err(said)?;
+        }
+        Record::Account(record) => import_account(transaction, vault, record, by)?,
+        Record::Client(record) => import_client(transaction, vault, record, by)?,
+        Record::Key(record) => import_key(transaction, vault, record, by)?,
+        Record::Token(record) => import_token(transaction, vault, record, by)?,
+    }
+    Ok(())
+}
+
+fn import_account(
+    transaction: &mut Transaction<'_>,
+    vault: &Vault,
+    record: AccountRecord,
+    by: &By,
+) -> Result<(), Problem> {
+    check_details(record.name.as_deref(), record.email.as_deref(), record.external_id.as_deref()).map_err(said)?;
+    let username = Username::parse(record.username).map_err(said)?;
+    let id = match record.id {
+        Some(id) => {
+            let id = AccountId::parse(id).map_err(said)?;
+            if id.as_str() != username.as_str() && accounts::is_name_in_use(transaction, id.as_str())? {
+                return Err(Problem::Record("the account id is taken, or could be mistaken for a name".to_owned()));
+            }
+            id
+        }
+        None => AccountId::generate(&mut rand::rng()),
+    };
+    let company = record.company.map(CompanyId::parse).transpose().map_err(said)?;
+    if let Some(company) = &company {
+        accounts::ensure_company(transaction, company, by).map_err(said)?;
+    }
+    let account = Account {
+        id,
+        company,
+        role: match record.role {
+            Some(role) => Role::parse(&role).ok_or_else(|| Problem::Record(format!("no such role: {role}")))?,
+            None => Role::Member,
+        },
+        scopes: match record.scopes.as_deref() {
+            None => ScopeLimit::Unlimited,
+            Some([]) => ScopeLimit::Only(Scopes::none()),
+            Some(scopes) => ScopeLimit::parse_each(scopes).map_err(said)?,
+        },
+        name: record.name.unwrap_or_else(|| username.to_string()),
+        email: record.email.or_else(|| default_email(&username)),
+        external_id: record.external_id,
+        status: match (record.status.as_deref(), record.status_reason) {
+            (None | Some("active"), _) => AccountStatus::Active,
+            (Some("locked"), reason) => AccountStatus::Locked { reason },
+            (Some("disabled"), reason) => AccountStatus::Disabled { reason },
+            (Some(other), _) => return Err(Problem::Record(format!("no such status: {other}"))),
+        },
+        created_at: moment(record.created_at.as_deref())?.unwrap_or(by.now),
+        username,
+    };
+    let password = record.password_hash.map(|hash| hash.0);
+    accounts::insert(transaction, &account, password.as_ref()).map_err(said)?;
+    import_digest(transaction, vault, &account.id, None, record.digest)
+}
+
+fn import_digest(
+    transaction: &mut Transaction<'_>,
+    vault: &Vault,
+    account: &AccountId,
+    public_key: Option<&PublicKey>,
+    records: Vec<DigestRecord>,
+) -> Result<(), Problem> {
+    let secrets: Vec<DigestSecret> = records
+        .into_iter()
+        .map(|record| DigestSecret {
+            username: record.username,
+            realm: record.realm,
+            md5: record.md5.0,
+            sha256: record.sha256.0,
+            user_hash_md5: record.user_hash_md5,
+            user_hash_sha256: record.user_hash_sha256,
+        })
+        .collect();
+    Ok(accounts::insert_digest(transaction, vault, account, public_key, &secrets)?)
+}
+
+fn import_client(
+    transaction: &mut Transaction<'_>,
+    vault: &Vault,
+    record: ClientRecord,
+    by: &By,
+) -> Result<(), Problem> {
+    check_name(&record.name).map_err(said)?;
+    let client = Client {
+        client_key: ClientKey::parse(record.client_key).map_err(said)?,
+        owner: account_named(transaction, &record.owner)?.id,
+        name: record.name,
+        callbacks: record.callbacks.iter().map(|text| Callback::parse(text)).collect::<Result<_, _>>().map_err(said)?,
+        scopes: Scopes::parse_each(&record.scopes).map_err(said)?,
+        signature_methods: SignatureMethods::from_names(&record.signature_methods).map_err(said)?,
+        rsa_public_key: record.rsa_public_key.map(|pem| RsaPublicKey::parse(&pem)).transpose().map_err(said)?,
+        http_auth: record.http_auth.unwrap_or(true),
+        status: match record.status.as_deref() {
+            None | Some("active") => ClientStatus::Active,
+            Some("disabled") => ClientStatus::Disabled,
+            Some(other) => return Err(Problem::Record(format!("no such status: {other}"))),
+        },
+        created_at: moment(record.created_at.as_deref())?.unwrap_or(by.now),
+    };
+    clients::insert(transaction, vault, &client, &record.client_secret.0).map_err(said)
+}
+
+fn import_key(transaction: &mut Transaction<'_>, vault: &Vault, record: KeyRecord, by: &By) -> Result<(), Problem> {
+    let (hash, hint) = match (&record.private_key, &record.private_key_sha256) {
+        (Some(private_key), None) => (private_key.0.sha256(), Hint::of(private_key.0.expose())),
+        (None, Some(hex)) => (known_hash(hex)?, Hint::from_stored(record.hint.unwrap_or_default())),
+        _ => return Err(Problem::Record("give either private_key or private_key_sha256".to_owned())),
+    };
+    let key = ApiKey {
+        public_key: PublicKey::parse(record.public_key).map_err(said)?,
+        account: account_named(transaction, &record.account)?.id,
+        name: record.name,
+        scopes: record.scopes.map(Scopes::parse_each).transpose().map_err(said)?,
+        expires_at: moment(record.expires_at.as_deref())?,
+        impersonator: None,
+        created_at: moment(record.created_at.as_deref())?.unwrap_or(by.now),
+    };
+    api_keys::insert(transaction, &key, hash, &hint).map_err(said)?;
+    import_digest(transaction, vault, &key.account, Some(&key.public_key), record.digest)
+}
+
+fn import_token(transaction: &mut Transaction<'_>, vault: &Vault, record: TokenRecord, by: &By) -> Result<(), Problem> {
+    let (token, hint) = match (&record.oauth_token, &record.oauth_token_sha256) {
+        (Some(token), None) => (TokenHash::of(token.0.expose()), Hint::of(token.0.expose())),
+        (None, Some(hex)) => {
+            (TokenHash::from_bytes(known_hash(hex)?), Hint::from_stored(record.hint.unwrap_or_default()))
+        }
+        _ => return Err(Problem::Record("give either oauth_token or oauth_token_sha256".to_owned())),
+    };
+    let client_key = ClientKey::parse(record.client_key).map_err(said)?;
+    let client = clients::find(transaction.connection, &client_key)?
+        .ok_or_else(|| Problem::Record(format!("no such client: {client_key}")))?;
+    let account = account_named(transaction, &record.username)?.id;
+    let scopes = match record.scopes {
+        Some(scopes) => Scopes::parse_each(&scopes).map_err(said)?,
+        None => client.scopes,
+    };
+    let created_at = moment(record.created_at.as_deref())?.unwrap_or(by.now);
+    let credentials = TokenCredentials {
+        id: match record.id {
+            Some(id) => TokenId::parse(id).map_err(said)?,
+            None => TokenId::generate(&mut rand::rng()),
+        },
+        token,
+        hint,
+        grant: delegations::extend_grant(transaction, &account, &client_key, &scopes, created_at).map_err(said)?,
+        client_key,
+        account,
+        scopes,
+        created_at,
+        expires_at: moment(record.expires_at.as_deref())?,
+        revoked_at: None,
+    };
+    delegations::insert_token(transaction, vault, &credentials, &record.oauth_token_secret.0).map_err(said)
+}
+
+fn account_named(transaction: &mut Transaction<'_>, username: &str) -> Result<Account, Problem> {
+    accounts::by_login_name(transaction.connection, username)?
+        .ok_or_else(|| Problem::Record(format!("no such account: {username}")))
+}
+
+fn known_hash(hex: &str) -> Result<[u8; 32], Problem> {
+    TokenHash::from_hex(hex)
+        .map(|hash| *hash.as_bytes())
+        .ok_or_else(|| Problem::Record("a SHA-256 is 64 hex digits".to_owned()))
+}
+
+/// RFC 3339 to whole seconds.
+fn moment(text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
+    text.map(|text| {
+        chrono::DateTime::parse_from_rfc3339(text)
+            .map(|moment| Timestamp::from_unix(moment.timestamp()))
+            .map_err(|_| Problem::Record(format!("a time is written 2026-11-21T23:54:00Z, not {text}")))
+    })
+    .transpose()
+}
+
+/// Keys that are read at a time.
+const CHUNK: i64 = 1000;
+
+fn export(
+    connection: &mut AnyConnection,
+    vault: &Vault,
+    sink: &mut dyn FnMut(Record) -> Result<(), TransferError>,
+) -> Result<(), TransferError> {
+    use schema::{accounts as a, api_keys as k, clients as c, companies as co, token_credentials as t};
+
+    let companies: Vec<(String, String)> = co::table.order(co::id).select((co::id, co::name)).load(connection)?;
+    for (id, name) in companies {
+        sink(Record::Company(CompanyRecord { id, name: Some(name) }))?;
+    }
+    each_key(
+        connection,
+        |connection, after| {
+            Ok(a::table.filter(a::id.gt(after)).order(a::id).limit(CHUNK).select(a::id).load(connection)?)
+        },
+        |connection, id| {
+            let id = AccountId::parse(id).map_err(|_| StoreError::Corrupt { what: "accounts.id" })?;
+            let Some((account, password)) = accounts::find_with_password(connection, &id)? else { return Ok(()) };
+            let digest = exposed(accounts::digest_of(connection, vault, &id, None)?);
+            sink(Record::Account(account_record(account, password, digest)))
+        },
+    )?;
+    each_key(
+        connection,
+        |connection, after| {
+            let page = c::table.filter(c::client_key.gt(after)).order(c::client_key).limit(CHUNK);
+            Ok(page.select(c::client_key).load(connection)?)
+        },
+        |connection, key| {
+            let key = ClientKey::parse(key).map_err(|_| StoreError::Corrupt { what: "clients.client_key" })?;
+            let Some(opened) = clients::find_with_secrets(connection, vault, &key)? else { return Ok(()) };
+            let owner = username_of(connection, &opened.client.owner)?;
+            sink(Record::Client(client_record(opened.client, opened.secret, owner)))
+        },
+    )?;
+    each_key(
+        connection,
+        |connection, after| {
+            let page = k::table.filter(k::public_key.gt(after)).filter(k::impersonator.is_null());
+            Ok(page.order(k::public_key).limit(CHUNK).select(k::public_key).load(connection)?)
+        },
+        |connection, key| {
+            let key = PublicKey::parse(key).map_err(|_| StoreError::Corrupt { what: "api_keys.public_key" })?;
+            let Some(found) = api_keys::find(connection, &key)? else { return Ok(()) };
+            let hint: String = k::table.find(key.as_str()).select(k::hint).first(connection)?;
+            let digest = exposed(accounts::digest_of(connection, vault, &found.key.account, Some(&key))?);
+            let account = username_of(connection, &found.key.account)?;
+            sink(Record::Key(KeyRecord {
+                public_key: key.to_string(),
+                private_key: None,
+                private_key_sha256: Some(TokenHash::from_bytes(found.private_key_hash).to_hex()),
+                hint: Some(hint),
+                account,
+                name: found.key.name,
+                scopes: found.key.scopes.as_ref().map(names),
+                expires_at: found.key.expires_at.map(Timestamp::to_rfc3339),
+                digest,
+                created_at: Some(found.key.created_at.to_rfc3339()),
+            }))
+        },
+    )?;
+    each_key(
+        connection,
+        |connection, after| {
+            let page = t::table.filter(t::id.gt(after)).filter(t::revoked_at.is_null());
+            Ok(page.order(t::id).limit(CHUNK).select(t::id).load(connection)?)
+        },
+        |connection, id| {
+            let hash: Vec<u8> = t::table.find(id.as_str()).select(t::token_hash).first(connection)?;
+            let hash = hash.try_into().map_err(|_| StoreError::Corrupt { what: "token_credentials.token_hash" })?;
+            let hash = TokenHash::from_bytes(hash);
+            let Some((token, secret)) = delegations::find_token(connection, vault, &hash)? else { return Ok(()) };
+            sink(Record::Token(TokenRecord {
+                oauth_token: None,
+                oauth_token_sha256: Some(hash.to_hex()),
+                oauth_token_secret: ExposedSecret(secret),
+                hint: Some(token.hint.to_string()),
+                id: Some(id),
+                client_key: token.client_key.to_string(),
+                username: username_of(connection, &token.account)?,
+                scopes: Some(names(&token.scopes)),
+                expires_at: token.expires_at.map(Timestamp::to_rfc3339),
+                created_at: Some(token.created_at.to_rfc3339()),
+            }))
+        },
+    )
+}
+
+/// Calls `each` for every key that `page` gives, page after page.
+fn each_key(
+    connection: &mut AnyConnection,
+    page: impl Fn(&mut AnyConnection, String) -> Result<Vec<String>, StoreError>,
+    mut each: impl FnMut(&mut AnyConnection, String) -> Result<(), TransferError>,
+) -> Result<(), TransferError> {
+    let mut keys = page(connection, String::new())?;
+    while let Some(last) = keys.last().cloned() {
+        for key in keys {
+            each(connection, key)?;
+        }
+        keys = page(connection, last)?;
+    }
+    Ok(())
+}
+
+fn username_of(connection: &mut AnyConnection, id: &AccountId) -> Result<String, StoreError> {
+    let account = accounts::find(connection, id)?.ok_or(StoreError::Corrupt { what: "accounts.id" })?;
+    Ok(account.username.to_string())
+}
+
+fn names(scopes: &Scopes) -> Vec<String> {
+    scopes.iter().map(ToString::to_string).collect()
+}
+
+fn exposed(secrets: Vec<DigestSecret>) -> Vec<DigestRecord> {
+    secrets
+        .into_iter()
+        .map(|secret| DigestRecord {
+            username: secret.username,
+            realm: secret.realm,
+            md5: ExposedSecret(secret.md5),
+            sha256: ExposedSecret(secret.sha256),
+            user_hash_md5: secret.user_hash_md5,
+            user_hash_sha256: secret.user_hash_sha256,
+        })
+        .collect()
+}
+
+fn account_record(account: Account, password: Option<Secret>, digest: Vec<DigestRecord>) -> AccountRecord {
+    AccountRecord {
+        id: Some(account.id.to_string()),
+        username: account.username.to_string(),
+        company: account.company.as_ref().map(ToString::to_string),
+        role: Some(account.role.as_str().to_owned()),
+        scopes: Some(account.scopes.to_list()),
+        name: Some(account.name),
+        email: account.email,
+        external_id: account.external_id,
+        status: Some(account.status.as_str().to_owned()),
+        status_reason: account.status.reason().map(str::to_owned),
+        password_hash: password.map(ExposedSecret),
+        digest,
+        created_at: Some(account.created_at.to_rfc3339()),
+    }
+}
+
+fn client_record(client: Client, secret: Secret, owner: String) -> ClientRecord {
+    ClientRecord {
+        client_key: client.client_key.to_string(),
+        client_secret: ExposedSecret(secret),
+        owner,
+        name: client.name,
+        callbacks: client.callbacks.iter().map(ToString::to_string).collect(),
+        scopes: names(&client.scopes),
+        signature_methods: client.signature_methods.iter().map(|method| method.to_string()).collect(),
+        rsa_public_key: client.rsa_public_key.as_ref().map(|key| key.pem().to_owned()),
+        http_auth: Some(client.http_auth),
+        status: Some(client.status.as_str().to_owned()),
+        created_at: Some(client.created_at.to_rfc3339()),
+    }
+}

@@ -1,0 +1,96 @@
+//! `POST /api/auth/jwt` and `/.well-known/jwks.json`: tokens of our own, and what anybody may check them by.
+
+use std::sync::Arc;
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+
+use crate::auth::signing_keys::SigningKey;
+use crate::auth::verdict::{Admission, Identity, Refusal, Rejection};
+use crate::config::{BodyHashRule, ClientKeyRule, Way};
+use crate::domain::credentials::Secret;
+use crate::protocol::header::Credentials;
+use crate::protocol::request::{ReceivedRequest, Sent};
+use crate::web::judge::Judge;
+
+/// The JSON form of a token request.
+#[derive(Deserialize)]
+struct Asked {
+    username: String,
+    password: String,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Issued {
+    token: String,
+    token_type: &'static str,
+    expires_in: u32,
+}
+
+/// `POST /api/auth/jwt`: by Basic, or by JSON with `username` and `password`; a password or an API key.
+pub async fn issue(judge: Data<Arc<Judge>>, request: HttpRequest, mut payload: Payload) -> HttpResponse {
+    let origin = judge.rim.origin(&request);
+    let mut received = match judge.rim.receive(&request, &origin) {
+        Ok(received) => received,
+        Err(refusal) => return judge.answers.refuse(None, None, &refusal.into()),
+    };
+    let body = match judge.rim.read_body(&request, &mut payload).await {
+        Ok(body) => body,
+        Err(refusal) => return judge.answers.refuse(Some(&received), None, &refusal.into()),
+    };
+    received.body = Some(&body);
+    match make(&judge, &received).await {
+        Ok(issued) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(issued),
+        Err(rejection) => {
+            judge.note(Some(&received), &rejection);
+            judge.answers.refuse(Some(&received), None, &rejection)
+        }
+    }
+}
+
+async fn make(judge: &Judge, received: &ReceivedRequest<'_>) -> Result<Issued, Rejection> {
+    let identity = prove(judge, received).await?;
+    let issued = judge.authenticator.tokens.issue(&identity, received.arrived);
+    let issued = issued.map_err(|error| Rejection::because(Refusal::Unavailable, error.to_string()))?;
+    Ok(Issued { token: issued.token, token_type: "Bearer", expires_in: issued.expires_in })
+}
+
+async fn prove(judge: &Judge, received: &ReceivedRequest<'_>) -> Result<Identity, Rejection> {
+    // A password's client key may come here, or later beside the token.
+    let admission = Admission {
+        ways: vec![Way::Basic, Way::ApiKey],
+        client_key: ClientKeyRule::Optional,
+        body_hash: BodyHashRule::Report,
+    };
+    let basic = &judge.authenticator.basic;
+    match received.headers.authorization {
+        Sent::Once(header) if Credentials::parse(header).is("Basic") => {
+            basic.identify(received, &admission, Credentials::parse(header).rest).await
+        }
+        Sent::Once(header) => {
+            let sent = Credentials::parse(header).scheme.chars().take(32).collect();
+            Err(Refusal::MethodNotAdmitted { sent }.into())
+        }
+        Sent::Repeatedly => Err(Refusal::SeveralCredentials.into()),
+        Sent::Never => {
+            let body = received.body.unwrap_or_default();
+            if body.is_empty() {
+                return Err(Refusal::NoCredential.into());
+            }
+            let asked: Asked = serde_json::from_slice(body)
+                .map_err(|_| Refusal::Target("the body must be JSON with the texts username and password"))?;
+            basic.identify_as(received, &admission, &asked.username, Secret::new(asked.password)).await
+        }
+    }
+}
+
+/// `/.well-known/jwks.json` (RFC 7517 §5).
+pub async fn jwks(key: Data<Arc<SigningKey>>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "public, max-age=300"))
+        .content_type("application/jwk-set+json")
+        .json(serde_json::json!({ "keys": [key.jwk()] }))
+}

@@ -1,0 +1,5 @@
+//! The integration suite: one test binary, one file for each part of the server.
+
+mod replay;
+mod servers;
+mod vectors;

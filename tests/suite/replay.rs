@@ -1,0 +1,790 @@
+//! The replay store over each of its stores: nothing is accepted twice, nothing that was acknowledged is lost (RFC 5849 §3.3).
+//!
+//! Every test in `on_every_store!` runs over the SQLite journal, PostgreSQL and Redis.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use countersign::store::replay::{
+    ClaimRefused, NonceClaim, NonceRemembered, OpenError, ReplaySettings, ReplayStore,
+};
+use countersign::time::Timestamp;
+
+use crate::servers::{End, Folder, Postgres, Redis, wait_until};
+
+/// Where nonces are kept, and the way to open a node on it.
+enum Place {
+    Journal(Folder),
+    Postgres(Arc<Postgres>, String),
+    Redis(Redis),
+}
+
+impl Place {
+    fn journal() -> Option<Self> {
+        Some(Self::Journal(Folder::new("replay")))
+    }
+
+    fn postgres() -> Option<Self> {
+        let server = Postgres::shared()?;
+        let url = server.new_database();
+        migrate(&server, &url);
+        Some(Self::Postgres(server, url))
+    }
+
+    /// With a server of its own, which the test may stop.
+    fn own_postgres() -> Option<Self> {
+        let server = Arc::new(Postgres::start()?);
+        let url = server.new_database();
+        migrate(&server, &url);
+        Some(Self::Postgres(server, url))
+    }
+
+    fn redis() -> Option<Self> {
+        Some(Self::Redis(Redis::start()?))
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Journal(folder) => folder.path().join("replay.db").display().to_string(),
+            Self::Postgres(_, url) => url.clone(),
+            Self::Redis(server) => server.url(),
+        }
+    }
+
+    fn open(&self, now: Timestamp) -> ReplayStore {
+        self.open_with(&settings(), now)
+            .expect("the replay store opens")
+    }
+
+    fn open_with(
+        &self,
+        settings: &ReplaySettings,
+        now: Timestamp,
+    ) -> Result<ReplayStore, OpenError> {
+        open_url(&self.url(), settings, now)
+    }
+
+    /// Many nodes, where there can be many.
+    fn open_nodes(&self, now: Timestamp) -> Vec<ReplayStore> {
+        let nodes = if matches!(self, Self::Journal(_)) {
+            1
+        } else {
+            3
+        };
+        (0..nodes).map(|_| self.open(now)).collect()
+    }
+}
+
+fn migrate(server: &Postgres, url: &str) {
+    let database = url.rsplit('/').next().expect("the URL names a database");
+    let sql = include_str!("../../migrations/postgres/00000000000002_replay/up.sql");
+    server.execute(database, sql);
+}
+
+fn open_url(
+    url: &str,
+    settings: &ReplaySettings,
+    now: Timestamp,
+) -> Result<ReplayStore, OpenError> {
+    if url.starts_with("postgres:") {
+        ReplayStore::open_postgres(url, settings, now)
+    } else if url.starts_with("redis:") {
+        ReplayStore::open_redis(url, settings, now)
+    } else {
+        ReplayStore::open_journal(&PathBuf::from(url), settings, now)
+    }
+}
+
+fn settings() -> ReplaySettings {
+    ReplaySettings::default()
+}
+
+/// Redis lets keys expire by its own clock, so these tests live in the present.
+fn present() -> Timestamp {
+    let since_1970 = SystemTime::UNIX_EPOCH
+        .elapsed()
+        .expect("the clock is past 1970");
+    Timestamp::from_unix(i64::try_from(since_1970.as_secs()).expect("not that far"))
+}
+
+fn after(moment: Timestamp, seconds: i64) -> Timestamp {
+    Timestamp::from_unix(moment.unix() + seconds)
+}
+
+/// As an actix worker: one thread, many tasks.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, future)
+}
+
+async fn claim(
+    store: &ReplayStore,
+    nonce: &str,
+    timestamp: Timestamp,
+    now: Timestamp,
+) -> Result<NonceRemembered, ClaimRefused> {
+    let claim = NonceClaim {
+        client_key: "dpf43f3p2l4k3l03",
+        token: "nnch734d00sl2jdk",
+        timestamp,
+        nonce: nonce.as_bytes(),
+    };
+    store.claim(claim, now).await
+}
+
+fn claim_now(
+    store: &ReplayStore,
+    nonce: &str,
+    now: Timestamp,
+) -> Result<NonceRemembered, ClaimRefused> {
+    block_on(claim(store, nonce, now, now))
+}
+
+/// Runs each test over each store.
+macro_rules! on_every_store {
+    ($($test:ident),* $(,)?) => {
+        mod journal {
+            $(#[test] fn $test() { if let Some(place) = super::Place::journal() { super::$test(&place) } })*
+        }
+        mod postgres {
+            $(#[test] fn $test() { if let Some(place) = super::Place::postgres() { super::$test(&place) } })*
+        }
+        mod redis {
+            $(#[test] fn $test() { if let Some(place) = super::Place::redis() { super::$test(&place) } })*
+        }
+    };
+}
+
+on_every_store! {
+    a_used_nonce_is_refused,
+    a_nonce_claimed_by_many_at_once_is_accepted_once,
+    a_used_nonce_is_refused_after_a_restart,
+    a_used_nonce_is_refused_by_every_node,
+    a_process_that_is_killed_loses_nothing_it_acknowledged,
+    a_clock_that_steps_lets_nothing_through_twice,
+    a_window_that_grows_lets_nothing_through_twice,
+    a_minute_that_left_the_window_is_given_back,
+    a_closed_store_has_everything_that_it_acknowledged,
+}
+
+fn a_used_nonce_is_refused(place: &Place) {
+    let now = present();
+    let store = place.open(now);
+    assert!(claim_now(&store, "a", now).is_ok());
+    assert_eq!(claim_now(&store, "a", now), Err(ClaimRefused::Used));
+    assert!(claim_now(&store, "b", now).is_ok());
+    assert!(block_on(claim(&store, "a", after(now, 1), now)).is_ok());
+}
+
+fn a_nonce_claimed_by_many_at_once_is_accepted_once(place: &Place) {
+    const NONCES: usize = 60;
+    const COPIES: usize = 25;
+    let now = present();
+    let nodes = place.open_nodes(now);
+    let accepted: Vec<AtomicUsize> = (0..NONCES).map(|_| AtomicUsize::new(0)).collect();
+    std::thread::scope(|scope| {
+        for worker in 0..4 {
+            let store = &nodes[worker % nodes.len()];
+            let accepted = &accepted;
+            scope.spawn(move || {
+                block_on(async {
+                    let claims = (0..NONCES * COPIES).map(|n| async move {
+                        let nonce = n % NONCES;
+                        match claim(store, &nonce.to_string(), now, now).await {
+                            Ok(_) => {
+                                accepted[nonce].fetch_add(1, Ordering::Relaxed);
+                            }
+                            Err(refused) => assert_eq!(refused, ClaimRefused::Used),
+                        }
+                    });
+                    futures_util::future::join_all(claims).await;
+                });
+            });
+        }
+    });
+    assert!(
+        accepted
+            .iter()
+            .all(|count| count.load(Ordering::Relaxed) == 1)
+    );
+}
+
+fn a_used_nonce_is_refused_after_a_restart(place: &Place) {
+    let now = present();
+    assert!(claim_now(&place.open(now), "a", now).is_ok());
+    let store = place.open(after(now, 5));
+    assert_eq!(
+        block_on(claim(&store, "a", now, after(now, 5))),
+        Err(ClaimRefused::Used)
+    );
+    assert!(claim_now(&store, "b", now).is_ok());
+    assert!(claim_now(&store, "a", after(now, 5)).is_ok());
+}
+
+fn a_used_nonce_is_refused_by_every_node(place: &Place) {
+    let now = present();
+    let nodes = place.open_nodes(now);
+    for (number, node) in nodes.iter().enumerate() {
+        assert!(claim_now(node, &number.to_string(), now).is_ok());
+    }
+    for node in &nodes {
+        for number in 0..nodes.len() {
+            assert_eq!(
+                claim_now(node, &number.to_string(), now),
+                Err(ClaimRefused::Used)
+            );
+        }
+    }
+}
+
+fn a_closed_store_has_everything_that_it_acknowledged(place: &Place) {
+    let now = present();
+    let store = place.open(now);
+    block_on(async {
+        let names: Vec<String> = (0..200).map(|n| n.to_string()).collect();
+        let claims: Vec<_> = names
+            .iter()
+            .map(|nonce| claim(&store, nonce, now, now))
+            .collect();
+        let closing = async { store.close() };
+        let (answers, ()) = tokio::join!(futures_util::future::join_all(claims), closing);
+        // All were taken in before the store closed, so all are committed.
+        assert!(answers.iter().all(Result::is_ok));
+    });
+    drop(store);
+    let store = place.open(now);
+    for nonce in 0..200 {
+        assert_eq!(
+            claim_now(&store, &nonce.to_string(), now),
+            Err(ClaimRefused::Used)
+        );
+    }
+}
+
+fn a_clock_that_steps_lets_nothing_through_twice(place: &Place) {
+    let now = present();
+    let ahead = after(now, 3_600);
+    let store = place.open(now);
+    assert!(claim_now(&store, "a", now).is_ok());
+    // Redis compares clocks and may refuse; whatever it does, the old minute is dropped from memory.
+    let stepped = claim_now(&store, "ahead", ahead);
+    wait_until("the old minute is dropped", &PathBuf::new(), || {
+        store.statistics().live == u64::from(stepped.is_ok())
+    });
+    assert!(claim_now(&store, "a", now).is_err());
+    drop(store);
+    let store = place.open(now);
+    assert!(claim_now(&store, "a", now).is_err());
+    if stepped.is_ok() {
+        assert!(block_on(claim(&store, "ahead", ahead, ahead)).is_err());
+    }
+}
+
+fn a_window_that_grows_lets_nothing_through_twice(place: &Place) {
+    let now = present();
+    let mut narrow = settings();
+    narrow.past_seconds = 60;
+    let store = place.open_with(&narrow, now).expect("opens");
+    assert!(claim_now(&store, "a", now).is_ok());
+    let later = after(now, 200);
+    // A run of the journal is removed only when a newer one has begun.
+    assert!(claim_now(&store, "b", later).is_ok());
+    wait_until("the old minute is dropped", &PathBuf::new(), || {
+        store.statistics().live == 1
+    });
+    drop(store);
+    let store = place.open(later);
+    let again = block_on(claim(&store, "a", now, later));
+    assert!(again.is_err(), "{again:?}");
+}
+
+fn a_minute_that_left_the_window_is_given_back(place: &Place) {
+    let now = present();
+    let mut store = place.open(now);
+    for nonce in 0..50 {
+        assert!(claim_now(&store, &nonce.to_string(), now).is_ok());
+    }
+    assert_eq!(store.statistics().live, 50);
+    let later = after(now, 240);
+    if matches!(place, Place::Redis(_)) {
+        // By the clock of Redis nothing expires within a test; only the memory is looked at.
+        let mut narrow = settings();
+        narrow.past_seconds = 60;
+        drop(store);
+        store = place.open_with(&narrow, now).expect("opens");
+        assert!(claim_now(&store, "more", now).is_ok());
+        assert!(claim_now(&store, "last", later).is_ok());
+        wait_until("the memory is given back", &PathBuf::new(), || {
+            store.statistics().live == 1
+        });
+        return;
+    }
+    let much_later = after(now, 900);
+    assert!(claim_now(&store, "last", much_later).is_ok());
+    wait_until("the memory is given back", &PathBuf::new(), || {
+        store.statistics().live == 1
+    });
+}
+
+/// What [`a_child_that_is_killed`] is told by its parent.
+const CHILD: &str = "REPLAY_TEST_CHILD_URL";
+
+fn a_process_that_is_killed_loses_nothing_it_acknowledged(place: &Place) {
+    let before = present();
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args([
+            "--exact",
+            "replay::a_child_that_is_killed",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(CHILD, place.url())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the child starts");
+    let lines = BufReader::new(child.stdout.take().expect("it has an output")).lines();
+    let mut acknowledged = Vec::new();
+    for line in lines.map_while(Result::ok) {
+        if let Some(nonce) = line.strip_prefix("acknowledged ") {
+            acknowledged.push(nonce.to_owned());
+        }
+        if acknowledged.len() == 500 {
+            // In the middle of a batch: what it wrote before it died is read to the end.
+            child.kill().expect("SIGKILL");
+        }
+    }
+    child.wait().expect("it ended");
+    assert!(acknowledged.len() >= 500, "only {}", acknowledged.len());
+    let now = present();
+    let store = place.open(now);
+    for nonce in &acknowledged {
+        let (signed, nonce) = nonce.split_once(' ').expect("timestamp and nonce");
+        let signed = Timestamp::from_unix(signed.parse().expect("a number"));
+        assert!(signed >= before);
+        let again = block_on(claim(&store, nonce, signed, now));
+        assert_eq!(again, Err(ClaimRefused::Used), "nonce {nonce}");
+    }
+    assert!(claim_now(&store, "new", now).is_ok());
+}
+
+/// Claims without end and says which claims were acknowledged, until its parent kills it.
+#[test]
+#[ignore = "runs as a child process of other tests"]
+fn a_child_that_is_killed() {
+    let Ok(url) = std::env::var(CHILD) else {
+        return;
+    };
+    let now = present();
+    let mut settings = settings();
+    settings.commit_delay = Duration::from_millis(1);
+    let store = open_url(&url, &settings, now).expect("opens");
+    block_on(async {
+        let tasks = (0..64).map(|task| {
+            let store = &store;
+            async move {
+                for n in 0.. {
+                    let nonce = format!("{task}-{n}");
+                    if claim(store, &nonce, now, now).await.is_ok() {
+                        let line = format!("acknowledged {} {nonce}\n", now.unix());
+                        // One write a line, so that a killed process leaves at most the last one incomplete.
+                        std::io::stdout()
+                            .write_all(line.as_bytes())
+                            .expect("the parent reads");
+                    }
+                }
+            }
+        });
+        futures_util::future::join_all(tasks).await;
+    });
+}
+
+#[test]
+fn a_journal_on_a_full_disk_refuses_and_comes_back_when_there_is_room() {
+    let folder = Folder::new("replay-full");
+    let url = folder.path().join("replay.db").display().to_string();
+    // A file may grow to 256 KiB, and the signal that says otherwise is ignored: writes fail as on a full disk.
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -S -f 512; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().expect("this program"))
+        .args([
+            "--exact",
+            "replay::a_child_on_a_full_disk",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env(CHILD, &url)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the child starts");
+    let lines = BufReader::new(child.stdout.take().expect("it has an output")).lines();
+    let mut seen = Vec::new();
+    for line in lines.map_while(Result::ok) {
+        if line == "full" {
+            let pid = child.id().to_string();
+            let raised = Command::new("prlimit")
+                .args(["--fsize=unlimited:", "--pid", &pid])
+                .status();
+            assert!(raised.expect("prlimit runs").success());
+        }
+        seen.push(line);
+    }
+    assert!(child.wait().expect("it ends").success(), "{seen:#?}");
+    let now = present();
+    let store = open_url(&url, &settings(), now).expect("opens");
+    let acknowledged: Vec<_> = seen
+        .iter()
+        .filter_map(|line| line.strip_prefix("acknowledged "))
+        .collect();
+    assert!(acknowledged.len() > 1, "{seen:#?}");
+    for nonce in acknowledged {
+        let (signed, nonce) = nonce.split_once(' ').expect("timestamp and nonce");
+        let signed = Timestamp::from_unix(signed.parse().expect("a number"));
+        assert_eq!(
+            block_on(claim(&store, nonce, signed, now)),
+            Err(ClaimRefused::Used)
+        );
+    }
+}
+
+/// Claims until the disk is full, says so, and goes on when there is room again.
+#[test]
+#[ignore = "runs as a child process of other tests"]
+fn a_child_on_a_full_disk() {
+    let Ok(url) = std::env::var(CHILD) else {
+        return;
+    };
+    let now = present();
+    let store = open_url(&url, &settings(), now).expect("opens");
+    let say = |line: &str| {
+        std::io::stdout()
+            .write_all(line.as_bytes())
+            .expect("the parent reads")
+    };
+    let refused = (0..100_000)
+        .map(|n| format!("filling-{n}"))
+        .find(|nonce| match claim_now(&store, nonce, now) {
+            Ok(_) => {
+                say(&format!("acknowledged {} {nonce}\n", now.unix()));
+                false
+            }
+            Err(refused) => {
+                assert_eq!(refused, ClaimRefused::Unavailable);
+                true
+            }
+        })
+        .expect("the disk is full at last");
+    assert!(!store.is_ready());
+    assert_eq!(
+        claim_now(&store, "while full", now),
+        Err(ClaimRefused::Unavailable)
+    );
+    say("full\n");
+    wait_until("the store works again", &PathBuf::new(), || {
+        store.is_ready()
+    });
+    // It may have been written after all, so it stays used; what was refused before it was looked at is not burnt.
+    assert_eq!(claim_now(&store, &refused, now), Err(ClaimRefused::Used));
+    assert!(claim_now(&store, "while full", now).is_ok());
+    say(&format!("acknowledged {} while full\n", now.unix()));
+}
+
+#[test]
+fn a_postgresql_that_stops_is_waited_for() {
+    for end in [End::Orderly, End::Crash] {
+        let Some(place) = Place::own_postgres() else {
+            return;
+        };
+        let Place::Postgres(server, _) = &place else {
+            unreachable!("made so")
+        };
+        let now = present();
+        let store = place.open(now);
+        assert!(claim_now(&store, "a", now).is_ok());
+        server.stop(end);
+        assert_eq!(claim_now(&store, "b", now), Err(ClaimRefused::Unavailable));
+        // The lanes find out one by one.
+        for n in 0..3 {
+            assert_eq!(
+                claim_now(&store, &format!("c{n}"), now),
+                Err(ClaimRefused::Unavailable)
+            );
+        }
+        assert!(!store.is_ready());
+        server.start_again();
+        wait_until("the store works again", &PathBuf::new(), || {
+            store.is_ready()
+        });
+        assert_eq!(claim_now(&store, "a", now), Err(ClaimRefused::Used));
+        assert!(claim_now(&store, "d", now).is_ok());
+        let other = place.open(now);
+        assert_eq!(claim_now(&other, "a", now), Err(ClaimRefused::Used));
+        assert_eq!(claim_now(&other, "d", now), Err(ClaimRefused::Used));
+    }
+}
+
+#[test]
+fn a_postgresql_connection_that_was_closed_is_made_anew_without_a_failure() {
+    let Some(place) = Place::postgres() else {
+        return;
+    };
+    let Place::Postgres(server, _) = &place else {
+        unreachable!("made so")
+    };
+    let now = present();
+    let store = place.open(now);
+    for n in 0..6 {
+        assert!(claim_now(&store, &n.to_string(), now).is_ok());
+    }
+    let database = place.url().rsplit('/').next().expect("named").to_owned();
+    server.execute(
+        "postgres",
+        &format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
+        ),
+    );
+    for n in 6..12 {
+        assert!(claim_now(&store, &n.to_string(), now).is_ok());
+    }
+    assert_eq!(store.statistics().failures, 0);
+}
+
+#[test]
+fn a_restored_or_promoted_postgresql_accepts_nothing_that_it_may_have_forgotten() {
+    let Some(place) = Place::postgres() else {
+        return;
+    };
+    let Place::Postgres(server, url) = &place else {
+        unreachable!("made so")
+    };
+    let now = present();
+    assert!(claim_now(&place.open(now), "a", now).is_ok());
+    // As after the restore of an older backup: the rows are gone and the cluster is another.
+    let database = url.rsplit('/').next().expect("named");
+    server.execute(
+        database,
+        "TRUNCATE replay_nonces; UPDATE replay_state SET cluster = 'another/00000002'",
+    );
+    let store = place.open(now);
+    let again = claim_now(&store, "a", now);
+    assert!(
+        matches!(again, Err(ClaimRefused::TimestampRefused { .. })),
+        "{again:?}"
+    );
+    let later = after(now, 400);
+    assert!(claim_now(&store, "b", later).is_ok());
+}
+
+#[test]
+fn an_expired_partition_is_dropped_and_never_made_again() {
+    let Some(place) = Place::postgres() else {
+        return;
+    };
+    // Both an hour behind the database, so that it agrees to the dropping.
+    let now = after(present(), -7_200);
+    let later = after(now, 3_600);
+    let [ahead, behind] = [place.open(now), place.open(now)];
+    assert!(claim_now(&ahead, "a", now).is_ok());
+    assert!(claim_now(&ahead, "b", later).is_ok());
+    // Once a commit after the expiry is answered, the expiry is done or comes with the next one.
+    wait_until("the partition is dropped", &PathBuf::new(), || {
+        let n = ahead.statistics().committed.to_string();
+        assert!(claim_now(&ahead, &n, later).is_ok());
+        matches!(
+            claim_now(&behind, &n, now),
+            Err(ClaimRefused::TimestampRefused { .. })
+        )
+    });
+    let again = claim_now(&behind, "a", now);
+    assert!(
+        matches!(again, Err(ClaimRefused::TimestampRefused { .. })),
+        "{again:?}"
+    );
+    assert!(claim_now(&behind, "c", later).is_ok());
+}
+
+#[test]
+fn a_redis_that_stops_is_waited_for_and_trusted_with_new_timestamps_only() {
+    for end in [End::Orderly, End::Crash] {
+        let Some(place) = Place::redis() else {
+            return;
+        };
+        let Place::Redis(server) = &place else {
+            unreachable!("made so")
+        };
+        let now = present();
+        let store = place.open(now);
+        assert!(claim_now(&store, "a", now).is_ok());
+        server.stop(end);
+        assert_eq!(claim_now(&store, "b", now), Err(ClaimRefused::Unavailable));
+        assert!(!store.is_ready());
+        server.start_again();
+        wait_until("the store works again", &PathBuf::new(), || {
+            store.is_ready()
+        });
+        for nonce in ["a", "b", "c"] {
+            assert!(claim_now(&store, nonce, now).is_err());
+        }
+        let other = place.open(now);
+        let Err(ClaimRefused::TimestampRefused { from, .. }) = claim_now(&other, "c", now) else {
+            panic!("an old timestamp was accepted");
+        };
+        assert!(from > after(now, 300));
+        let later = after(now, 200);
+        assert!(block_on(claim(&other, "c", from, later)).is_ok());
+        assert_eq!(
+            block_on(claim(&store, "c", from, later)),
+            Err(ClaimRefused::Used)
+        );
+    }
+}
+
+#[test]
+fn a_redis_that_is_flushed_accepts_nothing_that_it_has_forgotten() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let Place::Redis(server) = &place else {
+        unreachable!("made so")
+    };
+    let now = present();
+    let [one, two] = [place.open(now), place.open(now)];
+    assert!(claim_now(&one, "a", now).is_ok());
+    assert_eq!(server.command("FLUSHALL").expect("flushes"), "+OK");
+    for store in [&two, &one] {
+        let again = claim_now(store, "a", now);
+        assert!(again.is_err(), "{again:?}");
+        assert!(claim_now(store, "b", now).is_err());
+    }
+}
+
+#[test]
+fn a_redis_without_room_refuses_and_comes_back() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let Place::Redis(server) = &place else {
+        unreachable!("made so")
+    };
+    let now = present();
+    let store = place.open(now);
+    assert!(claim_now(&store, "a", now).is_ok());
+    assert_eq!(
+        server.command("CONFIG SET maxmemory 1").expect("is set"),
+        "+OK"
+    );
+    assert_eq!(claim_now(&store, "b", now), Err(ClaimRefused::Unavailable));
+    assert!(!store.is_ready());
+    assert_eq!(
+        server.command("CONFIG SET maxmemory 0").expect("is set"),
+        "+OK"
+    );
+    wait_until("the store works again", &PathBuf::new(), || {
+        store.is_ready()
+    });
+    assert_eq!(claim_now(&store, "a", now), Err(ClaimRefused::Used));
+    assert!(claim_now(&store, "c", now).is_ok());
+}
+
+#[test]
+fn a_redis_that_may_evict_is_not_used() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let Place::Redis(server) = &place else {
+        unreachable!("made so")
+    };
+    for setting in ["maxmemory 100mb", "maxmemory-policy volatile-ttl"] {
+        assert_eq!(
+            server
+                .command(&format!("CONFIG SET {setting}"))
+                .expect("is set"),
+            "+OK"
+        );
+    }
+    let refused = place
+        .open_with(&settings(), present())
+        .err()
+        .expect("is refused")
+        .to_string();
+    assert!(refused.contains("noeviction"), "{refused}");
+}
+
+#[test]
+fn replicas_that_are_asked_for_and_missing_are_a_failure() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let now = present();
+    let mut settings = settings();
+    settings.redis_wait_replicas = 1;
+    let store = place.open_with(&settings, now).expect("opens");
+    assert_eq!(claim_now(&store, "a", now), Err(ClaimRefused::Unavailable));
+}
+
+#[test]
+fn a_journal_that_was_restored_accepts_nothing_that_it_has_forgotten() {
+    let place = Place::journal().expect("needs nothing");
+    let journal = PathBuf::from(place.url());
+    let backup = journal.with_extension("backup");
+    let now = present();
+    assert!(claim_now(&place.open(now), "before", now).is_ok());
+    std::fs::copy(&journal, &backup).expect("a backup");
+    let later = after(now, 120);
+    assert!(claim_now(&place.open(later), "after", later).is_ok());
+    // Over the same file, as `cp` does: only the floor file knows better.
+    std::fs::copy(&backup, &journal).expect("a restored backup");
+    let store = place.open(later);
+    let again = claim_now(&store, "after", later);
+    assert!(
+        matches!(again, Err(ClaimRefused::TimestampRefused { .. })),
+        "{again:?}"
+    );
+    assert!(claim_now(&store, "new", after(later, 60)).is_ok());
+    drop(store);
+    // As another file, with the floor file restored too: everything that could have been accepted is refused.
+    std::fs::rename(&backup, &journal).expect("a restored backup");
+    let store = place.open(after(later, 60));
+    assert!(claim_now(&store, "new", after(later, 60)).is_err());
+    assert!(claim_now(&store, "newer", after(later, 60 + 360)).is_ok());
+}
+
+#[test]
+fn a_journal_that_was_deleted_accepts_nothing_that_it_has_forgotten() {
+    let place = Place::journal().expect("needs nothing");
+    let now = present();
+    assert!(claim_now(&place.open(now), "a", now).is_ok());
+    std::fs::remove_file(place.url()).expect("deleted");
+    let store = place.open(now);
+    assert!(claim_now(&store, "a", now).is_err());
+    assert!(claim_now(&store, "a", after(now, 60)).is_ok());
+}
+
+#[test]
+fn a_journal_gives_back_the_rows_of_expired_minutes() {
+    let place = Place::journal().expect("needs nothing");
+    let now = present();
+    let store = place.open(now);
+    for minute in 0..60 {
+        let moment = after(now, minute * 60);
+        for n in 0..20 {
+            assert!(claim_now(&store, &n.to_string(), moment).is_ok());
+        }
+    }
+    let end = after(now, 60 * 60);
+    wait_until("the memory is given back", &PathBuf::new(), || {
+        let _ = claim_now(&store, "tick", end);
+        store.statistics().live <= 6 * 20 + 1
+    });
+    drop(store);
+    let store = place.open(end);
+    assert!(store.statistics().live <= 6 * 20 + 1);
+    let file = std::fs::metadata(place.url()).expect("the journal").len();
+    // 1,200 rows of a hundred bytes each would be more; removed rows leave their pages to new ones.
+    assert!(file < 100_000, "{file} bytes");
+}
