@@ -25,7 +25,8 @@ use crate::auth::signing_keys::SigningKey;
 use crate::auth::throttle::Throttle;
 use crate::config::{Configuration, Durability};
 use crate::domain::client::SignatureMethods;
-use crate::opening;
+use crate::gateway::Gateway;
+use crate::{logging, opening};
 use crate::policy::Policy;
 use crate::provider::{Provider, ProviderSettings};
 use crate::store::Store;
@@ -39,6 +40,7 @@ use crate::web::judge::Judge;
 use crate::web::metrics::Metrics;
 use crate::web::request::Rim;
 use crate::web::response::Answers;
+use crate::web::tls::{Certificate, LOOK_EVERY};
 use crate::web::{consent, health, login, me, oauth, tokens};
 
 /// How long a connection may stay open between two requests.
@@ -64,6 +66,8 @@ pub struct Components {
     pub replay: Arc<ReplayStore>,
     /// Accounts, clients, keys and what was delegated.
     pub store: Store,
+    /// What stands in front of the operator's API.
+    pub gateway: Arc<Gateway>,
     /// Hears what other processes change; ends with the last clone.
     _watch: Arc<Watch>,
 }
@@ -73,6 +77,7 @@ pub struct Components {
 /// # Errors
 /// What keeps the server from starting: settings, database, port.
 pub fn serve(configuration: Configuration) -> anyhow::Result<()> {
+    logging::start();
     actix_web::rt::System::new().block_on(async move {
         let components = Components::open(&configuration, Clock::system()).await?;
         let (server, address) = start(&configuration, components.clone())?;
@@ -146,9 +151,11 @@ impl Components {
             answers: Answers::new(configuration, digest, clock),
             metrics: Metrics::new(),
         };
+        let gateway = Gateway::new(configuration, issuer(configuration), &signing_key)?;
         Ok(Self {
             judge: Arc::new(judge),
             provider: Arc::new(provider),
+            gateway: Arc::new(gateway),
             signing_key,
             replay,
             store,
@@ -298,6 +305,9 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
 /// The port is taken, or the certificate can't be read.
 pub fn start(configuration: &Configuration, components: Components) -> anyhow::Result<(Server, SocketAddr)> {
     keep_house(&components);
+    if let Some(listen) = configuration.metrics.listen {
+        start_metrics(listen, &components)?;
+    }
     let settings = configuration.clone();
     let server = HttpServer::new(move || {
         App::new()
@@ -307,14 +317,44 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
             .app_data(Data::new(Arc::clone(&components.signing_key)))
             .app_data(Data::new(components.store.clone()))
             .configure(|service| routes(service, &settings))
+            .configure(|service| components.gateway.configure(service))
     })
     .workers(configuration.server.workers)
+    // A client that hangs up must be noticed while the upstream still works for it.
+    .h1_allow_half_closed(configuration.upstream.url.is_none())
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(GRACE_SECONDS);
     let listen = configuration.server.listen;
-    let server = server.bind(listen).with_context(|| format!("can't listen on {listen}"))?;
+    let server = match (&configuration.tls.certificate, &configuration.tls.private_key) {
+        (Some(chain), Some(private_key)) => {
+            let certificate = Certificate::open(chain, private_key)?;
+            let tls = certificate.server_config()?;
+            actix_web::rt::spawn(async move {
+                loop {
+                    actix_web::rt::time::sleep(LOOK_EVERY).await;
+                    certificate.refresh();
+                }
+            });
+            server.bind_rustls_0_23(listen, tls)
+        }
+        (Some(_) | None, _) => server.bind(listen),
+    };
+    let server = server.with_context(|| format!("can't listen on {listen}"))?;
     let address = server.addrs().first().copied().unwrap_or(listen);
     Ok((server.run(), address))
+}
+
+/// Counters on a listener of their own, for whoever reaches it.
+fn start_metrics(listen: SocketAddr, components: &Components) -> anyhow::Result<()> {
+    let (judge, replay) = (Arc::clone(&components.judge), Arc::clone(&components.replay));
+    let server = HttpServer::new(move || {
+        let (judge, replay) = (Arc::clone(&judge), Arc::clone(&replay));
+        App::new().route("/metrics", web::get().to(move || std::future::ready(health::exposition(&judge, &replay))))
+    });
+    let server = server.workers(1).disable_signals().bind(listen);
+    let server = server.with_context(|| format!("metrics.listen: can't listen on {listen}"))?;
+    actix_web::rt::spawn(server.run());
+    Ok(())
 }
 
 /// The work that no request waits for.

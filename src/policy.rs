@@ -113,6 +113,11 @@ impl Route {
         &self.challenges
     }
 
+    /// Whether browsers' scripts of other origins are spoken of at all.
+    pub const fn has_cors(&self) -> bool {
+        !self.cors_origins.is_empty()
+    }
+
     /// The value of `Access-Control-Allow-Origin` for a browser's script from this origin, if it may call.
     pub fn allows_origin(&self, origin: &str) -> bool {
         self.cors_origins.iter().any(|allowed| match allowed {
@@ -121,10 +126,25 @@ impl Route {
         })
     }
 
-    /// Whether the identity's scopes suffice for this method: the last question of all.
+    /// Whether the identity's scopes suffice for this request: the last question of all.
+    ///
+    /// A request may say that it means another method than it was sent with, and some frameworks believe it: it needs the
+    /// scopes of every method that any reader could take it for.
     ///
     /// # Errors
     /// [`Refusal::ScopeMissing`], which names those that are missing.
+    pub fn permits_request(&self, identity: &Identity, request: &ReceivedRequest<'_>) -> Result<(), Rejection> {
+        self.permits(identity, request.method)?;
+        if self.scopes.is_empty() {
+            return Ok(());
+        }
+        meant_methods(request).try_for_each(|method| self.permits(identity, &method))
+    }
+
+    /// As [`Self::permits_request`], for one method.
+    ///
+    /// # Errors
+    /// [`Refusal::ScopeMissing`].
     pub fn permits(&self, identity: &Identity, method: &str) -> Result<(), Rejection> {
         let needed = match self.scopes_for(method) {
             Some(needed) => needed,
@@ -145,6 +165,22 @@ impl Route {
     fn admits_host(&self, host: &str) -> bool {
         self.hosts.is_empty() || self.hosts.iter().any(|pattern| glob(pattern, &host.to_ascii_lowercase()))
     }
+}
+
+/// The methods that a request says it means: by a header, or by `_method` in its query or form.
+fn meant_methods<'a>(request: &ReceivedRequest<'a>) -> impl Iterator<Item = String> + use<'a> {
+    let fields = |text: Option<&'a str>| {
+        text.unwrap_or_default().split('&').filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            let is_method = encoding::decode(name, Plus::IsSpace).is_ok_and(|name| *name == *b"_method");
+            is_method.then(|| encoding::decode(value, Plus::IsSpace).unwrap_or(Cow::Borrowed(value.as_bytes())))
+        })
+    };
+    let headers = request.headers.meant_methods.into_iter().flatten().map(|method| Cow::Borrowed(method.as_bytes()));
+    headers
+        .chain(fields(request.query))
+        .chain(fields(request.form()))
+        .map(|method| String::from_utf8_lossy(&method).trim().to_ascii_uppercase())
 }
 
 /// One challenge for each admitted scheme, in the contract's order.

@@ -4,6 +4,7 @@ pub mod request;
 pub mod response;
 pub mod metrics;
 pub mod judge;
+pub mod tls;
 pub mod health;
 pub mod me;
 pub mod oauth;

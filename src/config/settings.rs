@@ -333,11 +333,13 @@ impl ThrottleSettings {
 pub struct UpstreamSettings {
     /// `upstream.url`: the API behind the built-in reverse proxy; an origin, because paths are passed on byte for byte.
     pub url: Option<Origin>,
+    /// `upstream.timeout_seconds`: 60; how long the upstream may think before its answer begins.
+    pub timeout_seconds: u32,
 }
 
 impl UpstreamSettings {
     pub(super) fn read(section: &mut Section<'_>) -> UpstreamSettings {
-        UpstreamSettings { url: section.parsed("url") }
+        UpstreamSettings { url: section.parsed("url"), timeout_seconds: section.number("timeout_seconds", 60, 1..=3600) }
     }
 }
 

@@ -146,8 +146,17 @@ pub enum StoreError {
 impl From<DieselError> for StoreError {
     fn from(error: DieselError) -> Self {
         match error {
-            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, information) => {
-                Self::Unavailable(information.message().to_owned())
+            DieselError::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                information,
+            ) => Self::Unavailable(information.message().trim().to_owned()),
+            // libpq has no code for a connection that is gone, only these words.
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, information)
+                if ["connection", "the database system is"]
+                    .iter()
+                    .any(|words| information.message().contains(words)) =>
+            {
+                Self::Unavailable(information.message().trim().to_owned())
             }
             DieselError::BrokenTransactionManager => Self::Unavailable("the transaction broke off".to_owned()),
             // The message alone: details can repeat values.
@@ -472,6 +481,7 @@ fn connect(url: &DatabaseUrl, access: Access) -> Result<AnyConnection, StoreErro
 /// on, and ten seconds of patience with another process that writes.
 fn open_file(path: &Path) -> Result<SqliteConnection, StoreError> {
     let name = path.to_str().ok_or_else(|| StoreError::Unavailable("the path isn't UTF-8".to_owned()))?;
+    create_for_owner(path).map_err(|error| StoreError::Unavailable(format!("{name}: {error}")))?;
     // A leading `./` keeps a relative name that looks like an address from being read as one.
     let name = if path.is_absolute() { name.to_owned() } else { format!("./{name}") };
     let mut connection =
@@ -480,6 +490,15 @@ fn open_file(path: &Path) -> Result<SqliteConnection, StoreError> {
         "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
     )?;
     Ok(connection)
+}
+
+/// Makes the file, if it isn't there, so that its owner alone can read it; SQLite gives its side files the same mode.
+fn create_for_owner(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// One more connection to the same database, for a thread that watches. Reads only.
@@ -498,8 +517,10 @@ where
 {
     let (sender, receiver) = oneshot::channel();
     queue.push(Box::new(move |worker| {
+        let outcome = work(worker);
+        worker.suspicious |= outcome.is_err();
         // Nobody may be waiting any more; the work is done all the same.
-        drop(sender.send(work(worker)));
+        drop(sender.send(outcome));
     }))?;
     match receiver.await {
         Ok(outcome) => outcome,
@@ -570,11 +591,13 @@ struct Worker {
     access: Access,
     connection: Option<AnyConnection>,
     used: Instant,
+    /// The last unit of work failed, perhaps because the connection is gone.
+    suspicious: bool,
 }
 
 impl Worker {
     fn new(url: DatabaseUrl, access: Access, connection: Option<AnyConnection>) -> Self {
-        Self { url, access, connection, used: Instant::now() }
+        Self { url, access, connection, used: Instant::now(), suspicious: false }
     }
 
     fn start(mut self, name: &str, queue: &Arc<Queue>) -> Result<JoinHandle<()>, std::io::Error> {
@@ -594,10 +617,10 @@ impl Worker {
 
     /// The connection, opened anew if it is gone.
     fn connection(&mut self) -> Result<&mut AnyConnection, StoreError> {
-        let idle = self.used.elapsed() > TRUSTED_IDLE;
+        let doubtful = std::mem::take(&mut self.suspicious) || self.used.elapsed() > TRUSTED_IDLE;
         if let Some(AnyConnection::Postgres(connection)) = &mut self.connection {
             let broken = AnsiTransactionManager::is_broken_transaction_manager(connection)
-                || (idle && connection.batch_execute("SELECT 1").is_err());
+                || (doubtful && connection.batch_execute("SELECT 1").is_err());
             if broken {
                 self.connection = None;
             }
@@ -613,8 +636,16 @@ impl Worker {
         E: From<StoreError>,
         F: FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     {
+        if let AnyConnection::Postgres(_) = self.connection()? {
+            // A server that restarted since is noticed here, where nothing is lost by trying once more.
+            if begin(self.connection()?).is_err() {
+                self.abandon();
+                begin(self.connection()?).map_err(StoreError::from)?;
+            }
+        } else {
+            begin(self.connection()?).map_err(StoreError::from)?;
+        }
         let connection = self.connection()?;
-        begin(connection).map_err(StoreError::from)?;
         let mut transaction = Transaction { connection, changes: Vec::new() };
         let outcome = work(&mut transaction);
         let mut changes = transaction.changes;
@@ -680,3 +711,160 @@ macro_rules! carries_diesel {
     };
 }
 pub(super) use carries_diesel;
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::settings;
+    use super::*;
+    use diesel::{ExpressionMethods, QueryDsl};
+    use std::sync::mpsc;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(future)
+    }
+
+    fn memory() -> Database {
+        let database = Database::open("sqlite::memory:", DatabaseSettings::default()).expect("a database");
+        block_on(database.migrate()).expect("the migrations apply");
+        database
+    }
+
+    fn insert(transaction: &mut Transaction<'_>, name: &str) -> Result<(), StoreError> {
+        diesel::insert_into(settings::table)
+            .values((settings::name.eq(name), settings::sealed_value.eq(vec![0]), settings::created_at.eq(0)))
+            .execute(transaction.connection)?;
+        transaction.note(Change::Username(name.to_owned()));
+        Ok(())
+    }
+
+    fn count(database: &Database) -> i64 {
+        block_on(database.read(|connection| Ok::<_, StoreError>(settings::table.count().get_result(connection)?)))
+            .expect("a count")
+    }
+
+    #[test]
+    fn an_address_names_a_database() {
+        let parse = |url| DatabaseUrl::parse(url).ok();
+        assert_eq!(parse("sqlite::memory:"), Some(DatabaseUrl::Memory));
+        assert_eq!(parse("sqlite://a.db"), Some(DatabaseUrl::File("a.db".into())));
+        assert_eq!(parse("sqlite:///a/b.db"), Some(DatabaseUrl::File("/a/b.db".into())));
+        assert!(matches!(parse("postgres://jo:secret@db/x"), Some(DatabaseUrl::Postgres(_))));
+        for wrong in ["", "sqlite://", "sqlite://file:a?mode=ro", "mysql://x", "a.db"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_gets_limits_unless_it_has_its_own() {
+        let url = DatabaseUrl::for_libpq("postgres://db/x?connect_timeout=1");
+        assert!(url.starts_with("postgres://db/x?connect_timeout=1&tcp_user_timeout="), "{url}");
+        assert!(DatabaseUrl::for_libpq("postgres://db/x").starts_with("postgres://db/x?connect_timeout="));
+    }
+
+    #[test]
+    fn what_fails_leaves_nothing_and_is_not_announced() {
+        let database = memory();
+        let heard: Arc<Mutex<Vec<Change>>> = Arc::default();
+        let ears = heard.clone();
+        database.subscribe(move |change| ears.lock().expect("no panic").push(change.clone()));
+        let failed: Result<(), StoreError> = block_on(database.write(|transaction| {
+            insert(transaction, "a")?;
+            Err(StoreError::Busy)
+        }));
+        assert!(failed.is_err());
+        assert_eq!(count(&database), 0);
+        assert!(heard.lock().expect("no panic").is_empty());
+        block_on(database.write(|transaction| insert(transaction, "b"))).expect("written");
+        assert_eq!(*heard.lock().expect("no panic"), [Change::Username("b".to_owned())]);
+    }
+
+    #[test]
+    fn a_panic_in_one_unit_of_work_is_rolled_back_and_harms_no_other() {
+        let database = memory();
+        block_on(database.write(|transaction| insert(transaction, "kept"))).expect("written");
+        let broken: Result<(), StoreError> = block_on(database.write(|transaction| {
+            insert(transaction, "lost")?;
+            panic!("a test panic")
+        }));
+        assert!(matches!(broken, Err(StoreError::Unavailable(_))));
+        assert_eq!(count(&database), 1);
+        block_on(database.write(|transaction| insert(transaction, "next"))).expect("written");
+        assert_eq!(count(&database), 2);
+    }
+
+    #[test]
+    fn more_than_the_queue_takes_is_refused_at_once() {
+        let settings = DatabaseSettings { queue: 1, ..DatabaseSettings::default() };
+        let database = Database::open("sqlite::memory:", settings).expect("a database");
+        let (release, wait) = mpsc::channel::<()>();
+        let (began, begins) = mpsc::channel::<()>();
+        block_on(async {
+            let blocker = database.read(move |_| {
+                began.send(()).expect("the test waits");
+                wait.recv().expect("the test releases");
+                Ok::<_, StoreError>(())
+            });
+            let rest = async {
+                begins.recv().expect("the blocker runs");
+                let waiting = database.ping();
+                let refused = async {
+                    let refused = database.ping().await;
+                    release.send(()).expect("the blocker waits");
+                    refused
+                };
+                tokio::join!(waiting, refused)
+            };
+            let (blocked, (waited, refused)) = tokio::join!(blocker, rest);
+            assert!(blocked.is_ok() && waited.is_ok());
+            assert!(matches!(refused, Err(StoreError::Busy)));
+        });
+    }
+
+    #[test]
+    fn very_many_changes_are_told_as_one() {
+        let database = memory();
+        let heard: Arc<Mutex<Vec<Change>>> = Arc::default();
+        let ears = heard.clone();
+        database.subscribe(move |change| ears.lock().expect("no panic").push(change.clone()));
+        block_on(database.write(|transaction| {
+            for number in 0..=TOLD_SINGLY {
+                transaction.note(Change::Username(number.to_string()));
+            }
+            Ok::<_, StoreError>(())
+        }))
+        .expect("written");
+        assert_eq!(*heard.lock().expect("no panic"), [Change::Everything]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_database_file_is_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
+        std::fs::create_dir(&folder).expect("a temporary folder can be made");
+        let path = folder.join("main.db");
+        let url = format!("sqlite://{}", path.display());
+        let database = Database::open(&url, DatabaseSettings::default()).expect("a database");
+        block_on(database.migrate()).expect("the migrations apply");
+        for entry in std::fs::read_dir(&folder).expect("the folder is there") {
+            let entry = entry.expect("an entry");
+            let mode = entry.metadata().expect("a file").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{:?}", entry.file_name());
+        }
+        drop(database);
+        std::fs::remove_dir_all(&folder).expect("the folder can be removed");
+    }
+
+    #[test]
+    fn the_migrations_can_be_taken_back() {
+        let database = memory();
+        block_on(database.read(|connection| {
+            let AnyConnection::Sqlite(connection) = connection else { return Err(StoreError::Busy) };
+            connection.revert_all_migrations(SQLITE_MIGRATIONS).map_err(migration_error)?;
+            connection.run_pending_migrations(SQLITE_MIGRATIONS).map_err(migration_error)?;
+            Ok(())
+        }))
+        .expect("down and up again");
+    }
+}

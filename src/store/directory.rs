@@ -708,3 +708,199 @@ impl Directory {
         self.database.read(move |connection| work(connection, &vault)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Store;
+    use super::super::accounts::NewAccount;
+    use super::super::audit::{Actor, By};
+    use super::super::clients::NewClient;
+    use super::super::connection::DatabaseSettings;
+    use super::super::vault::MasterKey;
+    use super::*;
+    use crate::domain::credentials::Username;
+    use futures_util::future::join_all;
+    use std::sync::atomic::AtomicUsize;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_000_000);
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(future)
+    }
+
+    fn by() -> By {
+        By { who: Actor::Operator, address: None, now: NOW }
+    }
+
+    fn store(settings: DirectorySettings) -> Store {
+        let database = Database::open("sqlite::memory:", DatabaseSettings::default()).expect("a database");
+        block_on(database.migrate()).expect("the migrations apply");
+        Store::new(database, Arc::new(Vault::new(&MasterKey::generate(), &[])), settings)
+    }
+
+    async fn account(store: &Store, name: &str) -> AccountId {
+        let new = NewAccount::named(Username::parse(name).expect("a username"));
+        store.accounts.create(new, &by()).await.expect("an account").id
+    }
+
+    /// An entry for any id, as if it had been read.
+    fn entry(id: &AccountId, freshness: Freshness) -> DirectoryAccount {
+        let mut account = crate::domain::account::tests::account("x", None, crate::domain::account::Role::Member);
+        account.id = id.clone();
+        DirectoryAccount { account, password: None, freshness }
+    }
+
+    #[test]
+    fn a_hit_needs_no_database() {
+        let store = store(DirectorySettings::default());
+        block_on(async {
+            let owner = account(&store, "jo").await;
+            let issued = store.clients.create(NewClient::named(owner, "App"), &by()).await.expect("a client");
+            let key = &issued.client.client_key;
+            assert!(store.directory.cached_client(key, NOW).is_none());
+            let loaded = store.directory.client(key, NOW).await.expect("an answer").expect("is there");
+            let hit = store.directory.cached_client(key, NOW).expect("is at hand");
+            assert!(Arc::ptr_eq(&loaded, &hit));
+        });
+    }
+
+    #[test]
+    fn a_load_that_races_with_a_change_puts_nothing_stale_back() {
+        let store = store(DirectorySettings::default());
+        let directory = &store.directory;
+        let id = AccountId::parse("a1").expect("an id");
+        block_on(async {
+            let load = async |freshness| {
+                // The row was read; then somebody changed it, before we could put it in.
+                directory.forget(&Change::Account(id.clone()));
+                Ok(Some(entry(&id, freshness)))
+            };
+            let caches = &directory.caches;
+            let got = directory.look_up(&caches.accounts, Kind::Account, &id, id.as_str(), NOW, load).await;
+            assert!(got.expect("an answer").is_some(), "the one that asked before the change may see it");
+            assert!(directory.cached_account(&id, NOW).is_none());
+        });
+    }
+
+    #[test]
+    fn an_absence_that_races_with_a_creation_is_not_remembered() {
+        let store = store(DirectorySettings::default());
+        let directory = &store.directory;
+        let id = AccountId::parse("a1").expect("an id");
+        block_on(async {
+            let caches = &directory.caches;
+            let absent = async |_| {
+                directory.forget(&Change::Account(id.clone()));
+                Ok(None)
+            };
+            let got = directory.look_up(&caches.accounts, Kind::Account, &id, id.as_str(), NOW, absent).await;
+            assert!(got.expect("an answer").is_none());
+            let present = async |freshness| Ok(Some(entry(&id, freshness)));
+            let got = directory.look_up(&caches.accounts, Kind::Account, &id, id.as_str(), NOW, present).await;
+            assert!(got.expect("an answer").is_some());
+        });
+    }
+
+    #[test]
+    fn of_many_that_want_the_same_one_loads() {
+        let store = store(DirectorySettings::default());
+        let directory = &store.directory;
+        let id = AccountId::parse("a1").expect("an id");
+        let loads = AtomicUsize::new(0);
+        block_on(async {
+            let caches = &directory.caches;
+            let lookups = (0..50).map(|_| {
+                let load = async |freshness| {
+                    loads.fetch_add(1, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                    Ok(Some(entry(&id, freshness)))
+                };
+                directory.look_up(&caches.accounts, Kind::Account, &id, id.as_str(), NOW, load)
+            });
+            let found = join_all(lookups).await;
+            assert!(found.iter().all(|entry| matches!(entry, Ok(Some(_)))));
+        });
+        assert_eq!(loads.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_failed_load_is_tried_again_by_the_next() {
+        let store = store(DirectorySettings::default());
+        let directory = &store.directory;
+        let id = AccountId::parse("a1").expect("an id");
+        block_on(async {
+            let caches = &directory.caches;
+            let failing = async |_| Err::<Option<DirectoryAccount>, _>(StoreError::Busy);
+            let got = directory.look_up(&caches.accounts, Kind::Account, &id, id.as_str(), NOW, failing).await;
+            assert!(matches!(got, Err(StoreError::Busy)));
+            let working = async |freshness| Ok(Some(entry(&id, freshness)));
+            let got = directory.look_up(&caches.accounts, Kind::Account, &id, id.as_str(), NOW, working).await;
+            assert!(matches!(got, Ok(Some(_))));
+        });
+    }
+
+    #[test]
+    fn strangers_fill_neither_the_memory_nor_push_out_what_is_known() {
+        let store = store(DirectorySettings { entries: 64, tokens: 64, ..DirectorySettings::default() });
+        let directory = &store.directory;
+        block_on(async {
+            let owner = account(&store, "jo").await;
+            let issued = store.clients.create(NewClient::named(owner, "App"), &by()).await.expect("a client");
+            let key = &issued.client.client_key;
+            directory.client(key, NOW).await.expect("an answer").expect("is there");
+            for number in 0..UNKNOWN_ENTRIES + 1000 {
+                let stranger = ClientKey::parse(format!("stranger{number}")).expect("a key");
+                assert!(directory.client(&stranger, NOW).await.expect("an answer").is_none());
+            }
+            assert!(directory.cached_client(key, NOW).is_some());
+            assert!(directory.caches.clients.len() == 1 && directory.caches.unknown.len() <= UNKNOWN_ENTRIES);
+        });
+    }
+
+    #[test]
+    fn no_more_is_remembered_than_was_set() {
+        let store = store(DirectorySettings { entries: 64, tokens: 64, ..DirectorySettings::default() });
+        let directory = &store.directory;
+        block_on(async {
+            for number in 0..500 {
+                let id = AccountId::parse(format!("a{number}")).expect("an id");
+                let load = async |freshness| Ok(Some(entry(&id, freshness)));
+                let accounts = &directory.caches.accounts;
+                let got = directory.look_up(accounts, Kind::Account, &id, id.as_str(), NOW, load).await;
+                got.expect("an answer").expect("is there");
+            }
+            assert!(directory.caches.accounts.len() <= 64, "{}", directory.caches.accounts.len());
+        });
+    }
+
+    #[test]
+    fn an_entry_is_read_again_after_its_lifetime_or_when_the_clock_went_back() {
+        let store = store(DirectorySettings::default());
+        let directory = &store.directory;
+        block_on(async {
+            let id = account(&store, "jo").await;
+            let at = |seconds| Timestamp::from_unix(NOW.unix() + seconds);
+            directory.account(&id, NOW).await.expect("an answer").expect("is there");
+            assert!(directory.cached_account(&id, at(29)).is_some());
+            assert!(directory.cached_account(&id, at(60)).is_none());
+            assert!(directory.cached_account(&id, at(-1)).is_none());
+            directory.account(&id, at(-1)).await.expect("an answer").expect("is there");
+            assert!(directory.cached_account(&id, at(-1)).is_some());
+        });
+    }
+
+    #[test]
+    fn when_everything_changed_nothing_is_left() {
+        let store = store(DirectorySettings::default());
+        let directory = &store.directory;
+        block_on(async {
+            let id = account(&store, "jo").await;
+            directory.account(&id, NOW).await.expect("an answer").expect("is there");
+            directory.account_by_login_name("jo", NOW).await.expect("an answer").expect("is there");
+            directory.forget(&Change::Everything);
+            assert!(directory.cached_account(&id, NOW).is_none());
+            assert_eq!(directory.caches.accounts.len() + directory.caches.names.len(), 0);
+        });
+    }
+}

@@ -35,7 +35,8 @@ pub struct Watch {
 impl Watch {
     /// Starts watching; what others change is announced to the subscribers of `database`.
     ///
-    /// Changes that are committed after this returns are heard. A database in memory has nobody else to hear of.
+    /// To be started before anything is cached, and changes that are committed after this returns are heard; what was
+    /// cached before is forgotten. A database in memory has nobody else to hear of.
     pub fn start(database: &Database) -> Result<Self, StoreError> {
         let url = database.url().clone();
         if url == DatabaseUrl::Memory {
@@ -45,6 +46,7 @@ impl Watch {
         let mut listener = Listener::new(connect_watcher(&url)?)?;
         // The thread must not keep the database open, so it holds what it needs and no more.
         let announcer = database.announcer();
+        announcer.announce(&[Change::Everything]);
         let thread = std::thread::Builder::new()
             .name("store-watch".to_owned())
             .spawn(move || {
@@ -125,7 +127,13 @@ impl Listener {
                     .select((changes::id, changes::change))
                     .load(connection)?;
                 // Ids have no gaps. If one is missing, rows were deleted before they were read.
-                let complete = rows.first().is_none_or(|(first, _)| *first == *last + 1);
+                let complete = match rows.first() {
+                    Some((first, _)) => *first == *last + 1,
+                    None => {
+                        let newest = newest(connection)?;
+                        std::mem::replace(last, newest) == newest
+                    }
+                };
                 let all_read = rows.len() < 10_000;
                 if all_read {
                     *seen = version;
@@ -187,4 +195,87 @@ pub async fn delete_heard(database: &Database, now: crate::time::Timestamp) -> R
             AnyConnection::Postgres(_) => Ok(0),
         })
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::DatabaseSettings;
+    use super::*;
+    use crate::time::Timestamp;
+    use std::path::PathBuf;
+
+    struct Files(PathBuf);
+
+    impl Drop for Files {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.0).expect("the folder can be removed");
+        }
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(future)
+    }
+
+    fn file() -> (Files, Database) {
+        let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
+        std::fs::create_dir(&folder).expect("a temporary folder can be made");
+        let url = format!("sqlite://{}", folder.join("main.db").display());
+        let database = Database::open(&url, DatabaseSettings::default()).expect("a database");
+        block_on(database.migrate()).expect("the migrations apply");
+        (Files(folder), database)
+    }
+
+    fn change(database: &Database, name: &str) {
+        let change = Change::Username(name.to_owned());
+        block_on(database.write(|transaction| {
+            transaction.note(change);
+            Ok::<_, StoreError>(())
+        }))
+        .expect("written");
+    }
+
+    fn listener(database: &Database) -> Listener {
+        connect_watcher(database.url()).and_then(Listener::new).expect("a listener")
+    }
+
+    #[test]
+    fn what_was_committed_since_is_heard_once_and_in_order() {
+        let (_files, database) = file();
+        change(&database, "before");
+        let mut listener = listener(&database);
+        assert!(listener.hear().expect("an answer").is_empty());
+        change(&database, "a");
+        change(&database, "b");
+        let heard = listener.hear().expect("an answer");
+        assert_eq!(heard, [Change::Username("a".to_owned()), Change::Username("b".to_owned())]);
+        assert!(listener.hear().expect("an answer").is_empty());
+    }
+
+    #[test]
+    fn a_change_that_was_deleted_unheard_means_everything() {
+        let (_files, database) = file();
+        let mut listener = listener(&database);
+        change(&database, "a");
+        let later = Timestamp::from_unix(chrono::Utc::now().timestamp() + KEPT_SECONDS + 60);
+        assert_eq!(block_on(delete_heard(&database, later)).expect("deleted"), 1);
+        assert_eq!(listener.hear().expect("an answer"), [Change::Everything]);
+        change(&database, "a");
+        block_on(delete_heard(&database, later)).expect("deleted");
+        change(&database, "b");
+        assert_eq!(listener.hear().expect("an answer"), [Change::Everything]);
+        change(&database, "c");
+        assert_eq!(listener.hear().expect("an answer"), [Change::Username("c".to_owned())]);
+    }
+
+    #[test]
+    fn a_table_that_was_emptied_says_nothing_to_a_new_listener() {
+        let (_files, database) = file();
+        change(&database, "a");
+        let later = Timestamp::from_unix(chrono::Utc::now().timestamp() + KEPT_SECONDS + 60);
+        block_on(delete_heard(&database, later)).expect("deleted");
+        let mut listener = listener(&database);
+        change(&database, "b");
+        assert_eq!(listener.hear().expect("an answer"), [Change::Username("b".to_owned())]);
+    }
 }

@@ -9,9 +9,10 @@ use crate::auth::{self, Authenticator};
 use crate::auth::verdict::{Identity, Refusal, Rejection};
 use crate::policy::{Policy, Route};
 use crate::protocol::request::ReceivedRequest;
+use crate::time::Timestamp;
 use crate::web::metrics::Metrics;
-use crate::web::request::Rim;
-use crate::web::response::{Answers, status};
+use crate::web::request::{Origin, Rim, peer_of};
+use crate::web::response::{Answers, preflight, status};
 
 /// Judges requests; one for the whole server.
 pub struct Judge {
@@ -37,6 +38,12 @@ pub struct Judged<'a> {
     pub body: Option<Bytes>,
     /// What has not been read.
     pub payload: Payload,
+    /// Of the URI that the client used.
+    pub origin: Origin,
+    /// Whether it came from a trusted proxy, whose forwarding headers may be passed on.
+    pub by_proxy: bool,
+    /// When it arrived.
+    pub arrived: Timestamp,
 }
 
 impl Judge {
@@ -54,6 +61,9 @@ impl Judge {
             Ok(route) => route,
             Err(rejection) => return Err(self.refuse(Some(&received), None, &rejection)),
         };
+        if let Some(answer) = preflight(&received, request.headers(), route) {
+            return Err(answer);
+        }
         let mut body = None;
         if auth::needs_body(&received) {
             match self.rim.read_body(request, &mut payload).await {
@@ -64,17 +74,21 @@ impl Judge {
         received.body = body.as_deref();
         match self.identify(&received, route).await {
             Ok(identity) => {
-                self.metrics.admitted(identity.credential());
-                Ok(Judged { identity, route, body, payload })
+                let (arrived, by_proxy) = (received.arrived, self.rim.trusts(peer_of(request)));
+                Ok(Judged { identity, route, body, payload, origin, by_proxy, arrived })
             }
             Err(rejection) => Err(self.refuse(Some(&received), Some(route), &rejection)),
         }
     }
 
-    /// Authenticates and then asks for the scopes, which is the last question of all.
-    async fn identify(&self, received: &ReceivedRequest<'_>, route: &Route) -> Result<Identity, Rejection> {
+    /// Authenticates and then asks for the scopes, which is the last question of all; counts who is admitted.
+    ///
+    /// # Errors
+    /// [`Rejection`]; to be noted by the caller, who answers it.
+    pub async fn identify(&self, received: &ReceivedRequest<'_>, route: &Route) -> Result<Identity, Rejection> {
         let identity = self.authenticator.authenticate(received, route.admission()).await?;
-        route.permits(&identity, received.method)?;
+        route.permits_request(&identity, received)?;
+        self.metrics.admitted(identity.credential());
         Ok(identity)
     }
 

@@ -39,6 +39,12 @@ pub struct Origin {
     pub authority: String,
 }
 
+impl std::fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}://{}", self.scheme.as_str(), self.authority)
+    }
+}
+
 impl Rim {
     /// `tls`: whether we serve TLS ourselves. `buffer_bytes`: the most of a body that is read before judging.
     pub fn new(
@@ -144,6 +150,9 @@ impl Rim {
             "x-csrf-token" => headers.csrf_token = text,
             "x-oauth-scope" => headers.oauth_scope = text,
             "accept" => headers.accept = text,
+            "x-http-method-override" => headers.meant_methods[0] = text,
+            "x-http-method" => headers.meant_methods[1] = text,
+            "x-method-override" => headers.meant_methods[2] = text,
             other => {
                 if let Some(text) = text.filter(|text| !text.is_empty())
                     && self.client_key_headers.iter().any(|configured| configured == other)
@@ -179,6 +188,10 @@ impl Rim {
     /// # Errors
     /// [`Refusal::BodyTooLarge`], at once when the length is announced; [`Refusal::Target`] when the body breaks off.
     pub async fn read_body(&self, request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Refusal> {
+        // What follows a request to upgrade is another protocol, and has no end that a body would have.
+        if request.headers().contains_key("upgrade") {
+            return Ok(Bytes::new());
+        }
         let too_large = Refusal::BodyTooLarge { limit: self.buffer_bytes };
         let announced = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > self.buffer_bytes)) {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    self, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-    VARY, WWW_AUTHENTICATE,
+    self, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
@@ -32,6 +33,15 @@ pub struct Answers {
     https: bool,
     digest: Arc<Digest>,
     clock: Clock,
+}
+
+/// Why there is no answer from the API behind us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamFailure {
+    /// No connection, or it broke before an answer: 502.
+    Unreachable,
+    /// No answer in time: 504.
+    Slow,
 }
 
 /// The contract's JSON for a refusal. `errors` is always null: one thing is said at a time.
@@ -73,11 +83,32 @@ impl Answers {
         if let Refusal::Throttled { retry_after } = refusal {
             answer.insert_header((RETRY_AFTER, retry_after.seconds().to_string()));
         }
-        if let Some(request) = request {
-            add_cors(&mut answer, route, request);
-        }
         answer.insert_header((header::CACHE_CONTROL, "no-store"));
-        answer.json(self.failure(refusal))
+        let mut answer = answer.json(self.failure(refusal));
+        if let (Some(route), Some(request)) = (route, request) {
+            add_cors(answer.headers_mut(), route, request.headers.origin);
+        }
+        answer
+    }
+
+    /// What a client hears when the API behind us gives no answer.
+    pub fn upstream(&self, failure: UpstreamFailure) -> HttpResponse {
+        let (status, code, message) = match failure {
+            UpstreamFailure::Unreachable => {
+                (StatusCode::BAD_GATEWAY, "upstream_unreachable", "The API behind this server can not be reached.")
+            }
+            UpstreamFailure::Slow => {
+                (StatusCode::GATEWAY_TIMEOUT, "upstream_slow", "The API behind this server did not answer in time.")
+            }
+        };
+        HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Failure {
+            status: status.as_u16(),
+            code,
+            message: message.to_owned(),
+            additional: String::new(),
+            reference: "",
+            errors: None,
+        })
     }
 
     /// A refusal at the OAuth endpoints: form-encoded, or JSON when `Accept` asks for it (Problem Reporting).
@@ -326,16 +357,35 @@ fn see_login(request: &ReceivedRequest<'_>) -> HttpResponse {
     HttpResponse::Found().insert_header((LOCATION, format!("/login?next={}", encode(&target)))).finish()
 }
 
-/// Lets a browser's script from an admitted origin read the answer.
-pub fn add_cors(answer: &mut HttpResponseBuilder, route: Option<&Route>, request: &ReceivedRequest<'_>) {
-    let Some(origin) = request.headers.origin else { return };
-    if route.is_some_and(|route| route.allows_origin(origin))
+/// Lets a browser's script from an admitted origin read the answer. On a route that names origins, its word is the only
+/// one.
+pub fn add_cors(headers: &mut HeaderMap, route: &Route, origin: Option<&str>) {
+    if !route.has_cors() {
+        return;
+    }
+    headers.remove(ACCESS_CONTROL_ALLOW_ORIGIN);
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = origin.filter(|origin| route.allows_origin(origin))
         && let Ok(origin) = HeaderValue::from_str(origin)
     {
-        answer.insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, origin));
-        answer.insert_header((ACCESS_CONTROL_EXPOSE_HEADERS, "WWW-Authenticate, Retry-After"));
-        answer.append_header((VARY, "Origin"));
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate, Retry-After"));
     }
+}
+
+/// The answer to a browser's question whether a script may send what it wants to send (Fetch, CORS preflight); `None`
+/// when the request is no such question, or its origin is not admitted.
+pub fn preflight(request: &ReceivedRequest<'_>, sent: &HeaderMap, route: &Route) -> Option<HttpResponse> {
+    let method = sent.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| request.method == "OPTIONS")?;
+    request.headers.origin.filter(|origin| route.allows_origin(origin))?;
+    let mut answer = HttpResponse::NoContent();
+    answer.insert_header((ACCESS_CONTROL_ALLOW_METHODS, method)).insert_header((ACCESS_CONTROL_MAX_AGE, "600"));
+    if let Some(headers) = sent.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+        answer.insert_header((ACCESS_CONTROL_ALLOW_HEADERS, headers));
+    }
+    let mut answer = answer.finish();
+    add_cors(answer.headers_mut(), route, request.headers.origin);
+    Some(answer)
 }
 
 /// Whether the client reached us by TLS, here or at the proxy in front.

@@ -2,4 +2,5 @@
 
 mod replay;
 mod servers;
+mod store;
 mod vectors;

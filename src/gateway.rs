@@ -1,0 +1,50 @@
+//! In front of the operator's API: the built-in reverse proxy, and the answers to other proxies that ask first.
+//!
+//! In reading order: what never reaches the upstream (`withheld`), what it is told about the caller (`identity_headers`,
+//! `assertion`), the connections to it (`upstream`, `tunnel`) and the proxy over them; then what other proxies ask
+//! (`metadata`), how one client request gets one verdict (`shared_verdicts`), and the endpoints. Who is calling is
+//! judged elsewhere; here it is passed on.
+
+pub mod withheld;
+pub mod identity_headers;
+pub mod assertion;
+pub mod upstream;
+pub mod tunnel;
+pub mod proxy;
+
+use std::sync::Arc;
+
+use actix_web::web::{self, Data, ServiceConfig};
+
+use crate::auth::signing_keys::SigningKey;
+use crate::config::Configuration;
+use crate::gateway::assertion::Assertions;
+use crate::gateway::proxy::Proxy;
+use crate::gateway::upstream::UpstreamError;
+use crate::time::Lifetime;
+
+/// The gateway of one server.
+pub struct Gateway {
+    proxy: Option<Proxy>,
+}
+
+impl Gateway {
+    /// From the settings; `key` signs assertions in the name of `issuer`, if there shall be any.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub fn new(configuration: &Configuration, issuer: String, key: &Arc<SigningKey>) -> Result<Self, UpstreamError> {
+        let lifetime = Lifetime::from_seconds(configuration.gateway.assertion_ttl_seconds);
+        let assertions =
+            configuration.gateway.assertion.then(|| Arc::new(Assertions::new(Arc::clone(key), issuer, lifetime)));
+        Ok(Self { proxy: Proxy::new(configuration, assertions)? })
+    }
+
+    /// Adds its endpoints; to be called on each worker thread. Where there is an upstream, every path that nobody else
+    /// takes is the proxy's.
+    pub fn configure(&self, service: &mut ServiceConfig) {
+        if let Some(proxy) = &self.proxy {
+            service.app_data(Data::new(proxy.for_this_thread())).default_service(web::to(proxy::forward));
+        }
+    }
+}

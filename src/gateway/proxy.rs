@@ -1,0 +1,338 @@
+//! The built-in reverse proxy: an admitted request goes to the upstream, its answer to the client.
+//!
+//! Method, path, query and bodies stay byte for byte as they were sent, except for what is withheld. Message framing is
+//! made anew on each side, so nothing that two readers could read differently gets through (RFC 9112 §11.2). Trailers
+//! are not passed on, and HTTP/2 towards the client is a front proxy's.
+
+use std::io;
+use std::sync::Arc;
+
+use actix_web::body::{BodyStream, SizedStream};
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::web::{Bytes, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use futures_util::{StreamExt as _, stream};
+use http_body_util::BodyDataStream;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::http::request::Builder;
+use hyper::{Request, Response, Uri, header};
+
+use crate::auth::session::{COOKIE, VISITOR_COOKIE};
+use crate::auth::verdict::Credential;
+use crate::config::{ClientKeyRule, Configuration, Way};
+use crate::gateway::assertion::{Assertions, Subject};
+use crate::gateway::upstream::{Outgoing, Unanswered, Upload, Upstream, UpstreamError};
+use crate::gateway::withheld::{self, Reads, Withheld};
+use crate::gateway::{identity_headers, tunnel};
+use crate::policy::Route;
+use crate::protocol::request::is_form_type;
+use crate::web::judge::{Judge, Judged};
+use crate::web::request::peer_of;
+use crate::web::response::{UpstreamFailure, add_cors};
+
+/// The reverse proxy, as one worker thread has it.
+pub struct Proxy {
+    upstream: Upstream,
+    withheld: Withheld,
+    assertions: Option<Arc<Assertions>>,
+}
+
+/// Why a request could not be made out of an admitted one; all are our own failures.
+type Unmade = Box<dyn std::error::Error>;
+
+impl Proxy {
+    /// One for each worker thread; `Ok(None)` without `upstream.url`. `assertions`: when `gateway.assertion` is on.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub fn new(
+        configuration: &Configuration,
+        assertions: Option<Arc<Assertions>>,
+    ) -> Result<Option<Self>, UpstreamError> {
+        let upstream = Upstream::new(&configuration.upstream)?;
+        Ok(upstream.map(|upstream| Self {
+            upstream,
+            withheld: Withheld::new(&configuration.http_auth, &[COOKIE, VISITOR_COOKIE]),
+            assertions,
+        }))
+    }
+
+    /// The same proxy with connections of its own.
+    pub fn for_this_thread(&self) -> Self {
+        Self {
+            upstream: self.upstream.for_this_thread(),
+            withheld: self.withheld.clone(),
+            assertions: self.assertions.clone(),
+        }
+    }
+}
+
+/// Judges a request and passes it on: the handler of every path that is not ours.
+pub async fn forward(
+    judge: Data<Arc<Judge>>,
+    proxy: Data<Proxy>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let judged = match judge.admit(&request, payload).await {
+        Ok(judged) => judged,
+        Err(refused) => return refused,
+    };
+    let route = judged.route;
+    let mut answer = match proxy.exchange(&request, judged).await {
+        Ok(answer) => answer,
+        Err(failure) => judge.answers.upstream(failure),
+    };
+    let origin = request.headers().get("origin").and_then(|origin| origin.to_str().ok());
+    add_cors(answer.headers_mut(), route, origin);
+    answer
+}
+
+impl Proxy {
+    async fn exchange(&self, request: &HttpRequest, judged: Judged<'_>) -> Result<HttpResponse, UpstreamFailure> {
+        let upgrade = asks_for_upgrade(request);
+        let head = self.head(request, &judged, upgrade).map_err(|error| {
+            tracing::error!(%error, "an admitted request could not be passed on");
+            UpstreamFailure::Unreachable
+        })?;
+        let Judged { body, payload, .. } = judged;
+        let mut payload = Some(payload);
+        let (outgoing, upload) = match body {
+            Some(body) => (Outgoing::whole(without_protocol_parameters(request, body)), Upload::none()),
+            None if upgrade || !has_body(request) => (Outgoing::default(), Upload::none()),
+            None => match payload.take() {
+                Some(payload) => Outgoing::stream(payload, announced_length(request)),
+                None => (Outgoing::default(), Upload::none()),
+            },
+        };
+        let repeatable = request.method().is_safe() && payload.is_some() && !upgrade;
+        let again = || repeatable.then(|| head.clone().map(|()| Outgoing::default()));
+        let sent = self.upstream.send(head.clone().map(|()| outgoing), upgrade, &upload, again).await;
+        let mut response = sent.map_err(|error| failed(&error, request))?;
+        if response.status() == hyper::StatusCode::SWITCHING_PROTOCOLS {
+            return match payload.filter(|_| upgrade) {
+                Some(payload) => switch(&mut response, payload).await,
+                None => Err(UpstreamFailure::Unreachable),
+            };
+        }
+        Ok(answer(request, response, upload))
+    }
+
+    /// The head of the request as the upstream gets it.
+    fn head(&self, request: &HttpRequest, judged: &Judged<'_>, upgrade: bool) -> Result<Request<()>, Unmade> {
+        let reads = reads(judged.route);
+        let mut builder = Request::builder().method(request.method().as_str()).uri(self.target(request, reads)?);
+        builder = self.pass_headers(builder, request, judged, reads)?;
+        builder = self.add_forwarding(builder, request, judged)?;
+        for (name, value) in identity_headers::NAMES.into_iter().zip(identity_headers::values(&judged.identity)) {
+            builder = builder.header(name, HeaderValue::from_bytes(value.as_bytes())?);
+        }
+        let assertion = match &self.assertions {
+            Some(assertions) => {
+                let origin = judged.origin.to_string();
+                let subject = Subject {
+                    method: request.method().as_str(),
+                    origin: &origin,
+                    path: request.uri().path(),
+                    arrived: judged.arrived,
+                };
+                assertions.sign(&judged.identity, subject)?
+            }
+            None => String::new(),
+        };
+        builder = builder.header(identity_headers::ASSERTION, HeaderValue::try_from(assertion)?);
+        if upgrade {
+            builder = builder.header(header::CONNECTION, "upgrade").header(header::UPGRADE, "websocket");
+        }
+        Ok(builder.body(())?)
+    }
+
+    /// The upstream's origin with the path and query as they were sent, credentials taken out.
+    fn target(&self, request: &HttpRequest, reads: Reads) -> Result<Uri, Unmade> {
+        let (path, query) = (request.uri().path(), request.uri().query());
+        let target = match query.and_then(|query| self.withheld.query(query, reads)) {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        };
+        let origin = self.upstream.origin();
+        Ok(Uri::builder().scheme(origin.scheme()).authority(origin.authority()).path_and_query(target).build()?)
+    }
+
+    /// All headers that are the upstream's business.
+    fn pass_headers(
+        &self,
+        mut builder: Builder,
+        request: &HttpRequest,
+        judged: &Judged<'_>,
+        reads: Reads,
+    ) -> Result<Builder, Unmade> {
+        let headers = request.headers();
+        let named: Vec<&str> = headers.get_all("connection").filter_map(|value| value.to_str().ok()).collect();
+        let by_proxy = judged.by_proxy;
+        for (name, value) in headers {
+            let name = name.as_str();
+            let ours = match name {
+                // Made anew with the body; answered before.
+                "content-length" | "expect" | "host" => true,
+                // The proof that a session's request is not forged goes no further than the session.
+                "x-csrf-token" => judged.identity.credential() == Credential::Session,
+                _ => {
+                    self.withheld.header(name, reads)
+                        || withheld::ends_here(name, named.iter().copied())
+                        || (!by_proxy && withheld::is_forwarding(name))
+                        || matches!(name, "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host")
+                }
+            };
+            if ours {
+                continue;
+            }
+            if name == "cookie" {
+                // A header that is no text holds no cookie of ours that could have been read.
+                let kept = value.to_str().map(|cookies| self.withheld.cookies(cookies, reads));
+                if let Ok(kept) = kept {
+                    builder = match kept {
+                        Some(kept) => builder.header(header::COOKIE, HeaderValue::from_str(&kept)?),
+                        None => builder,
+                    };
+                    continue;
+                }
+            }
+            builder = builder.header(
+                HeaderName::from_bytes(name.as_bytes())?,
+                HeaderValue::from_bytes(value.as_bytes())?,
+            );
+        }
+        Ok(builder)
+    }
+
+    /// `Host` and `X-Forwarded-*`. Over http the upstream hears the client's Host; over https its own name, which its
+    /// certificate and its HTTP/2 `:authority` are for.
+    fn add_forwarding(&self, builder: Builder, request: &HttpRequest, judged: &Judged<'_>) -> Result<Builder, Unmade> {
+        let peer = peer_of(request);
+        let before = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
+        let mut hops: Vec<String> = before.filter(|_| judged.by_proxy).map(str::to_owned).collect();
+        hops.push(peer.to_string());
+        let builder = if self.upstream.origin().is_https() {
+            builder
+        } else {
+            builder.header(header::HOST, HeaderValue::from_str(&judged.origin.authority)?)
+        };
+        Ok(builder
+            .header("x-forwarded-for", HeaderValue::try_from(hops.join(", "))?)
+            .header("x-forwarded-proto", judged.origin.scheme.as_str())
+            .header("x-forwarded-host", HeaderValue::from_str(&judged.origin.authority)?))
+    }
+}
+
+fn reads(route: &Route) -> Reads {
+    let admission = route.admission();
+    Reads {
+        client_key: match admission.client_key {
+            ClientKeyRule::Required | ClientKeyRule::Optional => true,
+            ClientKeyRule::Ignored => false,
+        },
+        member_cookies: admission.admits(Way::Cookies),
+    }
+}
+
+/// actix has made a stream of this connection then, and there is no body before it.
+fn asks_for_upgrade(request: &HttpRequest) -> bool {
+    let websocket = request.headers().get("upgrade").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    websocket && request.head().upgrade() && request.method() == actix_web::http::Method::GET
+}
+
+fn has_body(request: &HttpRequest) -> bool {
+    announced_length(request).is_some_and(|length| length > 0) || request.headers().contains_key("transfer-encoding")
+}
+
+fn announced_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// A form that was signed by its own parameters loses them; any other body stays as it is.
+fn without_protocol_parameters(request: &HttpRequest, body: Bytes) -> Bytes {
+    let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok());
+    if !content_type.is_some_and(is_form_type) {
+        return body;
+    }
+    match std::str::from_utf8(&body).map(withheld::form) {
+        Ok(std::borrow::Cow::Owned(form)) => Bytes::from(form),
+        Ok(std::borrow::Cow::Borrowed(_)) | Err(_) => body,
+    }
+}
+
+fn failed(error: &Unanswered, request: &HttpRequest) -> UpstreamFailure {
+    let mut reason = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause {
+        reason = format!("{reason}: {deeper}");
+        cause = deeper.source();
+    }
+    tracing::warn!(method = %request.method(), path = request.uri().path(), reason, "the upstream gave no answer");
+    match error {
+        Unanswered::Broken(_) => UpstreamFailure::Unreachable,
+        Unanswered::Slow(_) => UpstreamFailure::Slow,
+    }
+}
+
+/// The client's connection and the upstream's become one.
+async fn switch(response: &mut Response<Incoming>, payload: Payload) -> Result<HttpResponse, UpstreamFailure> {
+    let upgraded = hyper::upgrade::on(&mut *response).await.map_err(|error| {
+        tracing::warn!(%error, "the upstream did not complete its upgrade");
+        UpstreamFailure::Unreachable
+    })?;
+    let mut answer = HttpResponse::build(StatusCode::SWITCHING_PROTOCOLS);
+    answer.upgrade("websocket");
+    copy_headers(&mut answer, response);
+    Ok(answer.streaming(tunnel::through(upgraded, payload)))
+}
+
+/// The upstream's answer, streaming. The upload ends with it at the latest.
+fn answer(request: &HttpRequest, response: Response<Incoming>, upload: Upload) -> HttpResponse {
+    let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut answer = HttpResponse::build(status);
+    copy_headers(&mut answer, &response);
+    let length = response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if status == StatusCode::NOT_MODIFIED
+        && let Some(length) = length
+    {
+        answer.insert_header((CONTENT_LENGTH, length));
+    }
+    if request.method() == actix_web::http::Method::HEAD {
+        return match length {
+            Some(length) => answer.body(SizedStream::new(length, stream::empty::<io::Result<Bytes>>())),
+            None => answer.body(BodyStream::new(stream::empty::<io::Result<Bytes>>())),
+        };
+    }
+    let exact = response.body().size_hint().exact();
+    let body = BodyDataStream::new(response.into_body()).map(move |chunk| {
+        let _lives_as_long_as_the_answer = &upload;
+        chunk
+    });
+    match exact {
+        Some(0) => answer.finish(),
+        Some(length) => answer.body(SizedStream::new(length, body)),
+        None if request.version() < actix_web::http::Version::HTTP_11 => {
+            // HTTP/1.0 has no chunks: the end of the connection is the end of the body.
+            answer.force_close();
+            let mut answer = answer.body(BodyStream::new(body));
+            answer.head_mut().no_chunking(true);
+            answer
+        }
+        None => answer.body(BodyStream::new(body)),
+    }
+}
+
+fn copy_headers(answer: &mut HttpResponseBuilder, response: &Response<Incoming>) {
+    let headers = response.headers();
+    let named: Vec<&str> =
+        headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok()).collect();
+    for (name, value) in headers {
+        // The body brings its own length.
+        if name != header::CONTENT_LENGTH && !withheld::ends_here(name.as_str(), named.iter().copied()) {
+            answer.append_header((name.as_str(), value.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! The connections to the operator's API: pooled, kept alive, HTTP/1.1 or HTTP/2 (by ALPN, over TLS).
+//!
+//! Targets go out byte for byte. Bodies stream both ways and are never held; how long the upstream may think before it
+//! answers is bounded, how long an answer may take is not: a peer that is gone is found by TCP's own probes.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::web::{Bytes, Payload};
+use futures_util::StreamExt as _;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::{Request, Response};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use thiserror::Error;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::{Origin, UpstreamSettings};
+
+/// A connection that can't be made within this time is a failure.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Idle connections are closed after this time, before most servers do it from their side.
+const IDLE: Duration = Duration::from_secs(50);
+
+/// When a silent connection is probed, and how often.
+const PROBE: Duration = Duration::from_secs(30);
+
+/// Chunks of an upload that may wait between the client's connection and the upstream's.
+const CHUNKS_WAITING: usize = 2;
+
+/// The upstream, as one worker thread sees it: connections belong to the thread that opened them.
+pub struct Upstream {
+    origin: Origin,
+    tls: ClientConfig,
+    client: Client<HttpsConnector<HttpConnector>, Outgoing>,
+    /// For upgrades, which HTTP/2 does not have.
+    one_dot_one: Client<HttpsConnector<HttpConnector>, Outgoing>,
+    patience: Duration,
+}
+
+/// Why there is no upstream.
+#[derive(Debug, Error)]
+pub enum UpstreamError {
+    /// The operating system's certificates are needed for an https upstream.
+    #[error("no certificate authority to check {origin} by: {reason}")]
+    NoRoots {
+        /// The upstream.
+        origin: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Why a request got no answer.
+#[derive(Debug, Error)]
+pub enum Unanswered {
+    /// No connection, or it broke before the head of an answer.
+    #[error("the upstream can not be reached: {0}")]
+    Broken(#[from] hyper_util::client::legacy::Error),
+    /// No head of an answer in time.
+    #[error("the upstream did not answer within {} s", .0.as_secs())]
+    Slow(Duration),
+}
+
+impl Upstream {
+    /// Without a connection yet. `Ok(None)`: no `upstream.url`.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub fn new(settings: &UpstreamSettings) -> Result<Option<Self>, UpstreamError> {
+        let Some(origin) = &settings.url else { return Ok(None) };
+        let patience = Duration::from_secs(u64::from(settings.timeout_seconds));
+        Ok(Some(Self::over(origin.clone(), tls(origin)?, patience)))
+    }
+
+    /// The same upstream, without a connection yet.
+    pub fn for_this_thread(&self) -> Self {
+        Self::over(self.origin.clone(), self.tls.clone(), self.patience)
+    }
+
+    fn over(origin: Origin, tls: ClientConfig, patience: Duration) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT));
+        tcp.set_keepalive(Some(PROBE));
+        tcp.set_keepalive_interval(Some(PROBE));
+        let connector = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        let mut pool = Client::builder(TokioExecutor::new());
+        pool.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(256);
+        let client = pool.build(connector().enable_all_versions().wrap_connector(tcp.clone()));
+        let one_dot_one = pool.build(connector().enable_http1().wrap_connector(tcp));
+        Self { origin, tls, client, one_dot_one, patience }
+    }
+
+    /// Where it is.
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Sends a request and waits for the head of the answer. Time that passes while the client still uploads is not
+    /// the upstream's. A request that a kept connection lost is sent once more if `again` makes another.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    pub async fn send(
+        &self,
+        request: Request<Outgoing>,
+        upgrade: bool,
+        upload: &Upload,
+        again: impl FnOnce() -> Option<Request<Outgoing>>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let client = if upgrade { &self.one_dot_one } else { &self.client };
+        match self.await_head(client.request(request), upload).await {
+            Err(Unanswered::Broken(error)) if broke_while_kept(&error) => match again() {
+                Some(request) => self.await_head(client.request(request), upload).await,
+                None => Err(error.into()),
+            },
+            outcome => outcome,
+        }
+    }
+
+    async fn await_head(
+        &self,
+        answer: impl Future<Output = Result<Response<Incoming>, hyper_util::client::legacy::Error>>,
+        upload: &Upload,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let mut answer = pin!(answer);
+        loop {
+            let deadline = upload.last_moved.get() + self.patience;
+            match timeout_at(deadline, answer.as_mut()).await {
+                Ok(answer) => return Ok(answer?),
+                Err(_) if upload.last_moved.get() + self.patience > Instant::now() => {}
+                Err(_) => return Err(Unanswered::Slow(self.patience)),
+            }
+        }
+    }
+}
+
+/// Whether the upstream closed a connection that it had kept, before it said a word: it did not take the request.
+fn broke_while_kept(error: &hyper_util::client::legacy::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    !error.is_connect() && cause.is_some_and(|cause| cause.is_incomplete_message() || cause.is_canceled())
+}
+
+fn tls(origin: &Origin) -> Result<ClientConfig, UpstreamError> {
+    let mut roots = RootCertStore::empty();
+    if origin.is_https() {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            let reason = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
+            return Err(UpstreamError::NoRoots { origin: origin.to_string(), reason });
+        }
+    }
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+        .map_err(|error| UpstreamError::NoRoots { origin: origin.to_string(), reason: error.to_string() })
+}
+
+/// The body of a request on its way out.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    source: Source,
+    /// What is announced in `Content-Length`; `None`: chunked.
+    length: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+enum Source {
+    #[default]
+    Nothing,
+    Whole(Bytes),
+    Stream(Receiver<Piece>),
+}
+
+/// What comes in of an upload. One that stops without its end broke off, and must not look whole to the upstream.
+#[derive(Debug)]
+enum Piece {
+    Chunk(Bytes),
+    End,
+}
+
+impl Outgoing {
+    /// A body that was read before.
+    pub fn whole(body: Bytes) -> Self {
+        let length = u64::try_from(body.len()).ok();
+        Self { source: if body.is_empty() { Source::Nothing } else { Source::Whole(body) }, length }
+    }
+
+    /// A body that comes in while it goes out. `length`: what the client announced.
+    ///
+    /// The upload runs on this thread until it is over, breaks off, or the upstream wants no more of it.
+    pub fn stream(mut payload: Payload, length: Option<u64>) -> (Self, Upload) {
+        let (sender, receiver) = channel(CHUNKS_WAITING);
+        let mut upload = Upload::none();
+        let last_moved = Rc::clone(&upload.last_moved);
+        upload.task = Some(actix_web::rt::spawn(async move {
+            loop {
+                // When the upstream wants no more, what the client still sends is not read.
+                let read = tokio::select! {
+                    read = payload.next() => read,
+                    () = sender.closed() => return,
+                };
+                let piece = match read {
+                    Some(Ok(chunk)) => Piece::Chunk(chunk),
+                    Some(Err(_)) => return,
+                    None => Piece::End,
+                };
+                let ended = matches!(piece, Piece::End);
+                if sender.send(piece).await.is_err() || ended {
+                    return;
+                }
+                last_moved.set(Instant::now());
+            }
+        }));
+        (Self { source: Source::Stream(receiver), length }, upload)
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match &mut self.source {
+            Source::Nothing => Poll::Ready(None),
+            Source::Whole(body) => {
+                let body = std::mem::take(body);
+                self.source = Source::Nothing;
+                Poll::Ready(Some(Ok(Frame::data(body))))
+            }
+            Source::Stream(receiver) => receiver.poll_recv(context).map(|piece| match piece {
+                Some(Piece::Chunk(chunk)) => Some(Ok(Frame::data(chunk))),
+                Some(Piece::End) => None,
+                None => Some(Err(io::ErrorKind::UnexpectedEof.into())),
+            }),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.source, Source::Nothing)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.source, self.length) {
+            (Source::Nothing, _) => SizeHint::with_exact(0),
+            (_, Some(length)) => SizeHint::with_exact(length),
+            (_, None) => SizeHint::default(),
+        }
+    }
+}
+
+/// An upload under way. It lives as long as its exchange: dropping it ends the upload, so that neither side waits for
+/// one that is gone.
+pub struct Upload {
+    last_moved: Rc<Cell<Instant>>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Upload {
+    /// Nothing is uploaded, or it was before.
+    pub fn none() -> Self {
+        Self { last_moved: Rc::new(Cell::new(Instant::now())), task: None }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}

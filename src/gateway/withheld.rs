@@ -1,0 +1,207 @@
+//! What never reaches the upstream: credentials, and headers that only we may write.
+//!
+//! A secret that the upstream does not need can't leak from its logs. Everything else stays byte for byte as it was
+//! sent. Nothing is judged here: by now the request was admitted.
+
+use std::borrow::Cow;
+
+use crate::config::{HttpAuthSettings, SessionQuery};
+use crate::protocol::encoding::{self, Plus};
+use crate::protocol::oauth::mentions_oauth;
+
+/// Headers of one connection and not of the message (RFC 9110 §7.6.1), besides those that `Connection` names.
+const OF_THE_CONNECTION: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Which parts of a request are credentials, by the configuration.
+#[derive(Clone)]
+pub struct Withheld {
+    client_key_headers: Vec<String>,
+    client_key_query: Vec<String>,
+    session_query: SessionQuery,
+    cookies: Vec<String>,
+}
+
+/// Which of our credentials the route could have read.
+#[derive(Clone, Copy)]
+pub struct Reads {
+    /// Client keys; a route that ignores them leaves these names to the upstream.
+    pub client_key: bool,
+    /// The three cookies of a member.
+    pub member_cookies: bool,
+}
+
+/// The cookies of a member: together they are a credential.
+const MEMBER_COOKIES: [&str; 3] = ["companyName", "memberId", "memberHash"];
+
+impl Withheld {
+    /// `cookies`: the names of our own cookies, which no upstream gets.
+    pub fn new(settings: &HttpAuthSettings, cookies: &[&str]) -> Self {
+        Self {
+            client_key_headers: settings.client_key_headers.iter().map(|name| name.as_str().to_ascii_lowercase()).collect(),
+            client_key_query: settings.client_key_query.iter().map(|name| name.as_str().to_owned()).collect(),
+            session_query: settings.session_query.clone(),
+            cookies: cookies.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    /// Whether this header is a credential or one that only we may write. `name`: as it was sent, in any case.
+    ///
+    /// `_` and every other sign count as `-`, because CGI and its heirs can't tell them apart (RFC 3875 §4.1.18).
+    pub fn header(&self, name: &str, reads: Reads) -> bool {
+        spells(name, "authorization")
+            || spells_start(name, "x-auth-")
+            || (reads.client_key && self.client_key_headers.iter().any(|known| spells(name, known)))
+    }
+
+    /// The query without credentials; `None` when nothing is left of it.
+    pub fn query<'a>(&self, query: &'a str, reads: Reads) -> Option<Cow<'a, str>> {
+        let left = without(query, '&', |pair| self.is_credential(pair, reads));
+        (!left.is_empty() || query.is_empty()).then_some(left)
+    }
+
+    /// The `Cookie` header without our cookies; `None` when nothing is left of it.
+    pub fn cookies<'a>(&self, cookies: &'a str, reads: Reads) -> Option<Cow<'a, str>> {
+        let left = without(cookies, ';', |pair| {
+            let name = pair.split('=').next().unwrap_or_default().trim();
+            self.cookies.iter().any(|ours| ours == name) || (reads.member_cookies && MEMBER_COOKIES.contains(&name))
+        });
+        let left = match left {
+            Cow::Borrowed(all) => Cow::Borrowed(all.trim()),
+            Cow::Owned(some) => Cow::Owned(some.trim().to_owned()),
+        };
+        (!left.is_empty()).then_some(left)
+    }
+
+    fn is_credential(&self, pair: &str, reads: Reads) -> bool {
+        if mentions_oauth(pair) {
+            return true;
+        }
+        let Some((name, value)) = pair.split_once('=') else { return false };
+        (reads.client_key && self.client_key_query.iter().any(|known| known == name))
+            || (name == self.session_query.name
+                && encoding::decode(value, Plus::IsSpace)
+                    .is_ok_and(|value| *value == *self.session_query.value.as_bytes()))
+    }
+}
+
+/// A form body without its protocol parameters (RFC 5849 §3.5.2); borrowed when it has none.
+pub fn form(body: &str) -> Cow<'_, str> {
+    without(body, '&', mentions_oauth)
+}
+
+/// Whether this header belongs to the connection and ends at each hop. `named`: the values of `Connection`.
+pub fn ends_here<'a>(name: &str, named: impl Iterator<Item = &'a str>) -> bool {
+    OF_THE_CONNECTION.iter().any(|known| known.eq_ignore_ascii_case(name))
+        || named.flat_map(|list| list.split(',')).any(|option| option.trim().eq_ignore_ascii_case(name))
+}
+
+/// Whether this header says where a request came from: only proxies that we trust may write it.
+pub fn is_forwarding(name: &str) -> bool {
+    spells_start(name, "x-forwarded-") || spells(name, "forwarded") || spells(name, "x-real-ip")
+}
+
+/// Whether CGI and its heirs would read `name` as `known`, which is in small letters with hyphens.
+fn spells(name: &str, known: &str) -> bool {
+    name.len() == known.len() && spells_start(name, known)
+}
+
+fn spells_start(name: &str, known: &str) -> bool {
+    name.len() >= known.len()
+        && name.bytes().zip(known.bytes()).all(|(sent, known)| {
+            let read = if sent.is_ascii_alphanumeric() { sent.to_ascii_lowercase() } else { b'-' };
+            let known = if known.is_ascii_alphanumeric() { known } else { b'-' };
+            read == known
+        })
+}
+
+/// `list` without the elements that are `unwanted`; what stays keeps its bytes.
+fn without(list: &str, separator: char, unwanted: impl Fn(&str) -> bool) -> Cow<'_, str> {
+    if !list.split(separator).any(&unwanted) {
+        return Cow::Borrowed(list);
+    }
+    let mut left = String::with_capacity(list.len());
+    for element in list.split(separator).filter(|element| !unwanted(element)) {
+        if !left.is_empty() {
+            left.push(separator);
+        }
+        left.push_str(element);
+    }
+    Cow::Owned(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Configuration;
+
+    const ALL: Reads = Reads { client_key: true, member_cookies: true };
+    const NOTHING: Reads = Reads { client_key: false, member_cookies: false };
+
+    fn withheld() -> Withheld {
+        Withheld::new(&Configuration::default().http_auth, &["session"])
+    }
+
+    #[test]
+    fn identity_headers_are_withheld_in_any_spelling() {
+        for name in ["X-Auth-Account", "x_auth_account", "X-AUTH_Account", "x.auth-scopes", "X-Auth-Anything", "Authorization"] {
+            assert!(withheld().header(name, NOTHING), "{name}");
+        }
+        for name in ["X-Author", "X-Authentication", "Accept", "X-Client-Key"] {
+            assert!(!withheld().header(name, NOTHING), "{name}");
+        }
+        assert!(withheld().header("X_Client-Key", ALL));
+    }
+
+    #[test]
+    fn a_query_without_credentials_stays_byte_for_byte() {
+        for query in ["", "a", "a=%2f&&b=+&=", "auth=other", "xoauth_token=1", "%zz"] {
+            assert_eq!(withheld().query(query, ALL).as_deref(), Some(query));
+        }
+    }
+
+    #[test]
+    fn credentials_in_the_query_are_taken_out_and_the_rest_keeps_its_bytes() {
+        let query = "a=%2F&oauth_token=t&client_key=k&b=+&auth=session&oauth%5Fnonce=n";
+        assert_eq!(withheld().query(query, ALL).as_deref(), Some("a=%2F&b=+"));
+        assert_eq!(withheld().query("oauth_token=t&oauth_signature=s", ALL), None);
+        assert_eq!(withheld().query("client_key=k", NOTHING).as_deref(), Some("client_key=k"));
+    }
+
+    #[test]
+    fn our_cookies_are_taken_out_of_the_header() {
+        let take = |cookies, reads| withheld().cookies(cookies, reads).map(Cow::into_owned);
+        assert_eq!(take("a=1; session=s; b=2", ALL).as_deref(), Some("a=1; b=2"));
+        assert_eq!(take("session=s", ALL), None);
+        assert_eq!(take("memberHash=h; a=1", ALL).as_deref(), Some("a=1"));
+        assert_eq!(take("memberHash=h; a=1", NOTHING).as_deref(), Some("memberHash=h; a=1"));
+    }
+
+    #[test]
+    fn a_form_loses_its_protocol_parameters_alone() {
+        assert_eq!(form("a=1&oauth_token=t&b=%20"), "a=1&b=%20");
+        assert!(matches!(form("a=1&b=2"), Cow::Borrowed("a=1&b=2")));
+    }
+
+    #[test]
+    fn headers_that_connection_names_end_here() {
+        assert!(ends_here("X-Hop", ["close, x-hop"].into_iter()));
+        assert!(ends_here("TE", std::iter::empty()));
+        assert!(!ends_here("X-Other", ["close, x-hop"].into_iter()));
+    }
+
+    #[test]
+    fn forwarding_headers_are_known_in_any_spelling() {
+        assert!(is_forwarding("X_Forwarded-For") && is_forwarding("Forwarded") && is_forwarding("x-real_ip"));
+        assert!(!is_forwarding("X-Forward"));
+    }
+}

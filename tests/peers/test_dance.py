@@ -1,0 +1,206 @@
+"""What the account holder and the app see of the dance: login, consent, scopes, deny, revoke."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+import signer
+import wire
+from browser import Browser, Page
+from dance import access_token, authorize_url, dance, request_token, signed, temporary
+from harness import Token, eventually
+
+SCOPES = ["account:read", "product:read", "product:write"]
+
+
+@pytest.fixture(scope="module")
+def app(server, developer):
+    """A client with three scopes."""
+    return server.client(developer, scopes=SCOPES)
+
+
+def scopes_of(server, client, token):
+    answer = signed(server, "GET", "/v2/me", client, token)
+    assert answer.status == 200, answer.body
+    return sorted(answer.json["scopes"])
+
+
+def test_a_token_inherits_the_scopes_given_when_the_client_was_created(server, app, browser):
+    token = dance(server, app, browser)
+    assert sorted(token.fields["scope"].replace(",", " ").split()) == SCOPES
+    assert scopes_of(server, app, token) == SCOPES
+
+
+@pytest.mark.parametrize("asked", ["account:read", "account:read product:read", "account:read,product:read"])
+@pytest.mark.parametrize("by", ["parameter", "header"])
+def test_an_app_may_ask_for_fewer(by, asked, server, app, browser):
+    url = f"{server.base}/oauth/request_token"
+    more = {"scope": asked} if by == "parameter" else {}
+    parameters = signer.sign("POST", url, app, oauth_callback=app.callback, **more)
+    form = signer.form_encoded([pair for pair in parameters if pair[0] == "scope"])
+    header = signer.header([pair for pair in parameters if pair[0] != "scope"])
+    headers = [("Authorization", header), ("Content-Type", "application/x-www-form-urlencoded")]
+    if by == "header":
+        headers.append(("X-OAuth-Scope", asked))
+    answer = wire.send(server, "POST", "/oauth/request_token", headers, form)
+    assert answer.status == 200, answer.body
+    request = Token(answer.form["oauth_token"], answer.form["oauth_token_secret"], app)
+    verifier = browser.verifier(authorize_url(server, request))
+    given = access_token(server, app, request, verifier).form
+    token = Token(given["oauth_token"], given["oauth_token_secret"], app)
+    assert scopes_of(server, app, token) == sorted(asked.replace(",", " ").split())
+
+
+def test_asking_for_more_than_the_client_has_is_403(server, app):
+    answer = request_token(server, app, scope="account:read account:delete")
+    assert answer.status == 403
+    assert answer.form["oauth_problem"] == "additional_authorization_required"
+
+
+def test_the_holder_may_untick_scopes(server, app, browser):
+    assert scopes_of(server, app, dance(server, app, browser, scopes=["product:read"])) == ["product:read"]
+    assert scopes_of(server, app, dance(server, app, browser, scopes=[])) == []
+
+
+def test_the_consent_page_has_a_box_for_each_scope_and_names_the_app(server, app, browser):
+    answer, form = browser.consent_page(authorize_url(server, temporary(server, app)))
+    assert sorted(value for name, value, _ in form.checkboxes if name == "scope") == SCOPES
+    assert "frame-ancestors" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert Page(answer.text).headings == 1
+
+
+def test_a_scope_that_was_not_on_the_page_can_not_be_smuggled_in(server, app, browser):
+    request = temporary(server, app, scope="account:read")
+    answer, form = browser.consent_page(authorize_url(server, request))
+    fields = [*form.fields, ("scope", "account:read"), ("scope", "product:write"), ("scope", "manage:write"), ("decision", "allow")]
+    done = browser.submit(answer.url, form, fields)
+    if done.status_code in (302, 303):
+        verifier = parse_qs(urlsplit(done.headers["Location"]).query)["oauth_verifier"][0]
+        given = access_token(server, app, request, verifier).form
+        assert scopes_of(server, app, Token(given["oauth_token"], given["oauth_token_secret"], app)) == ["account:read"]
+    else:
+        assert done.status_code in (400, 403)
+
+
+def test_deny_gives_the_app_nothing(server, app, browser):
+    request = temporary(server, app)
+    callback = browser.callback(authorize_url(server, request), decision="deny")
+    assert "oauth_problem=permission_denied" in callback
+    answer = access_token(server, app, request, "anything")
+    assert answer.status == 401
+
+
+def test_the_consent_form_without_its_csrf_token_changes_nothing(server, app, browser):
+    request = temporary(server, app)
+    answer, form = browser.consent_page(authorize_url(server, request))
+    fields = [pair for pair in form.fields if pair[0] != "csrf_token"]
+    for forged in ([], [("csrf_token", "")], [("csrf_token", "x" * 43)]):
+        done = browser.submit(answer.url, form, [*fields, *forged, ("decision", "allow")])
+        assert done.status_code in (400, 403)
+    assert access_token(server, app, request, "anything").status == 401
+
+
+def test_a_wrong_password_shows_the_login_page_again_and_no_consent(server, app, holder):
+    guest = Browser(type(holder)(holder.id, holder.username, "wrong"))
+    url = authorize_url(server, temporary(server, app))
+    page = guest.open(url)
+    form = Page(page.text).form_with("password")
+    assert {"username", "password", "csrf_token"} <= form.names
+    answer = guest.submit(page.url, form, [*form.fields, ("username", holder.username), ("password", "wrong")])
+    shown = Page(answer.text)
+    assert shown.form_with("password")
+    assert not any("decision" in found.names for found in shown.forms)
+
+
+def test_the_login_cookie_is_out_of_reach_for_scripts_and_other_sites(server, app, holder):
+    guest = Browser(holder)
+    guest.consent_page(authorize_url(server, temporary(server, app)))
+    page = requests.get(authorize_url(server, temporary(server, app)), timeout=60)
+    lines = page.raw.headers.getlist("Set-Cookie") if page.raw else []
+    assert guest.session.cookies
+    for cookie in guest.session.cookies:
+        assert cookie.has_nonstandard_attr("HttpOnly"), cookie.name
+    for line in lines:
+        assert "httponly" in line.lower() and "samesite=lax" in line.lower()
+
+
+def test_a_request_token_of_nobody_is_an_error_page_and_no_redirect(server, browser):
+    answer = browser.session.get(f"{server.base}/oauth/authorize?oauth_token=nothing", allow_redirects=False, timeout=60)
+    assert 400 <= answer.status_code < 500
+
+
+def test_a_denied_or_used_request_token_can_not_be_allowed_again(server, app, browser):
+    request = temporary(server, app)
+    verifier = browser.verifier(authorize_url(server, request))
+    assert access_token(server, app, request, verifier).status == 200
+    answer = browser.open(authorize_url(server, request))
+    assert not any("decision" in form.names for form in Page(answer.text).forms)
+
+
+@pytest.mark.parametrize("by", ["the-app", "the-command-line"])
+def test_a_revoked_token_is_dead_within_a_second_or_so(by, server, app, browser):
+    token = dance(server, app, browser)
+    assert signed(server, "GET", "/v2/me", app, token).status == 200
+    if by == "the-app":
+        answer = signed(server, "POST", "/oauth/revoke", app, token, body=b"")
+        assert answer.status == 200
+        assert signed(server, "GET", "/v2/me", app, token).problem == "token_revoked"
+    else:
+        server.command("token", "revoke", token.token)
+        assert eventually(lambda: signed(server, "GET", "/v2/me", app, token).problem == "token_revoked", 3)
+
+
+def test_the_command_line_lists_tokens_without_showing_them(server, app, browser, holder):
+    token = dance(server, app, browser)
+    listed = server.command("token", "list", "--account", holder.username, "--format", "json")
+    assert token.token not in listed
+    assert token.secret not in listed
+
+
+def test_secrets_and_tokens_are_in_neither_the_log_nor_the_database(server, app, browser, token):
+    dance(server, app, browser)
+    secrets = [app.secret, token.secret, token.token, browser.account.password]
+    files = [server.log, *server.folder.glob("x.db*")]
+    assert len(files) > 1
+    for file in files:
+        content = file.read_bytes()
+        for secret in secrets:
+            assert secret.encode() not in content, file.name
+
+
+def test_a_rotated_secret_is_good_and_the_old_one_dead_after_the_grace(server, developer):
+    client = server.client(developer)
+    assert request_token(server, client).status == 200
+    fresh = server.json("client", "rotate-secret", client.key)["client_secret"]
+    assert eventually(lambda: request_token(server, client, secret=fresh).status == 200)
+    assert eventually(lambda: request_token(server, client).status == 401)
+
+
+def test_a_client_limited_to_some_signature_methods_may_use_no_other(server, developer, rsa):
+    client = server.client(developer, rsa=rsa, methods=["RSA-SHA256"])
+    assert request_token(server, client, method="RSA-SHA256").status == 200
+    for method in ("HMAC-SHA1", "HMAC-SHA256", "RSA-SHA1"):
+        answer = request_token(server, client, method=method)
+        assert (answer.status, answer.form["oauth_problem"]) == (400, "signature_method_rejected")
+
+
+def test_sign_on_the_command_line_makes_a_header_that_passes(server, client, token):
+    said = server.command(
+        "sign",
+        "GET",
+        f"{server.base}/v2/me?a=1",
+        "--client-key",
+        client.key,
+        "--client-secret",
+        client.secret,
+        "--token",
+        token.token,
+        "--token-secret",
+        token.secret,
+    )
+    value = re.search(r"OAuth [^\n]*oauth_signature=[^\n]*", said).group(0)
+    assert "GET&" in said
+    assert wire.send(server, "GET", "/v2/me?a=1", [("Authorization", value.strip())]).status == 200

@@ -1,0 +1,194 @@
+"""HTTP clients that people have, unmodified, get in with Basic, Digest and JWT.
+
+Each reads the challenges of a 401 in its own way, so most are also tried where the server offers every scheme at once.
+"""
+
+import json
+import subprocess
+
+import httpx
+import pytest
+import requests
+from conftest import PATIENT
+from programs import HERE, SECONDS, needs, node_script, run
+from requests.auth import HTTPDigestAuth
+
+PASSWORD = "pass:wörd with spaces & more"
+ROUTES = {
+    "digest-sha256": '["digest"]\nchallenges = ["digest-sha-256"]',
+    "digest-md5": '["digest"]\nchallenges = ["digest-md5"]',
+    "digest": '["digest"]',
+    "digest-and-basic": '["digest", "basic"]',
+    "basic": '["basic"]',
+}
+
+
+@pytest.fixture(scope="module")
+def offering(new_server):
+    """A server that answers /v2/me to all and under further hosts offers only some schemes."""
+    routes = "".join(
+        f'[[route]]\npath = "/v2/**"\nhosts = ["{name}.localhost"]\nmethods = {methods}\n' for name, methods in ROUTES.items()
+    )
+    every = '[[route]]\npath = "/v2/**"\nmethods = ["oauth1", "basic", "api_key", "digest", "jwt"]\n'
+    started = new_server(PATIENT + routes + every, "offering")
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def person(offering):
+    return offering.account("jané.doe+test@example.com", PASSWORD)
+
+
+@pytest.fixture(scope="module")
+def own(offering, person):
+    return offering.client(person)
+
+
+@pytest.fixture(scope="module")
+def plain(offering):
+    """An account in ASCII, for clients that know nothing else."""
+    return offering.account("plain.user@example.com", "simple-password")
+
+
+@pytest.fixture(scope="module")
+def plain_own(offering, plain):
+    return offering.client(plain)
+
+
+def identity(text, account, credential):
+    said = json.loads(text)
+    assert said["account"]["username"] == account.username
+    assert said["credential"] == credential
+
+
+# --- curl ---
+
+
+def curl(server, account, client, *options, host=None, target="/v2/me", password=None):
+    """curl's answer: (status, body). `host` chooses one of the routes above."""
+    authority = f"{host}.localhost:{server.port}" if host else server.authority
+    command = [needs("curl", "curl"), "-sS", "-w", "\n%{http_code}", "--resolve", f"{authority}:127.0.0.1", *options]
+    command += ["-u", f"{account.username}:{password or account.password}", "-H", f"X-Client-Key: {client.key}"]
+    body, _, status = run(command, f"http://{authority}{target}").rpartition("\n")
+    return int(status), body
+
+
+@pytest.mark.parametrize("host", [None, "basic", "digest-and-basic"])
+def test_curl_gets_in_with_basic(host, offering, person, own):
+    status, body = curl(offering, person, own, "--basic", host=host)
+    assert status == 200, body
+    identity(body, person, "basic")
+    assert curl(offering, person, own, "--basic", host=host, password="wrong")[0] == 401
+
+
+@pytest.mark.parametrize("host", [None, "digest-sha256", "digest-md5", "digest", "digest-and-basic"])
+def test_curl_gets_in_with_digest(host, offering, person, own):
+    status, body = curl(offering, person, own, "--digest", host=host, target="/v2/me?a=1&b=%20")
+    assert status == 200, body
+    identity(body, person, "digest")
+    assert curl(offering, person, own, "--digest", host=host, password="wrong")[0] == 401
+
+
+@pytest.mark.parametrize("host", [None, "digest-and-basic", "basic"])
+def test_curl_finds_a_way_by_itself(host, offering, person, own):
+    status, body = curl(offering, person, own, "--anyauth", host=host)
+    assert status == 200, body
+
+
+@pytest.mark.parametrize("host", ["digest-sha256", "digest-md5"])
+def test_curl_posts_with_digest(host, offering, person, own):
+    status, body = curl(offering, person, own, "--digest", "-d", "a=1&b=2", host=host)
+    assert status == 200, body
+
+
+# --- wget ---
+
+
+def wget(server, account, client, *options, host=None):
+    """wget's answer: (exit code, body). It sends a password only when it was challenged."""
+    authority = f"{host}.localhost:{server.port}" if host else server.authority
+    command = [needs("wget", "wget"), "-q", "-O", "-", "--tries=1", f"--header=X-Client-Key: {client.key}"]
+    command += [f"--user={account.username}", f"--password={account.password}", *options, f"http://{authority}/v2/me"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("host", [None, "basic", "digest-md5", "digest", "digest-and-basic"])
+def test_wget_gets_in_by_the_challenges(host, offering, plain, plain_own):
+    code, body = wget(offering, plain, plain_own, host=host)
+    assert code == 0, body
+    identity(body, plain, "basic" if host == "basic" else "digest")
+
+
+def test_wget_gets_in_with_basic_unasked(offering, plain, plain_own):
+    code, body = wget(offering, plain, plain_own, "--auth-no-challenge")
+    assert code == 0, body
+    identity(body, plain, "basic")
+
+
+# --- Python ---
+
+
+def host_header(server, host):
+    return {"Host": f"{host}.localhost:{server.port}"} if host else {}
+
+
+@pytest.mark.parametrize("host", [None, "digest-sha256", "digest-md5", "digest", "digest-and-basic"])
+def test_requests_gets_in_with_digest_again_and_again(host, offering, plain, plain_own):
+    session = requests.Session()
+    session.trust_env = False
+    session.auth = HTTPDigestAuth(plain.username, plain.password)
+    session.headers["X-Client-Key"] = plain_own.key
+    session.headers.update(host_header(offering, host))
+    for _ in range(5):
+        answer = session.get(f"{offering.base}/v2/me?a=1", timeout=SECONDS)
+        assert answer.status_code == 200, answer.text
+    identity(answer.text, plain, "digest")
+    assert session.post(f"{offering.base}/v2/me", data={"a": "1"}, timeout=SECONDS).status_code == 200
+
+
+@pytest.mark.parametrize("host", [None, "digest-sha256", "digest-md5", "digest", "digest-and-basic"])
+def test_httpx_gets_in_with_digest_again_and_again(host, offering, plain, plain_own):
+    headers = {"X-Client-Key": plain_own.key} | host_header(offering, host)
+    auth = httpx.DigestAuth(plain.username, plain.password)
+    with httpx.Client(auth=auth, headers=headers, trust_env=False, timeout=SECONDS) as session:
+        for _ in range(5):
+            answer = session.get(f"{offering.base}/v2/me?a=1")
+            assert answer.status_code == 200, answer.text
+        identity(answer.text, plain, "digest")
+
+
+def test_requests_and_httpx_get_in_with_basic(offering, plain, plain_own):
+    headers = {"X-Client-Key": plain_own.key}
+    auth = (plain.username, plain.password)
+    assert requests.get(f"{offering.base}/v2/me", auth=auth, headers=headers, timeout=SECONDS).status_code == 200
+    assert httpx.get(f"{offering.base}/v2/me", auth=auth, headers=headers, trust_env=False).status_code == 200
+
+
+# --- Node and Java ---
+
+
+@pytest.fixture(scope="module")
+def jwt(offering, plain, plain_own):
+    auth = (plain.username, plain.password)
+    headers = {"X-Client-Key": plain_own.key}
+    answer = requests.post(f"{offering.base}/api/auth/jwt", auth=auth, headers=headers, timeout=SECONDS)
+    return answer.json()["token"]
+
+
+def test_axios_undici_and_fetch_get_in_with_basic_and_bearer(offering, plain, plain_own, jwt):
+    script = node_script("http.js", "undici")
+    result = json.loads(run(script, offering.base, plain.username, plain.password, plain_own.key, jwt))
+    assert result.pop("axios_wrong") == 401
+    assert set(result.values()) == {200}, result
+
+
+@pytest.mark.parametrize("host", [None, "basic", "digest-and-basic"])
+def test_the_jdks_clients_get_in_by_the_challenges(host, offering, plain, plain_own):
+    authority = f"{host}.localhost:{offering.port}" if host else offering.authority
+    java = [needs("java", "default-jdk-headless"), str(HERE / "java/Http.java")]
+    url = f"http://{authority}/v2/me"
+    result = json.loads(run(java, url, plain.username, plain.password, plain_own.key))
+    assert (result["new"], result["old"]) == (200, 200), result
+    assert result["new_identity"]["credential"] == "basic"
