@@ -155,7 +155,12 @@ async fn check_passwords(visit: &Visit<'_>) -> Result<Problems, Failed> {
     Ok(problems)
 }
 
-async fn page(visit: &Visit<'_>, store: &Store, problems: Problems, status: StatusCode) -> Result<HttpResponse, Failed> {
+async fn page(
+    visit: &Visit<'_>,
+    store: &Store,
+    problems: Problems,
+    status: StatusCode,
+) -> Result<HttpResponse, Failed> {
     let account = visit.account()?;
     let this = visit.session.as_ref().map(|session| &session.id);
     let sessions = store.sessions.list(&account.id, visit.now()).await?;

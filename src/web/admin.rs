@@ -237,7 +237,8 @@ pub async fn accounts(
 /// `GET /admin/accounts/new`
 pub async fn new_account(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let show = async |visit: &Visit<'_>| {
-        let form = AccountForm { role: Role::Member.as_str().to_owned(), scopes: "*".to_owned(), ..AccountForm::default() };
+        let form =
+            AccountForm { role: Role::Member.as_str().to_owned(), scopes: "*".to_owned(), ..AccountForm::default() };
         Ok(account_form_page(visit, form, Problems::default()))
     };
     pages.serve(&request, payload, Access::Administrators, show).await
@@ -537,7 +538,12 @@ pub async fn set_client_standing(
 }
 
 /// `GET /admin/audit`
-pub async fn audit(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequest, payload: Payload) -> HttpResponse {
+pub async fn audit(
+    pages: Data<Arc<Pages>>,
+    store: Data<Store>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
     let show = async |visit: &Visit<'_>| {
         let mut problems = Problems::default();
         let form = AuditForm::asked(visit);
@@ -547,7 +553,8 @@ pub async fn audit(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpReq
         };
         let kept = form.query();
         let full = rows.len() >= usize::from(ROWS);
-        let next = rows.last().filter(|_| full).map(|row| visit.path(&format!("/admin/audit?{kept}&before={}", row.id)));
+        let next =
+            rows.last().filter(|_| full).map(|row| visit.path(&format!("/admin/audit?{kept}&before={}", row.id)));
         let status = if problems.any() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
         let mut frame = visit.frame(Section::Admin);
         frame.problems = problems;
@@ -672,7 +679,8 @@ impl TypedAccount {
     fn read(visit: &Visit<'_>) -> Result<(Problems, Self), Failed> {
         let text = visit.text;
         let mut problems = Problems::default();
-        let (name, email, external_id) = (optional(visit, "name"), optional(visit, "email"), optional(visit, "external_id"));
+        let (name, email, external_id) =
+            (optional(visit, "name"), optional(visit, "email"), optional(visit, "external_id"));
         let checks: [(&'static str, Result<(), InvalidName>); 3] = [
             ("name", check_details(name.as_deref(), None, None)),
             ("email", check_details(None, email.as_deref(), None)),

@@ -51,7 +51,12 @@ pub async fn show(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequ
 }
 
 /// `POST /apps/revoke`
-pub async fn revoke(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequest, payload: Payload) -> HttpResponse {
+pub async fn revoke(
+    pages: Data<Arc<Pages>>,
+    store: Data<Store>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
     let revoke = async |visit: &Visit<'_>| {
         let account = &visit.account()?.id;
         let id = GrantId::parse(visit.field("grant")).map_err(|_| Failed::NotFound)?;

@@ -531,8 +531,7 @@ pub async fn keys(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequ
         let reach = Reach::Account(visit.account()?.id.clone());
         let found = store.api_keys.list(&reach, None, Page::first(MOST)).await?.items;
         let keys = found.iter().enumerate().map(|(number, summary)| key_row(visit, number, summary)).collect();
-        let page =
-            KeysPage { frame: visit.frame(Section::Developer), text: visit.text, keys, once: visit.once() };
+        let page = KeysPage { frame: visit.frame(Section::Developer), text: visit.text, keys, once: visit.once() };
         Ok(visit.page(StatusCode::OK, &page))
     };
     pages.serve(&request, payload, Access::LoggedIn, show).await
@@ -649,8 +648,7 @@ impl TypedClient {
         }
         let callbacks = reasons::callbacks(&visit.field("callbacks"), text)
             .unwrap_or_else(|reason| note(&mut problems, "callbacks", reason));
-        let scopes = typed_scopes(visit, owner)
-            .unwrap_or_else(|reason| note(&mut problems, "other_scopes", reason));
+        let scopes = typed_scopes(visit, owner).unwrap_or_else(|reason| note(&mut problems, "other_scopes", reason));
         let methods = SignatureMethods::from_names(visit.fields("signature_method"))
             .unwrap_or_else(|_| note_methods(&mut problems, text));
         let rsa_public_key = reasons::rsa_key(&visit.field("rsa_public_key"), text)
@@ -678,10 +676,11 @@ fn note_methods(problems: &mut Problems, text: &Texts) -> SignatureMethods {
 fn typed_scopes(visit: &Visit<'_>, owner: &Account) -> Result<Scopes, String> {
     let typed = [visit.fields("scope"), vec![visit.field("other_scopes")]].concat();
     let scopes = Scopes::parse_each(typed).map_err(|error| reasons::scope(&error, visit.text))?;
-    match scopes.iter().find(|scope| scope.is_management() && !owner.scopes.admits(scope.as_str())) {
-        Some(scope) => Err((visit.text.reasons.scope_not_yours)(scope.as_str())),
-        None => Ok(scopes),
+    let beyond = scopes.iter().find(|scope| scope.is_management() && !owner.scopes.admits(scope.as_str()));
+    if let Some(scope) = beyond {
+        return Err((visit.text.reasons.scope_not_yours)(scope.as_str()));
     }
+    Ok(scopes)
 }
 
 impl ClientForm {
@@ -731,7 +730,12 @@ fn form_page(visit: &Visit<'_>, head: Option<ClientHead>, form: ClientForm, prob
 }
 
 /// Samples with these secrets; where there is none, with a word to replace.
-fn filled(visit: &Visit<'_>, client: &Client, secret: Option<&Secret>, token: Option<&IssuedToken>) -> Vec<FilledSample> {
+fn filled(
+    visit: &Visit<'_>,
+    client: &Client,
+    secret: Option<&Secret>,
+    token: Option<&IssuedToken>,
+) -> Vec<FilledSample> {
     samples::fill(&SampleValues {
         client_key: client.client_key.as_str(),
         client_secret: secret.map_or("YOUR_CLIENT_SECRET", Secret::expose),
@@ -893,9 +897,15 @@ pub fn key_form(visit: &Visit<'_>, place: &KeyPlace, form: KeyForm, problems: Pr
 ///
 /// # Errors
 /// As [`crate::store::api_keys::ApiKeys::create`].
-pub async fn make_key(visit: &Visit<'_>, store: &Store, account: &Account, place: &KeyPlace) -> Result<HttpResponse, Failed> {
+pub async fn make_key(
+    visit: &Visit<'_>,
+    store: &Store,
+    account: &Account,
+    place: &KeyPlace,
+) -> Result<HttpResponse, Failed> {
     let text = visit.text;
-    let form = KeyForm { name: visit.field("name"), scopes: visit.field("scopes"), expires_in: visit.field("expires_in") };
+    let form =
+        KeyForm { name: visit.field("name"), scopes: visit.field("scopes"), expires_in: visit.field("expires_in") };
     let mut problems = Problems::default();
     let name = form.name.trim().to_owned();
     if let Err(error) = check_line("a key's name", &name, 200) {
@@ -908,10 +918,12 @@ pub async fn make_key(visit: &Visit<'_>, store: &Store, account: &Account, place
     }
     let expires_in = match form.expires_in.as_str() {
         "" => None,
-        typed => match typed.parse().ok().filter(|seconds| EXPIRY_DAYS.iter().any(|days| days * SECONDS_A_DAY == *seconds)) {
-            Some(seconds) => Some(Lifetime::from_seconds(seconds)),
-            None => note(&mut problems, "expires_in", text.reasons.choice.to_owned()),
-        },
+        typed => {
+            match typed.parse().ok().filter(|seconds| EXPIRY_DAYS.iter().any(|days| days * SECONDS_A_DAY == *seconds)) {
+                Some(seconds) => Some(Lifetime::from_seconds(seconds)),
+                None => note(&mut problems, "expires_in", text.reasons.choice.to_owned()),
+            }
+        }
     };
     if problems.any() {
         return Ok(visit.page(StatusCode::UNPROCESSABLE_ENTITY, &key_form(visit, place, form, problems)));
@@ -935,7 +947,13 @@ pub async fn make_key(visit: &Visit<'_>, store: &Store, account: &Account, place
     Ok(key_page(visit, (text.keys.created)(&name), &public_key, &private_key, &place.back))
 }
 
-fn key_page(visit: &Visit<'_>, title: String, public_key: &PublicKey, private_key: &Secret, onward: &str) -> HttpResponse {
+fn key_page(
+    visit: &Visit<'_>,
+    title: String,
+    public_key: &PublicKey,
+    private_key: &Secret,
+    onward: &str,
+) -> HttpResponse {
     let words = &visit.text.keys;
     let lines = [("API_PUBLIC_KEY", public_key.as_str()), ("API_PRIVATE_KEY", private_key.expose())];
     let page = SecretPage {

@@ -2,8 +2,7 @@
 
 use askama::Template;
 
-use crate::web::page::Frame;
-use crate::web::page::Section;
+use crate::web::page::{Frame, Section};
 use crate::web::texts::Texts;
 
 /// A page with one message.
@@ -39,6 +38,7 @@ impl MessagePage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     use crate::web::page::tests::{NASTY, assert_escaped, frame};
 
     #[test]

@@ -6,14 +6,15 @@ use askama::Template;
 use crate::time::Timestamp;
 use crate::web::account::{AccountPage, SessionRow, Standing};
 use crate::web::admin::{
-    AccountForm, AccountFormPage, AccountRow, AdministeredAccountPage, AdministeredClientRow, AdministeredClientsPage, AuditEntry,
-    AuditForm, AuditPage, CompaniesPage, CompanyRow, SealingKeyRow, SystemPage, ThrottledRow, AccountsPage,
+    AccountForm, AccountFormPage, AccountRow, AccountsPage, AdministeredAccountPage, AdministeredClientRow,
+    AdministeredClientsPage, AuditEntry, AuditForm, AuditPage, CompaniesPage, CompanyRow, SealingKeyRow, SystemPage,
+    ThrottledRow,
 };
 use crate::web::apps::{AppsPage, ConnectedApp};
 use crate::web::consent::{ConsentPage, VerifierPage, in_groups};
 use crate::web::developer::{
-    ClientForm, ClientFormPage, ClientHead, ClientPage, ClientRow, ClientsPage, KeyForm, KeyFormPage, KeyRow, KeysPage, MethodChoice,
-    RsaKey, SamplesPage, SecretPage, ShownValue, Tab, TokenRow,
+    ClientForm, ClientFormPage, ClientHead, ClientPage, ClientRow, ClientsPage, KeyForm, KeyFormPage, KeyRow, KeysPage,
+    MethodChoice, RsaKey, SamplesPage, SecretPage, ShownValue, Tab, TokenRow,
 };
 use crate::web::errors::MessagePage;
 use crate::web::inspector::{ComparedRow, Comparison, Inspection, InspectorPage, MarkedText, RefusedRow};
@@ -51,9 +52,13 @@ impl Words {
     }
 
     fn scopes(&self) -> Vec<ScopeChoice> {
-        [("account:read", "Read your account’s data", true), ("products:read", "See your products and their sales", true), ("reports:write", "reports:write", false)]
-            .map(|(name, title, ticked)| ScopeChoice { name: self.say(name), title: self.say(title), ticked })
-            .into()
+        [
+            ("account:read", "Read your account’s data", true),
+            ("products:read", "See your products and their sales", true),
+            ("reports:write", "reports:write", false),
+        ]
+        .map(|(name, title, ticked)| ScopeChoice { name: self.say(name), title: self.say(title), ticked })
+        .into()
     }
 
     fn names(&self) -> Vec<String> {
@@ -288,8 +293,7 @@ fn every_page_has_one_heading_and_ids_of_its_own() {
         for (name, page) in pages(&Words { language, nasty: false }) {
             assert_eq!(page.matches("<h1").count(), 1, "{name}");
             assert!(page.contains(&format!("<html lang=\"{}\">", language.code())), "{name}");
-            let mut ids: Vec<&str> =
-                page.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+            let mut ids: Vec<&str> = page.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
             let count = ids.len();
             ids.sort_unstable();
             ids.dedup();
@@ -314,7 +318,11 @@ fn every_form_that_changes_something_carries_the_csrf_token() {
 fn the_pages_can_be_written_to_a_folder() {
     let Some(folder) = std::env::var_os("COUNTERSIGN_GALLERY").map(std::path::PathBuf::from) else { return };
     std::fs::create_dir_all(folder.join("assets")).unwrap();
-    for (asset, content) in [("style.css", include_str!("style.css")), ("script.js", include_str!("script.js")), ("icon.svg", include_str!("icon.svg"))] {
+    for (asset, content) in [
+        ("style.css", include_str!("style.css")),
+        ("script.js", include_str!("script.js")),
+        ("icon.svg", include_str!("icon.svg")),
+    ] {
         std::fs::write(folder.join("assets").join(asset), content).unwrap();
     }
     for language in Language::ALL {

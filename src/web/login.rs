@@ -62,7 +62,11 @@ pub struct Waiting {
 pub enum LoggedIn {
     Begun(NewSession),
     /// What was wrong with it, to be shown beside its fields.
-    Refused { problems: Problems, status: StatusCode, retry_after: Option<u32> },
+    Refused {
+        problems: Problems,
+        status: StatusCode,
+        retry_after: Option<u32>,
+    },
 }
 
 /// `GET /login`
@@ -78,7 +82,12 @@ pub async fn form(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payloa
 }
 
 /// `POST /login`
-pub async fn submit(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequest, payload: Payload) -> HttpResponse {
+pub async fn submit(
+    pages: Data<Arc<Pages>>,
+    store: Data<Store>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
     let answer = async |visit: &Visit<'_>| {
         if visit.asked("response") == "json" {
             return Ok(member_hash(visit).await);
@@ -153,10 +162,11 @@ pub async fn log_in(visit: &Visit<'_>, store: &Store) -> Result<LoggedIn, Failed
         return Ok(LoggedIn::Refused { problems, status: StatusCode::UNPROCESSABLE_ENTITY, retry_after: None });
     }
     let authenticator = &visit.pages.judge.authenticator;
-    let rejection = match authenticator.sessions.log_in(&authenticator.basic, &visit.received, &username, &password).await {
-        Ok(begun) => return Ok(LoggedIn::Begun(begun)),
-        Err(rejection) => rejection,
-    };
+    let rejection =
+        match authenticator.sessions.log_in(&authenticator.basic, &visit.received, &username, &password).await {
+            Ok(begun) => return Ok(LoggedIn::Begun(begun)),
+            Err(rejection) => rejection,
+        };
     let (status, retry_after) = match &rejection.public {
         Refusal::BadCredentials { .. } => {
             problems.add("username", visit.text.login.wrong);
@@ -228,10 +238,9 @@ async fn write_down(visit: &Visit<'_>, store: &Store, event: Event, username: &s
 /// To `next`, if it is a path of this server, else to the connected apps.
 fn see(visit: &Visit<'_>, next: &str) -> HttpResponse {
     match local_path(next) {
-        Some(next) => HttpResponse::SeeOther()
-            .insert_header((LOCATION, next))
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .finish(),
+        Some(next) => {
+            HttpResponse::SeeOther().insert_header((LOCATION, next)).insert_header((CACHE_CONTROL, "no-store")).finish()
+        }
         None => visit.go("/apps"),
     }
 }
@@ -254,7 +263,8 @@ async fn member_hash(visit: &Visit<'_>) -> HttpResponse {
     let password = Secret::new(visit.field("password"));
     let judge = &visit.pages.judge;
     let sessions = &judge.authenticator.sessions;
-    let begun = sessions.begin_member(&judge.authenticator.basic, &visit.received, &company, &username, &password).await;
+    let begun =
+        sessions.begin_member(&judge.authenticator.basic, &visit.received, &company, &username, &password).await;
     match begun {
         Ok((hash, account)) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Member {
             company: &company,
@@ -287,7 +297,15 @@ mod tests {
     fn next_leads_nowhere_else() {
         let authorize = "/oauth/authorize?oauth_token=x";
         assert_eq!(local_path(authorize), Some(authorize));
-        for next in ["", "https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nb", "/a\tb"] {
+        for next in [
+            "",
+            "https://evil.example/",
+            "//evil.example",
+            "/\\evil.example",
+            "javascript:alert(1)",
+            "/a\r\nb",
+            "/a\tb",
+        ] {
             assert_eq!(local_path(next), None, "{next:?}");
         }
     }

@@ -49,8 +49,7 @@ impl Frame {
     pub fn here_in(&self, language: &Language) -> String {
         let (path, query) = self.here.split_once('?').unwrap_or((&self.here, ""));
         let kept = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("ui_locales="));
-        let pairs: Vec<String> =
-            kept.map(str::to_owned).chain([format!("ui_locales={}", language.code())]).collect();
+        let pairs: Vec<String> = kept.map(str::to_owned).chain([format!("ui_locales={}", language.code())]).collect();
         format!("{path}?{}", pairs.join("&"))
     }
 }

@@ -71,7 +71,12 @@ impl Answers {
     /// A refusal on the protected API: JSON, and one challenge a line where it is 401.
     ///
     /// `route`: the one that decided, if the request got that far.
-    pub fn refuse(&self, request: Option<&ReceivedRequest<'_>>, route: Option<&Route>, rejection: &Rejection) -> HttpResponse {
+    pub fn refuse(
+        &self,
+        request: Option<&ReceivedRequest<'_>>,
+        route: Option<&Route>,
+        rejection: &Rejection,
+    ) -> HttpResponse {
         if let Refusal::LoginRequired = rejection.public
             && let Some(request) = request
         {
@@ -161,7 +166,10 @@ impl Answers {
                 answer.append_header((WWW_AUTHENTICATE, self.oauth_challenge(Some(problem)).to_string()));
             }
             (None, refusal) if status(refusal) == StatusCode::UNAUTHORIZED => {
-                answer.append_header((WWW_AUTHENTICATE, Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8").to_string()));
+                answer.append_header((
+                    WWW_AUTHENTICATE,
+                    Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8").to_string(),
+                ));
             }
             (_, _) => {}
         }

@@ -28,9 +28,13 @@ pub enum SampleMethod {
 impl SampleMethod {
     /// The best HMAC that the client may use; `None` if it may use none.
     pub fn of(methods: SignatureMethods) -> Option<Self> {
-        [(SignatureMethod::HmacSha256, Self::Sha256), (SignatureMethod::HmacSha512, Self::Sha512), (SignatureMethod::HmacSha1, Self::Sha1)]
-            .into_iter()
-            .find_map(|(method, shown)| methods.admits(method).then_some(shown))
+        [
+            (SignatureMethod::HmacSha256, Self::Sha256),
+            (SignatureMethod::HmacSha512, Self::Sha512),
+            (SignatureMethod::HmacSha1, Self::Sha1),
+        ]
+        .into_iter()
+        .find_map(|(method, shown)| methods.admits(method).then_some(shown))
     }
 
     /// The places that depend on the hash, and what stands there.
@@ -101,14 +105,70 @@ enum Quoting {
 }
 
 const SAMPLES: [Sample; 9] = [
-    Sample { id: "curl", language: "curl", file: "call.sh", run: "bash call.sh", code: include_str!("samples/curl.sh"), quoting: Quoting::Shell },
-    Sample { id: "python", language: "Python", file: "call.py", run: "python3 call.py", code: include_str!("samples/python.py"), quoting: Quoting::Double },
-    Sample { id: "node", language: "Node.js", file: "call.mjs", run: "node call.mjs", code: include_str!("samples/node.mjs"), quoting: Quoting::Double },
-    Sample { id: "php", language: "PHP", file: "call.php", run: "php call.php", code: include_str!("samples/php.php"), quoting: Quoting::Single },
-    Sample { id: "ruby", language: "Ruby", file: "call.rb", run: "ruby call.rb", code: include_str!("samples/ruby.rb"), quoting: Quoting::Single },
-    Sample { id: "perl", language: "Perl", file: "call.pl", run: "perl call.pl", code: include_str!("samples/perl.pl"), quoting: Quoting::Single },
-    Sample { id: "java", language: "Java", file: "Call.java", run: "java Call.java", code: include_str!("samples/Call.java"), quoting: Quoting::Double },
-    Sample { id: "go", language: "Go", file: "call.go", run: "go run call.go", code: include_str!("samples/go.go"), quoting: Quoting::Double },
+    Sample {
+        id: "curl",
+        language: "curl",
+        file: "call.sh",
+        run: "bash call.sh",
+        code: include_str!("samples/curl.sh"),
+        quoting: Quoting::Shell,
+    },
+    Sample {
+        id: "python",
+        language: "Python",
+        file: "call.py",
+        run: "python3 call.py",
+        code: include_str!("samples/python.py"),
+        quoting: Quoting::Double,
+    },
+    Sample {
+        id: "node",
+        language: "Node.js",
+        file: "call.mjs",
+        run: "node call.mjs",
+        code: include_str!("samples/node.mjs"),
+        quoting: Quoting::Double,
+    },
+    Sample {
+        id: "php",
+        language: "PHP",
+        file: "call.php",
+        run: "php call.php",
+        code: include_str!("samples/php.php"),
+        quoting: Quoting::Single,
+    },
+    Sample {
+        id: "ruby",
+        language: "Ruby",
+        file: "call.rb",
+        run: "ruby call.rb",
+        code: include_str!("samples/ruby.rb"),
+        quoting: Quoting::Single,
+    },
+    Sample {
+        id: "perl",
+        language: "Perl",
+        file: "call.pl",
+        run: "perl call.pl",
+        code: include_str!("samples/perl.pl"),
+        quoting: Quoting::Single,
+    },
+    Sample {
+        id: "java",
+        language: "Java",
+        file: "Call.java",
+        run: "java Call.java",
+        code: include_str!("samples/Call.java"),
+        quoting: Quoting::Double,
+    },
+    Sample {
+        id: "go",
+        language: "Go",
+        file: "call.go",
+        run: "go run call.go",
+        code: include_str!("samples/go.go"),
+        quoting: Quoting::Double,
+    },
     Sample {
         id: "rust",
         language: "Rust",
@@ -199,7 +259,9 @@ mod tests {
     #[test]
     fn every_sample_has_every_value_and_no_place_is_left() {
         for sample in filled("kd94hf93k423kf44") {
-            for value in ["dpf43f3p2l4k3l03", "kd94hf93k423kf44", "nnch734d00sl2jdk", "pfkkdhi9sl3r4s00", "photos.example.net"] {
+            for value in
+                ["dpf43f3p2l4k3l03", "kd94hf93k423kf44", "nnch734d00sl2jdk", "pfkkdhi9sl3r4s00", "photos.example.net"]
+            {
                 assert!(sample.code.contains(value), "{} lacks {value}", sample.language);
             }
             assert!(!sample.code.contains("{{") || sample.language == "Go", "{}", sample.language);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderName, LOCATION, RETRY_AFTER};
-use actix_web::web::Payload;
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use rand::distr::{Alphanumeric, SampleString};
@@ -56,7 +56,7 @@ pub struct Pages {
     pub token_lifetime: Option<Lifetime>,
     /// The key that new secrets are sealed with, by its id.
     pub sealing_key: u32,
-    public_origin: Option<String>,
+    public_origin: Option<(UriScheme, String)>,
     scopes: Vec<ScopeSettings>,
     sent: Mutex<SentForms>,
 }
@@ -105,6 +105,8 @@ pub enum Failed {
     SentBefore,
     /// Whoever asks must log in first.
     LoggedOut,
+    /// The path is one of ours, the method is not.
+    Method,
     /// What was sent makes no sense.
     Unreadable,
     /// The request token, the account, or the store.
@@ -181,13 +183,21 @@ impl Pages {
         let lifetime = configuration.oauth.access_token_ttl_seconds;
         Self {
             judge,
-            base: configuration.server.reserved_prefix.as_ref().map_or_else(String::new, |prefix| prefix.as_str().to_owned()),
+            base: configuration
+                .server
+                .reserved_prefix
+                .as_ref()
+                .map_or_else(String::new, |prefix| prefix.as_str().to_owned()),
             realm: configuration.http_auth.realm.as_str().to_owned(),
             billing_url: configuration.support.billing_url.as_ref().map(|link| link.as_str().to_owned()),
             contact_url: configuration.support.contact_url.as_ref().map(|link| link.as_str().to_owned()),
             token_lifetime: (lifetime > 0).then(|| Lifetime::from_seconds(lifetime)),
             sealing_key,
-            public_origin: configuration.server.public_url.as_ref().map(ToString::to_string),
+            public_origin: configuration
+                .server
+                .public_url
+                .as_ref()
+                .map(|public| (if public.is_https() { UriScheme::Https } else { UriScheme::Http }, public.authority())),
             scopes: configuration.scopes.clone(),
             sent: Mutex::default(),
         }
@@ -239,6 +249,11 @@ impl Pages {
         answer
     }
 
+    /// Scheme and authority of the configured public URL.
+    pub fn public_origin(&self) -> Option<(UriScheme, &str)> {
+        self.public_origin.as_ref().map(|(scheme, authority)| (*scheme, authority.as_str()))
+    }
+
     /// A scope's sentence, or its name where the configuration has none.
     pub fn scope_title(&self, name: &str, text: &Texts) -> String {
         let Some(settings) = self.scopes.iter().find(|scope| scope.name.as_str() == name) else {
@@ -257,7 +272,11 @@ impl Pages {
     pub fn scope_choices(&self, text: &Texts, ticked: impl Fn(&str) -> bool) -> Vec<ScopeChoice> {
         let named = self.scopes.iter().map(|scope| scope.name.as_str());
         named
-            .map(|name| ScopeChoice { name: name.to_owned(), title: self.scope_title(name, text), ticked: ticked(name) })
+            .map(|name| ScopeChoice {
+                name: name.to_owned(),
+                title: self.scope_title(name, text),
+                ticked: ticked(name),
+            })
             .collect()
     }
 
@@ -381,13 +400,8 @@ impl<'a> Visit<'a> {
 
     /// The origin that people and apps reach this server by.
     pub fn origin(&self) -> String {
-        self.pages.public_origin.clone().unwrap_or_else(|| {
-            let scheme = match self.received.scheme {
-                UriScheme::Http => "http",
-                UriScheme::Https => "https",
-            };
-            format!("{scheme}://{}", self.received.authority)
-        })
+        // With a public URL the request was received as by it.
+        format!("{}://{}", self.received.scheme.as_str(), self.received.authority)
     }
 
     /// A value for the hidden field `once` of a form that must not be carried out twice.
@@ -459,7 +473,13 @@ impl<'a> Visit<'a> {
 
     /// A page whose form may be answered by a redirect to this foreign origin. `alone`: whether windows that opened
     /// it are cut off, which a dance in a popup would not survive.
-    pub fn page_leading_to(&self, status: StatusCode, page: &impl Template, origin: Option<&str>, alone: bool) -> HttpResponse {
+    pub fn page_leading_to(
+        &self,
+        status: StatusCode,
+        page: &impl Template,
+        origin: Option<&str>,
+        alone: bool,
+    ) -> HttpResponse {
         let mut answer = self.pages.judge.answers.page(status, origin);
         if alone {
             answer.insert_header((HeaderName::from_static("cross-origin-opener-policy"), "same-origin"));
@@ -517,6 +537,7 @@ impl<'a> Visit<'a> {
             Failed::Forbidden => plain(StatusCode::FORBIDDEN, errors.forbidden),
             Failed::Form => plain(StatusCode::FORBIDDEN, errors.form),
             Failed::SentBefore => plain(StatusCode::CONFLICT, errors.sent_before),
+            Failed::Method => plain(StatusCode::METHOD_NOT_ALLOWED, errors.method),
             Failed::Unreadable => plain(StatusCode::BAD_REQUEST, errors.bad_request),
             Failed::Rejected(rejection) => self.explain(rejection),
         };
@@ -542,7 +563,9 @@ impl<'a> Visit<'a> {
     fn explain(&self, rejection: &Rejection) -> (StatusCode, Words, Option<&'static str>) {
         let errors = &self.text.errors;
         let words = match &rejection.public {
-            Refusal::OAuth(refusal) => return (StatusCode::BAD_REQUEST, self.explain_oauth(refusal), Some(refusal.problem.as_str())),
+            Refusal::OAuth(refusal) => {
+                return (StatusCode::BAD_REQUEST, self.explain_oauth(refusal), Some(refusal.problem.as_str()));
+            }
             Refusal::AccountLocked(_) | Refusal::AccountDisabled(_) => errors.account_rests,
             Refusal::Throttled { .. } => errors.throttled,
             Refusal::BodyTooLarge { .. } => errors.too_large,
@@ -575,6 +598,11 @@ impl<'a> Visit<'a> {
         let next = if changes_something(self.received.method) { self.received.path.to_owned() } else { self.here() };
         self.go(&format!("/login?next={}", encode(&next)))
     }
+}
+
+/// What answers at the path of a page to a method that it does not know.
+pub async fn not_a_page(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    pages.serve(&request, payload, Access::Anybody, async |_| Err(Failed::Method)).await
 }
 
 /// Title, what happened, what to do.

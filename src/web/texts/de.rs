@@ -259,29 +259,82 @@ pub(super) const TEXTS: Texts = Texts {
         matches: "Die Signatur ist gut.",
         unexplained: "Die Signatur stimmt nicht, und keiner der bekannten Fehler erklärt sie.",
         unexplained_remedy: "Meist ist ein Geheimnis falsch. Vergleichen Sie den Basistext unten mit dem, den Ihre Bibliothek unterschreibt.",
-        other_client: |key| format!("Die Anfrage ist für den Client-Schlüssel {key} unterschrieben, nicht für diese App."),
+        other_client: |key| {
+            format!("Die Anfrage ist für den Client-Schlüssel {key} unterschrieben, nicht für diese App.")
+        },
         busy: "Zu viele Fragen auf einmal: Versuchen Sie es gleich wieder.",
     },
     mistakes: Mistakes {
-        query_parameters_left_out: ("Ihre App hat die Parameter der Adresse nicht mit unterschrieben.", "Unterschreiben Sie alles hinter dem ? zusammen mit den oauth_-Parametern (RFC 5849 §3.4.1.3)."),
-        body_parameters_left_out: ("Ihre App hat die Parameter des Formulars nicht mit unterschrieben.", "Ein Rumpf vom Typ application/x-www-form-urlencoded wird mit unterschrieben."),
-        body_wrongly_included: ("Ihre App hat einen Rumpf unterschrieben, der kein Formular ist.", "JSON und Multipart gehören nicht in den Basistext."),
-        double_encoded: ("Ihre App hat die Parameter einmal zu oft kodiert.", "Kodieren Sie Namen und Werte einmal, dann den zusammengesetzten Text noch einmal."),
-        space_as_plus: ("Ihre App hat ein Leerzeichen als + statt als %20 unterschrieben.", "Kodieren Sie nach RFC 3986, nicht wie ein Formular."),
-        http_scheme: ("Ihre App hat ein anderes Schema unterschrieben: http, wo dieser Server über https erreicht wird, oder umgekehrt.", "Unterschreiben Sie die Adresse, die Sie aufrufen, mit ihrem Schema."),
-        port_included: ("Ihre App hat den üblichen Port mit unterschrieben.", "Port 80 bei http und 443 bei https bleiben weg."),
-        port_left_out: ("Ihre App hat den Port weggelassen.", "Jeder andere als der übliche Port wird mit unterschrieben."),
-        host_case: ("Ihre App hat den Rechnernamen mit Großbuchstaben unterschrieben.", "Schema und Rechnername werden klein geschrieben."),
-        token_secret_missing: ("Ihre App hat ohne das Token-Geheimnis unterschrieben.", "Der Schlüssel ist Client-Geheimnis, &, Token-Geheimnis."),
-        secret_not_encoded: ("Ihre App hat die Geheimnisse nicht kodiert.", "Kodieren Sie jedes Geheimnis, bevor Sie sie mit & verbinden."),
-        secrets_swapped: ("Ihre App hat die beiden Geheimnisse vertauscht.", "Erst das Client-Geheimnis, dann das Token-Geheimnis."),
+        query_parameters_left_out: (
+            "Ihre App hat die Parameter der Adresse nicht mit unterschrieben.",
+            "Unterschreiben Sie alles hinter dem ? zusammen mit den oauth_-Parametern (RFC 5849 §3.4.1.3).",
+        ),
+        body_parameters_left_out: (
+            "Ihre App hat die Parameter des Formulars nicht mit unterschrieben.",
+            "Ein Rumpf vom Typ application/x-www-form-urlencoded wird mit unterschrieben.",
+        ),
+        body_wrongly_included: (
+            "Ihre App hat einen Rumpf unterschrieben, der kein Formular ist.",
+            "JSON und Multipart gehören nicht in den Basistext.",
+        ),
+        double_encoded: (
+            "Ihre App hat die Parameter einmal zu oft kodiert.",
+            "Kodieren Sie Namen und Werte einmal, dann den zusammengesetzten Text noch einmal.",
+        ),
+        space_as_plus: (
+            "Ihre App hat ein Leerzeichen als + statt als %20 unterschrieben.",
+            "Kodieren Sie nach RFC 3986, nicht wie ein Formular.",
+        ),
+        http_scheme: (
+            "Ihre App hat ein anderes Schema unterschrieben: http, wo dieser Server über https erreicht wird, oder umgekehrt.",
+            "Unterschreiben Sie die Adresse, die Sie aufrufen, mit ihrem Schema.",
+        ),
+        port_included: (
+            "Ihre App hat den üblichen Port mit unterschrieben.",
+            "Port 80 bei http und 443 bei https bleiben weg.",
+        ),
+        port_left_out: (
+            "Ihre App hat den Port weggelassen.",
+            "Jeder andere als der übliche Port wird mit unterschrieben.",
+        ),
+        host_case: (
+            "Ihre App hat den Rechnernamen mit Großbuchstaben unterschrieben.",
+            "Schema und Rechnername werden klein geschrieben.",
+        ),
+        token_secret_missing: (
+            "Ihre App hat ohne das Token-Geheimnis unterschrieben.",
+            "Der Schlüssel ist Client-Geheimnis, &, Token-Geheimnis.",
+        ),
+        secret_not_encoded: (
+            "Ihre App hat die Geheimnisse nicht kodiert.",
+            "Kodieren Sie jedes Geheimnis, bevor Sie sie mit & verbinden.",
+        ),
+        secrets_swapped: (
+            "Ihre App hat die beiden Geheimnisse vertauscht.",
+            "Erst das Client-Geheimnis, dann das Token-Geheimnis.",
+        ),
         method_lower_case: ("Ihre App hat die Methode klein geschrieben.", "Schreiben Sie sie groß: GET, POST."),
-        parameters_unsorted: ("Ihre App hat die Parameter nicht sortiert.", "Sortieren Sie nach kodiertem Namen, dann nach Wert."),
-        parameters_repeated_in_header: ("Ihre App hat Parameter doppelt unterschrieben.", "Parameter in Kopfzeile und Adresse werden so oft unterschrieben, wie sie gesendet werden."),
+        parameters_unsorted: (
+            "Ihre App hat die Parameter nicht sortiert.",
+            "Sortieren Sie nach kodiertem Namen, dann nach Wert.",
+        ),
+        parameters_repeated_in_header: (
+            "Ihre App hat Parameter doppelt unterschrieben.",
+            "Parameter in Kopfzeile und Adresse werden so oft unterschrieben, wie sie gesendet werden.",
+        ),
         realm_included: ("Ihre App hat realm mit unterschrieben.", "realm gehört nie zur Signatur."),
-        parameters_not_encoded: ("Ihre App hat die Parameter verbunden, ohne jeden zuerst zu kodieren.", "Kodieren Sie jeden Namen und Wert, verbinden Sie sie, und kodieren Sie das Ganze."),
-        signature_not_encoded: ("Ihre App hat die Signatur mit einem nackten + gesendet, das in Adresse und Formular ein Leerzeichen ist.", "Kodieren Sie es: %2B."),
-        path_reencoded: ("Ihre App hat den Pfad vor dem Unterschreiben verändert.", "Unterschreiben Sie den Pfad genau so, wie er gesendet wird."),
+        parameters_not_encoded: (
+            "Ihre App hat die Parameter verbunden, ohne jeden zuerst zu kodieren.",
+            "Kodieren Sie jeden Namen und Wert, verbinden Sie sie, und kodieren Sie das Ganze.",
+        ),
+        signature_not_encoded: (
+            "Ihre App hat die Signatur mit einem nackten + gesendet, das in Adresse und Formular ein Leerzeichen ist.",
+            "Kodieren Sie es: %2B.",
+        ),
+        path_reencoded: (
+            "Ihre App hat den Pfad vor dem Unterschreiben verändert.",
+            "Unterschreiben Sie den Pfad genau so, wie er gesendet wird.",
+        ),
     },
     admin: Admin {
         title: "Verwaltung",
@@ -353,22 +406,70 @@ pub(super) const TEXTS: Texts = Texts {
         to_apps: "Zu meinen verbundenen Apps",
         to_login: "Anmelden",
         back: "Zurück",
-        form: ("Dieses Formular gilt nicht mehr", "Es ist zu alt oder kam nicht von dieser Seite. Es wurde nichts geändert.", "Gehen Sie zurück, laden Sie die Seite neu und versuchen Sie es noch einmal."),
-        sent_before: ("Dieses Formular wurde schon gesendet", "Es wurde beim ersten Mal ausgeführt. Nichts ist doppelt geschehen.", ""),
-        token_missing: ("Etwas fehlt", "Die App, die Sie hierher geschickt hat, hat nicht gesagt, was sie will.", "Gehen Sie zurück zur App und fangen Sie neu an."),
-        token_unknown: ("Diese Anfrage ist unbekannt", "Die Anfrage der App gibt es nicht, oder sie ist lange vorbei. Es wurde nichts erlaubt.", "Gehen Sie zurück zur App und fangen Sie neu an."),
-        token_expired: ("Diese Anfrage ist abgelaufen", "Sie haben nicht rechtzeitig entschieden. Es wurde nichts erlaubt.", "Gehen Sie zurück zur App und fangen Sie neu an."),
-        token_decided: ("Über diese Anfrage ist entschieden", "Jede Anfrage kann einmal beantwortet werden. Jetzt wurde nichts geändert.", "Was Sie erlaubt haben, steht bei Ihren verbundenen Apps."),
-        client_rests: ("Diese App kann zurzeit nicht benutzt werden", "Sie oder das Konto dahinter ist gesperrt. Es wurde nichts erlaubt.", "Bitte sagen Sie es den Leuten hinter der App."),
-        account_rests: ("Ihr Konto kann zurzeit keine Apps erlauben", "Es ist ausgesetzt oder gesperrt. Es wurde nichts erlaubt.", "Der Grund steht unter Mein Konto."),
-        another_account: ("Diese Anfrage gehört zu einem anderen Konto", "Jemand anders hat sie in diesem Browser beantwortet. Es wurde nichts geändert.", "Gehen Sie zurück zur App und fangen Sie neu an."),
+        form: (
+            "Dieses Formular gilt nicht mehr",
+            "Es ist zu alt oder kam nicht von dieser Seite. Es wurde nichts geändert.",
+            "Gehen Sie zurück, laden Sie die Seite neu und versuchen Sie es noch einmal.",
+        ),
+        sent_before: (
+            "Dieses Formular wurde schon gesendet",
+            "Es wurde beim ersten Mal ausgeführt. Nichts ist doppelt geschehen.",
+            "",
+        ),
+        token_missing: (
+            "Etwas fehlt",
+            "Die App, die Sie hierher geschickt hat, hat nicht gesagt, was sie will.",
+            "Gehen Sie zurück zur App und fangen Sie neu an.",
+        ),
+        token_unknown: (
+            "Diese Anfrage ist unbekannt",
+            "Die Anfrage der App gibt es nicht, oder sie ist lange vorbei. Es wurde nichts erlaubt.",
+            "Gehen Sie zurück zur App und fangen Sie neu an.",
+        ),
+        token_expired: (
+            "Diese Anfrage ist abgelaufen",
+            "Sie haben nicht rechtzeitig entschieden. Es wurde nichts erlaubt.",
+            "Gehen Sie zurück zur App und fangen Sie neu an.",
+        ),
+        token_decided: (
+            "Über diese Anfrage ist entschieden",
+            "Jede Anfrage kann einmal beantwortet werden. Jetzt wurde nichts geändert.",
+            "Was Sie erlaubt haben, steht bei Ihren verbundenen Apps.",
+        ),
+        client_rests: (
+            "Diese App kann zurzeit nicht benutzt werden",
+            "Sie oder das Konto dahinter ist gesperrt. Es wurde nichts erlaubt.",
+            "Bitte sagen Sie es den Leuten hinter der App.",
+        ),
+        account_rests: (
+            "Ihr Konto kann zurzeit keine Apps erlauben",
+            "Es ist ausgesetzt oder gesperrt. Es wurde nichts erlaubt.",
+            "Der Grund steht unter Mein Konto.",
+        ),
+        another_account: (
+            "Diese Anfrage gehört zu einem anderen Konto",
+            "Jemand anders hat sie in diesem Browser beantwortet. Es wurde nichts geändert.",
+            "Gehen Sie zurück zur App und fangen Sie neu an.",
+        ),
         not_found: ("Nicht gefunden", "Hier ist nichts, oder es gehört Ihnen nicht.", ""),
         forbidden: ("Nicht für dieses Konto", "Ihr Konto darf das nicht sehen.", ""),
         method: ("So lässt sich das nicht öffnen", "Die Adresse gibt es, aber sie ist keine Seite.", ""),
-        too_large: ("Das war zu viel", "Das Formular ist größer, als dieser Server annimmt. Es wurde nichts geändert.", ""),
-        bad_request: ("Das ist nicht lesbar", "Etwas an dem, was Ihr Browser gesendet hat, ist fehlerhaft. Es wurde nichts geändert.", "Gehen Sie zurück und versuchen Sie es noch einmal."),
+        too_large: (
+            "Das war zu viel",
+            "Das Formular ist größer, als dieser Server annimmt. Es wurde nichts geändert.",
+            "",
+        ),
+        bad_request: (
+            "Das ist nicht lesbar",
+            "Etwas an dem, was Ihr Browser gesendet hat, ist fehlerhaft. Es wurde nichts geändert.",
+            "Gehen Sie zurück und versuchen Sie es noch einmal.",
+        ),
         throttled: ("Zu viele Fehlversuche", "Warten Sie ein wenig, bevor Sie es wieder versuchen.", ""),
-        unavailable: ("Im Moment nicht möglich", "Der Server kann das gerade nicht. Es wurde nichts geändert.", "Versuchen Sie es gleich noch einmal."),
+        unavailable: (
+            "Im Moment nicht möglich",
+            "Der Server kann das gerade nicht. Es wurde nichts geändert.",
+            "Versuchen Sie es gleich noch einmal.",
+        ),
     },
     reasons: Reasons {
         empty: "Das wird gebraucht.",
@@ -380,9 +481,15 @@ pub(super) const TEXTS: Texts = Texts {
         scope_too_long: "Ein Recht ist höchstens 128 Zeichen lang.",
         scope_too_many: "Höchstens 128 Rechte sind möglich.",
         scope_not_yours: |scope| format!("Ihr Konto darf {scope} nicht vergeben."),
-        callback_not_absolute: |callback| format!("{callback} ist keine vollständige Adresse: Schreiben Sie oob oder etwas wie https://app.example.com/callback."),
+        callback_not_absolute: |callback| {
+            format!(
+                "{callback} ist keine vollständige Adresse: Schreiben Sie oob oder etwas wie https://app.example.com/callback."
+            )
+        },
         callback_too_long: "Eine Rückkehradresse ist höchstens 2048 Zeichen lang.",
-        callback_character: |character| format!("Eine Rückkehradresse kann {character} nicht enthalten: Kodieren Sie es."),
+        callback_character: |character| {
+            format!("Eine Rückkehradresse kann {character} nicht enthalten: Kodieren Sie es.")
+        },
         callback_scheme: |scheme| format!("Adressen mit {scheme}: können keine Rückkehradressen sein."),
         callback_fragment: |callback| format!("{callback} hat einen Teil hinter #, den Browser nicht senden."),
         callback_user: |callback| format!("{callback} hat einen Benutzernamen vor dem Rechnernamen."),
