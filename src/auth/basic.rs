@@ -156,7 +156,9 @@ impl Basic {
         self.throttle.succeeded(name, request.client_address);
         let scopes = key.standing(request.arrived).map_err(refuse_key)?.clone();
         let client = match self.client_keys.find(request, admission)? {
-            Some(client_key) => Some(client_key::admit(&self.directory, &client_key, &key.account.account, request.arrived).await?),
+            Some(client_key) => {
+                Some(client_key::admit(&self.directory, &client_key, &key.account.account, request.arrived).await?)
+            }
             None => None,
         };
         self.directory.note_api_key_use(key, request.arrived);

@@ -339,7 +339,10 @@ pub struct UpstreamSettings {
 
 impl UpstreamSettings {
     pub(super) fn read(section: &mut Section<'_>) -> UpstreamSettings {
-        UpstreamSettings { url: section.parsed("url"), timeout_seconds: section.number("timeout_seconds", 60, 1..=3600) }
+        UpstreamSettings {
+            url: section.parsed("url"),
+            timeout_seconds: section.number("timeout_seconds", 60, 1..=3600),
+        }
     }
 }
 

@@ -532,7 +532,8 @@ impl Directory {
     ) -> Result<Option<Arc<DirectoryApiKey>>, StoreError> {
         let hash = TokenHash::from_bytes(private_key.sha256());
         let load = async |freshness| {
-            let found = self.read(move |connection, _| api_keys::find_by_private_key(connection, hash.as_bytes())).await?;
+            let found =
+                self.read(move |connection, _| api_keys::find_by_private_key(connection, hash.as_bytes())).await?;
             Ok(found.map(|public_key| DirectoryPrivateKey { public_key, freshness }))
         };
         let found = self.look_up(&self.caches.private_keys, Kind::PrivateKey, &hash, &hash, now, load).await?;

@@ -107,7 +107,12 @@ impl Answers {
     /// A refusal on the protected API: JSON, and one challenge a line where it is 401.
     ///
     /// `route`: the one that decided, if the request got that far.
-    pub fn refuse(&self, request: Option<&ReceivedRequest<'_>>, route: Option<&Route>, rejection: &Rejection) -> HttpResponse {
+    pub fn refuse(
+        &self,
+        request: Option<&ReceivedRequest<'_>>,
+        route: Option<&Route>,
+        rejection: &Rejection,
+    ) -> HttpResponse {
         if let Refusal::LoginRequired = rejection.public
             && let Some(request) = request
         {

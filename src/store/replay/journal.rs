@@ -18,11 +18,7 @@ pub enum Outcome {
 
 /// The outcome of a record that a store had already. `doubtful`: an earlier attempt of ours may have put it there.
 pub fn in_doubt(doubtful: bool) -> Outcome {
-    if doubtful {
-        Outcome::Unknown
-    } else {
-        Outcome::Used
-    }
+    if doubtful { Outcome::Unknown } else { Outcome::Used }
 }
 
 /// Why a store failed. The text is for the log.
