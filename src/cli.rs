@@ -61,10 +61,10 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage or settings.";
 #[derive(Args)]
 struct SourceArgs {
     /// A TOML file with settings
-    #[arg(long, global = true, value_name = "FILE", env = crate::config::FILE_VARIABLE, hide_env_values = true)]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "FILE", env = crate::config::FILE_VARIABLE, hide_env_values = true)]
     config: Option<PathBuf>,
     /// sqlite://relative.db, sqlite:///absolute/path.db, sqlite::memory: or postgres://… [default: sqlite://countersign.db]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "URL")]
     database_url: Option<String>,
 }
 

@@ -344,13 +344,11 @@ impl ReplayStore {
     }
 
     fn decide(&self, claim: NonceClaim<'_>, now: Timestamp) -> Result<Waiting, ClaimRefused> {
-        // Asked first, so that a store that fails does not fill the memory with nonces that nobody remembers.
+        let oldest = self.note_time(now);
+        // Asked before the memory, so that a store that fails does not fill the memory with nonces that nobody remembers.
         if !self.committer.is_ready() {
             return Err(ClaimRefused::Unavailable);
         }
-        let oldest = Timestamp::from_unix(now.unix().saturating_sub(self.past_seconds));
-        self.expiry
-            .notice(Bucket::of(oldest), self.memory.authoritative);
         let out_of_window = ClaimRefused::TimestampRefused {
             from: oldest.max(self.memory.window.floor().start()),
             until: self.newest_acceptable(now),
@@ -371,12 +369,26 @@ impl ReplayStore {
                 Refusal::Full => ClaimRefused::Full,
             })?;
         self.committer
-            .submit(record, now)
+            .submit(record)
             .map_err(|_| ClaimRefused::Unavailable)
+    }
+
+    /// Passes the time on to those who expire; returns the oldest timestamp in the window.
+    fn note_time(&self, now: Timestamp) -> Timestamp {
+        let oldest = Timestamp::from_unix(now.unix().saturating_sub(self.past_seconds));
+        self.committer.note_time(now);
+        self.expiry
+            .notice(Bucket::of(oldest), self.memory.authoritative);
+        oldest
     }
 
     fn newest_acceptable(&self, now: Timestamp) -> Timestamp {
         Timestamp::from_unix(now.unix().saturating_add(self.future_seconds))
+    }
+
+    /// Gives back what has left the window at `now`. Every claim does so too; this is for a server that gets none.
+    pub fn expire(&self, now: Timestamp) {
+        self.note_time(now);
     }
 
     /// Does the store take claims? `false` from a failed commit until the store works again.

@@ -112,7 +112,12 @@ impl Answers {
     /// A refusal on the protected API: JSON, and one challenge a line where it is 401.
     ///
     /// `route`: the one that decided, if the request got that far.
-    pub fn refuse(&self, request: Option<&ReceivedRequest<'_>>, route: Option<&Route>, rejection: &Rejection) -> HttpResponse {
+    pub fn refuse(
+        &self,
+        request: Option<&ReceivedRequest<'_>>,
+        route: Option<&Route>,
+        rejection: &Rejection,
+    ) -> HttpResponse {
         if let Refusal::LoginRequired = rejection.public
             && let Some(request) = request
         {
@@ -197,7 +202,11 @@ impl Answers {
         answer.append_header((WWW_AUTHENTICATE, self.oauth_challenge(Some(refusal)).to_string()));
         answer.insert_header((header::CACHE_CONTROL, "no-store"));
         if accept.is_some_and(|accept| accept.contains("application/json")) {
-            return answer.json(self.failure(&rejection.public));
+            let mut body = serde_json::Map::new();
+            body.insert(oauth::PROBLEM.to_owned(), refusal.problem.as_str().into());
+            body.insert(oauth::PROBLEM_ADVICE.to_owned(), refusal.advice.as_str().into());
+            body.extend(refusal.details.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())));
+            return answer.json(body);
         }
         let mut body = format!("{}={}", oauth::PROBLEM, refusal.problem);
         body.push_str(&format!("&{}={}", oauth::PROBLEM_ADVICE, encode(&refusal.advice)));
@@ -249,7 +258,10 @@ impl Answers {
     fn oauth_challenge(&self, refusal: Option<&OAuthRefusal>) -> Challenge {
         let challenge = Challenge::new("OAuth").quoted("realm", &self.realm);
         match refusal {
-            Some(refusal) => challenge.quoted(oauth::PROBLEM, refusal.problem.as_str()),
+            Some(refusal) => refusal.details.iter().fold(
+                challenge.quoted(oauth::PROBLEM, refusal.problem.as_str()),
+                |challenge, (name, value)| challenge.quoted(name, value),
+            ),
             None => challenge,
         }
     }

@@ -65,7 +65,7 @@ struct Shared {
     closing: Condvar,
     /// What the queue says, for readers without its lock.
     takes_in: AtomicBool,
-    /// The time of the last claim.
+    /// The time when last told.
     now: AtomicI64,
     /// Buckets before this one are expired.
     first_kept: AtomicI64,
@@ -139,6 +139,7 @@ impl Committer {
                 shared: Arc::clone(&shared),
                 number,
                 journal,
+                time: RunningTime::from(now.unix()),
                 expired_to: i64::MIN,
                 commits_since_expiry: 0,
             };
@@ -148,10 +149,17 @@ impl Committer {
         Ok(committer)
     }
 
+    /// Tells the lanes what time it is.
+    pub fn note_time(&self, now: Timestamp) {
+        // Mostly it is the same second: then the line of memory stays shared between the workers.
+        if self.shared.now.load(Ordering::Relaxed) != now.unix() {
+            self.shared.now.store(now.unix(), Ordering::Relaxed);
+        }
+    }
+
     /// Queues a record for the next commit.
-    pub fn submit(&self, record: Record, now: Timestamp) -> Result<Waiting, NotTakenIn> {
+    pub fn submit(&self, record: Record) -> Result<Waiting, NotTakenIn> {
         let (ticket, waiting) = ticket::pair();
-        self.shared.now.store(now.unix(), Ordering::Relaxed);
         let mut queue = self.shared.lock();
         if !queue.takes_in() {
             return Err(NotTakenIn);
@@ -328,10 +336,6 @@ impl Shared {
         }
     }
 
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix(self.now.load(Ordering::Relaxed))
-    }
-
     fn count(counter: &AtomicU64, more: usize) {
         counter.fetch_add(u64::try_from(more).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -343,6 +347,7 @@ struct Lane {
     /// Which of the flights is its own.
     number: usize,
     journal: Box<dyn Journal>,
+    time: RunningTime,
     /// Everything before this bucket is removed from the store.
     expired_to: i64,
     commits_since_expiry: u32,
@@ -400,7 +405,8 @@ impl Lane {
             flight.began = Instant::now();
             flight.batch = batch;
         }
-        let outcomes = self.journal.commit(&records, self.shared.now());
+        let now = self.time.now(&self.shared);
+        let outcomes = self.journal.commit(&records, now);
         if !self.shared.commit_delay.is_zero() {
             std::thread::sleep(self.shared.commit_delay);
         }
@@ -433,7 +439,8 @@ impl Lane {
     fn expire(&mut self) -> Result<(), JournalError> {
         self.commits_since_expiry = 0;
         let first_kept = self.shared.first_kept.load(Ordering::SeqCst);
-        if !self.journal.expire(Bucket(first_kept), self.shared.now())? {
+        let now = self.time.now(&self.shared);
+        if !self.journal.expire(Bucket(first_kept), now)? {
             self.expired_to = first_kept;
         }
         Ok(())
@@ -458,7 +465,8 @@ impl Lane {
                     return false;
                 }
             }
-            match self.journal.recover(self.shared.now()) {
+            let now = self.time.now(&self.shared);
+            match self.journal.recover(now) {
                 Ok(()) => {
                     self.shared.join_the_healthy(self.number);
                     tracing::info!("the replay store works again");
@@ -476,6 +484,32 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.shared.leave_the_healthy(self.number);
         refuse(std::mem::take(&mut self.shared.flight(self.number).batch));
+    }
+}
+
+/// The time that was last told, run on: a server that is not ready gets no requests that would tell it.
+struct RunningTime {
+    told: i64,
+    at: Instant,
+}
+
+impl From<i64> for RunningTime {
+    fn from(told: i64) -> Self {
+        Self {
+            told,
+            at: Instant::now(),
+        }
+    }
+}
+
+impl RunningTime {
+    fn now(&mut self, shared: &Shared) -> Timestamp {
+        let told = shared.now.load(Ordering::Relaxed);
+        if told != self.told {
+            *self = Self::from(told);
+        }
+        let since = i64::try_from(self.at.elapsed().as_secs()).unwrap_or(0);
+        Timestamp::from_unix(self.told.saturating_add(since))
     }
 }
 
@@ -566,10 +600,10 @@ mod tests {
     fn what_arrives_during_a_commit_is_one_batch() {
         let (journal, say, batches) = scripted(true);
         let committer = start(vec![journal]);
-        let first = committer.submit(record(1), NOW).expect("taken in");
+        let first = committer.submit(record(1)).expect("taken in");
         assert_eq!(batches.recv(), Ok(1));
         let rest: Vec<_> = (2..100)
-            .map(|bits| committer.submit(record(bits), NOW).expect("taken in"))
+            .map(|bits| committer.submit(record(bits)).expect("taken in"))
             .collect();
         drop(say);
         assert_eq!(wait(first), Some(Outcome::Fresh));
@@ -585,14 +619,14 @@ mod tests {
     fn a_failed_batch_and_what_waits_behind_it_are_refused() {
         let (journal, say, batches) = scripted(false);
         let committer = start(vec![journal]);
-        let first = committer.submit(record(1), NOW).expect("taken in");
+        let first = committer.submit(record(1)).expect("taken in");
         assert_eq!(batches.recv(), Ok(1));
-        let second = committer.submit(record(2), NOW).expect("taken in");
+        let second = committer.submit(record(2)).expect("taken in");
         say.send(Next::Fail).expect("it listens");
         assert_eq!(wait(first), None);
         assert_eq!(wait(second), None);
         assert!(!committer.is_ready());
-        assert!(committer.submit(record(3), NOW).is_err());
+        assert!(committer.submit(record(3)).is_err());
     }
 
     #[test]
@@ -604,8 +638,7 @@ mod tests {
         say_failing.send(Next::Fail).expect("it listens");
         drop(say_failing);
         // Of the first few one fails; each of the others has to wake the lane that works.
-        let answers =
-            (1..2_000).map(|bits| wait(committer.submit(record(bits), NOW).expect("ready")));
+        let answers = (1..2_000).map(|bits| wait(committer.submit(record(bits)).expect("ready")));
         let refused = answers
             .filter(|answer| *answer != Some(Outcome::Fresh))
             .count();
@@ -617,9 +650,9 @@ mod tests {
     fn a_panic_in_a_store_leaves_nobody_waiting() {
         let (journal, say, batches) = scripted(true);
         let committer = start(vec![journal]);
-        let first = committer.submit(record(1), NOW).expect("taken in");
+        let first = committer.submit(record(1)).expect("taken in");
         assert_eq!(batches.recv(), Ok(1));
-        let second = committer.submit(record(2), NOW).expect("taken in");
+        let second = committer.submit(record(2)).expect("taken in");
         say.send(Next::Panic).expect("it listens");
         assert_eq!(wait(first), None);
         assert_eq!(wait(second), None);
@@ -630,9 +663,9 @@ mod tests {
     fn a_store_that_does_not_answer_leaves_nobody_waiting_and_may_answer_later() {
         let (journal, say, batches) = scripted(true);
         let committer = start(vec![journal]);
-        let first = committer.submit(record(1), NOW).expect("taken in");
+        let first = committer.submit(record(1)).expect("taken in");
         assert_eq!(batches.recv(), Ok(1));
-        let second = committer.submit(record(2), NOW).expect("taken in");
+        let second = committer.submit(record(2)).expect("taken in");
         committer.shared.refuse_late(Duration::ZERO);
         assert_eq!(wait(first), None);
         assert_eq!(wait(second), None);
@@ -641,7 +674,7 @@ mod tests {
         while !committer.is_ready() {
             std::thread::yield_now();
         }
-        let third = committer.submit(record(3), NOW).expect("taken in");
+        let third = committer.submit(record(3)).expect("taken in");
         assert_eq!(wait(third), Some(Outcome::Fresh));
     }
 
@@ -649,13 +682,13 @@ mod tests {
     fn closing_commits_what_waits() {
         let (journal, say, batches) = scripted(true);
         let committer = start(vec![journal]);
-        let first = committer.submit(record(1), NOW).expect("taken in");
+        let first = committer.submit(record(1)).expect("taken in");
         assert_eq!(batches.recv(), Ok(1));
-        let second = committer.submit(record(2), NOW).expect("taken in");
+        let second = committer.submit(record(2)).expect("taken in");
         drop(say);
         committer.close();
         assert_eq!(wait(first), Some(Outcome::Fresh));
         assert_eq!(wait(second), Some(Outcome::Fresh));
-        assert!(committer.submit(record(3), NOW).is_err());
+        assert!(committer.submit(record(3)).is_err());
     }
 }

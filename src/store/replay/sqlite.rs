@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use diesel::prelude::*;
@@ -120,6 +120,8 @@ impl SqliteJournal {
     ) -> Result<Opened, SqliteOpenError> {
         let mut floor_file = FloorFile::lock(path)?;
         let broken = |error| SqliteOpenError::Journal(path.to_owned(), error);
+        // SQLite keeps the mode of an empty file, and gives it to its log.
+        open_private(path).map_err(|error| broken(JournalError::File(error)))?;
         let mut connection = connect(path, synchronous).map_err(broken)?;
         let (key, floor) =
             settle(&mut connection, path, &mut floor_file, unforeseen).map_err(broken)?;
@@ -143,6 +145,7 @@ impl SqliteJournal {
     /// Fills the memory with what is in the file from `first_kept` on.
     pub fn refill(&mut self, window: &Window, first_kept: Bucket) -> Result<(), JournalError> {
         let mut runs = VecDeque::new();
+        let mut refill = window.refill();
         self.with(|connection| {
             let rows = batch::table
                 .order(batch::id)
@@ -163,12 +166,13 @@ impl SqliteJournal {
                 }
                 for record in unpack(first_bucket, &records) {
                     if record.bucket >= first_kept {
-                        window.restore(record);
+                        refill.push(record);
                     }
                 }
             }
             Ok(())
         })?;
+        refill.finish();
         self.runs = runs;
         Ok(())
     }
@@ -193,9 +197,7 @@ impl Journal for SqliteJournal {
         };
         let rises = newest > self.newest;
         if rises {
-            self.floor_file
-                .write(newest)
-                .map_err(JournalError::FloorFile)?;
+            self.floor_file.write(newest).map_err(JournalError::File)?;
         }
         let rows = pack(batch);
         let first_id = self.next_id;
@@ -315,7 +317,7 @@ fn settle(
 ) -> Result<(FingerprintKey, Bucket), JournalError> {
     // A number of the file system, compared for equality only.
     let inode = std::fs::metadata(path)
-        .map_err(JournalError::FloorFile)?
+        .map_err(JournalError::File)?
         .ino()
         .cast_signed();
     let known: Option<(Vec<u8>, i64, i64, i64)> = state::table
@@ -346,7 +348,7 @@ fn settle(
     };
     let newest = newest.max(floor_file.newest);
     if newest > floor_file.newest {
-        floor_file.write(newest).map_err(JournalError::FloorFile)?;
+        floor_file.write(newest).map_err(JournalError::File)?;
     }
     diesel::replace_into(state::table)
         .values((
@@ -451,6 +453,17 @@ fn unpack(first_bucket: i64, records: &[u8]) -> impl Iterator<Item = Record> + '
     })
 }
 
+/// Opens or makes a file that only its owner may read: the key of the fingerprints is nobody else's.
+fn open_private(path: &Path) -> std::io::Result<File> {
+    File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+}
+
 /// The file beside the journal: the lock, and the newest minute ever accepted, as a decimal number.
 struct FloorFile {
     file: File,
@@ -464,13 +477,7 @@ impl FloorFile {
         path.push("-floor");
         let path = PathBuf::from(path);
         let broken = |error| SqliteOpenError::FloorFile(path.clone(), error);
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(broken)?;
+        let file = open_private(&path).map_err(broken)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
