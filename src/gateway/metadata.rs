@@ -49,6 +49,15 @@ pub enum BodyIs<'a> {
 }
 
 impl Family {
+    /// One word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Nginx => "nginx",
+            Self::Envoy => "envoy",
+        }
+    }
+
     /// What the proxy says; `Err` names what is missing, for the operator's log.
     pub fn describe<'a>(self, request: &'a HttpRequest) -> Result<Described<'a>, &'static str> {
         let headers = request.headers();
@@ -217,9 +226,15 @@ mod tests {
     fn envoy_metadata_is_the_request_line_behind_the_prefix() {
         let request = |target: &str| {
             let host = ("host", "api.example.com");
-            TestRequest::with_uri(target).insert_header(host).insert_header(("x-forwarded-proto", "https")).to_http_request()
+            TestRequest::with_uri(target)
+                .insert_header(host)
+                .insert_header(("x-forwarded-proto", "https"))
+                .to_http_request()
         };
-        assert_eq!(told(Family::Envoy, &request("/authz/envoy/a%2Fb?c")).unwrap(), "GET https://api.example.com/a%2Fb?c");
+        assert_eq!(
+            told(Family::Envoy, &request("/authz/envoy/a%2Fb?c")).unwrap(),
+            "GET https://api.example.com/a%2Fb?c"
+        );
         assert!(told(Family::Envoy, &request("/authz/envoy")).is_err());
         assert!(told(Family::Envoy, &request("/authz/envoyage")).is_err());
     }
@@ -233,7 +248,8 @@ mod tests {
 
     #[test]
     fn a_body_is_there_empty_or_missing() {
-        let is = |family: Family, headers: &[(&'static str, &'static str)]| format!("{:?}", family.body(&with(headers)));
+        let is =
+            |family: Family, headers: &[(&'static str, &'static str)]| format!("{:?}", family.body(&with(headers)));
         assert_eq!(is(Family::Forward, &[("content-length", "3")]), "Own");
         assert_eq!(is(Family::Forward, &[("x-original-body", "YQ==")]), "Header(\"YQ==\")");
         assert_eq!(is(Family::Forward, &[("x-original-body", "YQ=="), ("content-length", "3")]), "Missing");
