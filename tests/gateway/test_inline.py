@@ -58,6 +58,16 @@ def test_method_and_target_arrive_byte_for_byte(inline, verb, target):
     assert (received["method"], received["target"]) == (verb, target)
 
 
+@pytest.mark.parametrize("query", ['a={"x":[1]}', "a|b^c`d", "a\\b", "a<b>", "ä=ü", "a'b\"c", "%zz", "%", "?", "a[]=1&b[c]=2"])
+def test_letters_that_do_not_belong_into_a_query_arrive_as_they_came_or_are_400(inline, query):
+    line = f"GET /things?{query} HTTP/1.1\r\nHost: {inline.server.authority}\r\nConnection: close\r\n{': '.join(basic(inline))}\r\n\r\n"
+    answer = wire.exchange((inline.server.host, inline.server.port), line.encode())
+    if answer.status == 200:
+        assert answer.json["target"].encode("latin-1").decode() == f"/things?{query}"
+    else:
+        assert answer.status == 400, answer
+
+
 def test_the_api_hears_who_is_calling_from_where(inline):
     received = seen(send(inline, "GET", "/things", [sign(inline, "GET", "/things"), ("X-Custom", "ä")]))
     headers = received["headers"]
