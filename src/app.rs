@@ -18,6 +18,7 @@ use crate::auth::basic::Basic;
 use crate::auth::client_key::ClientKeyNames;
 use crate::auth::digest::Digest;
 use crate::auth::hashing::Passwords;
+use crate::auth::inspection::Inspection;
 use crate::auth::jwt::Tokens;
 use crate::auth::oauth::OAuthVerifier;
 use crate::auth::session::Sessions;
@@ -26,7 +27,6 @@ use crate::auth::throttle::Throttle;
 use crate::config::{Configuration, Durability};
 use crate::domain::client::SignatureMethods;
 use crate::gateway::Gateway;
-use crate::{logging, opening};
 use crate::policy::Policy;
 use crate::provider::{Provider, ProviderSettings};
 use crate::store::Store;
@@ -41,7 +41,9 @@ use crate::web::metrics::Metrics;
 use crate::web::request::Rim;
 use crate::web::response::Answers;
 use crate::web::tls::{Certificate, LOOK_EVERY};
-use crate::web::{consent, health, login, me, oauth, tokens};
+use crate::web::visit::Pages;
+use crate::web::{consent, health, me, oauth, tokens};
+use crate::{logging, opening};
 
 /// How long a connection may stay open between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -60,6 +62,8 @@ pub struct Components {
     pub judge: Arc<Judge>,
     /// The dance.
     pub provider: Arc<Provider>,
+    /// What people see.
+    pub pages: Arc<Pages>,
     /// What tokens and assertions are signed with.
     pub signing_key: Arc<SigningKey>,
     /// The remembered nonces.
@@ -152,8 +156,11 @@ impl Components {
             metrics: Metrics::new(),
         };
         let gateway = Gateway::new(configuration, issuer(configuration), &signing_key)?;
+        let judge = Arc::new(judge);
+        let pages = Pages::new(configuration, Arc::clone(&judge), opened.master_key.id());
         Ok(Self {
-            judge: Arc::new(judge),
+            judge,
+            pages: Arc::new(pages),
             provider: Arc::new(provider),
             gateway: Arc::new(gateway),
             signing_key,
@@ -185,6 +192,7 @@ fn oauth_parts(configuration: &Configuration, store: &Store, replay: &Arc<Replay
         Lifetime::from_seconds(settings.timestamp_window_seconds),
         SignatureMethods::of(settings.signature_methods.iter().copied()),
         settings.plaintext,
+        Inspection::new(store.refusals.clone(), settings.diagnose),
     );
     let token_lifetime = Some(settings.access_token_ttl_seconds).filter(|seconds| *seconds > 0);
     let provider = Provider::new(
@@ -223,8 +231,7 @@ fn hashing_threads() -> usize {
 fn open_replay(configuration: &Configuration, clock: &Clock) -> anyhow::Result<ReplayStore> {
     let window = configuration.oauth.timestamp_window_seconds;
     let mut settings = ReplaySettings::default();
-    settings.past_seconds = window;
-    settings.future_seconds = window;
+    (settings.past_seconds, settings.future_seconds) = (window, window);
     settings.durability = match configuration.replay.durability {
         Durability::Power => crate::store::replay::Durability::Power,
         Durability::Process => crate::store::replay::Durability::Process,
@@ -292,10 +299,7 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
         .service(web::resource(own("/health/live")).to(health::live))
         .service(web::resource(own("/health/ready")).to(health::ready))
         .service(web::resource(own("/metrics")).to(health::metrics))
-        .service(
-            web::resource(own("/login")).route(web::get().to(login::form)).route(web::post().to(login::submit)),
-        )
-        .service(web::resource(own("/logout")).route(web::post().to(login::logout)))
+        .configure(|service| crate::web::pages(service, &own("")))
         .default_service(web::to(me::elsewhere));
 }
 
@@ -313,10 +317,12 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
         App::new()
             .app_data(Data::new(Arc::clone(&components.judge)))
             .app_data(Data::new(Arc::clone(&components.provider)))
+            .app_data(Data::new(Arc::clone(&components.pages)))
             .app_data(Data::new(Arc::clone(&components.replay)))
             .app_data(Data::new(Arc::clone(&components.signing_key)))
             .app_data(Data::new(components.store.database.clone()))
             .app_data(Data::new(components.store.clone()))
+            .app_data(Data::new(components.store.database.clone()))
             .configure(|service| routes(service, &settings))
             .configure(|service| components.gateway.configure(service))
     })

@@ -8,6 +8,7 @@ pub mod throttle;
 pub mod hashing;
 pub mod enrolment;
 pub mod signing_keys;
+pub mod inspection;
 pub mod oauth;
 pub mod client_key;
 pub mod session;
@@ -100,11 +101,7 @@ impl Authenticator {
     }
 
     /// Which credential was sent; more than one is refused before any is looked at.
-    fn presented<'a>(
-        &self,
-        request: &ReceivedRequest<'a>,
-        admission: &Admission,
-    ) -> Result<Presented<'a>, Refusal> {
+    fn presented<'a>(&self, request: &ReceivedRequest<'a>, admission: &Admission) -> Result<Presented<'a>, Refusal> {
         let header = match request.headers.authorization {
             Sent::Never => None,
             Sent::Once(header) => Some(Credentials::parse(header)),
@@ -135,7 +132,8 @@ impl Authenticator {
     fn asks_for_session(&self, query: &str) -> bool {
         let SessionQuery { name, value } = &self.session_query;
         query.split('&').filter_map(|pair| pair.split_once('=')).any(|(sent_name, sent_value)| {
-            sent_name == name && encoding::decode(sent_value, Plus::IsSpace).is_ok_and(|sent| *sent == *value.as_bytes())
+            sent_name == name
+                && encoding::decode(sent_value, Plus::IsSpace).is_ok_and(|sent| *sent == *value.as_bytes())
         })
     }
 }
@@ -157,6 +155,7 @@ fn refuse_scheme(scheme: &str) -> Rejection {
         )
         .into();
     }
-    let sent: Cow<'_, str> = if scheme.chars().count() > 32 { Cow::Borrowed("This scheme") } else { Cow::Borrowed(scheme) };
+    let sent: Cow<'_, str> =
+        if scheme.chars().count() > 32 { Cow::Borrowed("This scheme") } else { Cow::Borrowed(scheme) };
     Refusal::MethodNotAdmitted { sent: sent.into_owned() }.into()
 }

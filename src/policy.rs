@@ -218,7 +218,9 @@ fn odd_path(path: &str) -> Option<&'static str> {
         return Some("a backslash or NUL in the path");
     }
     if path.contains('%') {
-        let Ok(decoded) = encoding::decode(path, Plus::IsPlus) else { return Some("an invalid percent escape in the path") };
+        let Ok(decoded) = encoding::decode(path, Plus::IsPlus) else {
+            return Some("an invalid percent escape in the path");
+        };
         if decoded.iter().filter(|octet| **octet == b'/').count() != path.matches('/').count() {
             return Some("an encoded slash in the path");
         }
@@ -346,7 +348,9 @@ mod tests {
         for path in ["/", "/a", "/a/", "/a/b.c", "/a;x=1/b", "/%C3%A4", "/...", "/a%20b"] {
             assert_eq!(odd_path(path), None, "{path}");
         }
-        for path in ["/a//b", "//", "/.", "/a/..", "/%2e%2E/x", "/a/..;x/b", "/a%2fb", "/a\\b", "/a%5cb", "/a%00", "/%zz", "*"] {
+        for path in
+            ["/a//b", "//", "/.", "/a/..", "/%2e%2E/x", "/a/..;x/b", "/a%2fb", "/a\\b", "/a%5cb", "/a%00", "/%zz", "*"]
+        {
             assert!(odd_path(path).is_some(), "{path}");
         }
     }

@@ -146,7 +146,10 @@ impl Provider {
         let parameters = Parameters::collect(request).map_err(ProtocolError::from)?;
         let signed = verifier.read(request, &parameters, BodyHashRule::IfPresent)?;
         let (Some(token), Some(given)) = (signed.protocol.token.as_deref(), signed.protocol.verifier.as_deref()) else {
-            let absent = [(oauth::TOKEN, signed.protocol.token.is_none()), (oauth::VERIFIER, signed.protocol.verifier.is_none())];
+            let absent = [
+                (oauth::TOKEN, signed.protocol.token.is_none()),
+                (oauth::VERIFIER, signed.protocol.verifier.is_none()),
+            ];
             let absent = absent.into_iter().filter_map(|(name, absent)| absent.then_some(name)).collect();
             return Err(ProtocolError::Absent(absent).into());
         };
@@ -158,11 +161,7 @@ impl Provider {
             .ok_or(DelegationError::Refused(TemporaryRefusal::Unknown))
             .map_err(refuse)?;
         verifier.verify_temporary(&signed, Arc::clone(&client), secret.expose()).await?;
-        let by = By {
-            who: Actor::Server,
-            address: Some(request.client_address.to_string()),
-            now: request.arrived,
-        };
+        let by = By { who: Actor::Server, address: Some(request.client_address.to_string()), now: request.arrived };
         let key = &client.client.client_key;
         self.delegations.exchange(&hash, key, given, self.settings.exchange, &by).await.map_err(refuse)
     }
@@ -214,7 +213,8 @@ fn rejected_parameter(name: &'static str, advice: &str) -> Rejection {
 }
 
 fn client_refused() -> Rejection {
-    OAuthRefusal::new(Problem::ConsumerKeyRefused, "the client is disabled, or its owner's account is: ask the owner").into()
+    OAuthRefusal::new(Problem::ConsumerKeyRefused, "the client is disabled, or its owner's account is: ask the owner")
+        .into()
 }
 
 fn refuse(error: DelegationError) -> Rejection {

@@ -17,6 +17,7 @@ pub mod settings;
 pub mod refusals;
 pub mod last_use;
 pub mod transfer;
+pub mod reseal;
 pub mod directory;
 pub mod watch;
 pub mod replay;
@@ -64,7 +65,7 @@ impl Store {
             sessions: Sessions::new(database.clone()),
             audit: AuditLog::new(database.clone()),
             settings: Settings::new(database.clone(), vault.clone()),
-            refusals: Refusals::new(database.clone()),
+            refusals: Refusals::new(database.clone(), vault.clone()),
             transfer: Transfer::new(database.clone(), vault.clone()),
             directory: Directory::new(database.clone(), vault, directory),
             database,

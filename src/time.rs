@@ -31,10 +31,8 @@ impl Timestamp {
     /// assert_eq!(Timestamp::from_unix(137_131_200).to_rfc3339(), "1974-05-07T04:00:00Z");
     /// ```
     pub fn to_rfc3339(self) -> String {
-        DateTime::<Utc>::from_timestamp(self.0, 0).map_or_else(
-            || self.0.to_string(),
-            |moment| moment.to_rfc3339_opts(SecondsFormat::Secs, true),
-        )
+        DateTime::<Utc>::from_timestamp(self.0, 0)
+            .map_or_else(|| self.0.to_string(), |moment| moment.to_rfc3339_opts(SecondsFormat::Secs, true))
     }
 }
 

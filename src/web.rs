@@ -9,5 +9,99 @@ pub mod health;
 pub mod me;
 pub mod oauth;
 pub mod tokens;
+pub mod texts;
+pub mod page;
+pub mod reasons;
+pub mod samples;
+pub mod assets;
+pub mod errors;
+pub mod visit;
 pub mod login;
 pub mod consent;
+pub mod apps;
+pub mod account;
+pub mod developer;
+pub mod inspector;
+pub mod admin;
+
+#[cfg(test)]
+mod gallery;
+
+use actix_web::web::{self, ServiceConfig};
+
+/// Our pages, and what they load. `base`: what their paths begin with, empty or the reserved prefix.
+pub fn pages(service: &mut ServiceConfig, base: &str) {
+    let at = |path: &str| web::resource(format!("{base}{path}")).default_service(web::to(visit::not_a_page));
+    service
+        .service(at("/assets/{name}").route(web::get().to(assets::asset)))
+        .service(at("/login").route(web::get().to(login::form)).route(web::post().to(login::submit)))
+        .service(at("/logout").route(web::get().to(login::confirm_logout)).route(web::post().to(login::logout)))
+        .service(at("/apps").route(web::get().to(apps::show)))
+        .service(at("/apps/revoke").route(web::post().to(apps::revoke)))
+        .service(at("/apps/revoke-all").route(web::post().to(apps::revoke_all)))
+        .service(at("/account").route(web::get().to(account::show)))
+        .service(at("/account/password").route(web::post().to(account::change_password)))
+        .service(at("/account/sessions/end").route(web::post().to(account::end_session)))
+        .service(at("/account/sessions/end-others").route(web::post().to(account::end_other_sessions)));
+    service
+        .service(at("/developer/clients").route(web::get().to(developer::clients)))
+        .service(
+            at("/developer/clients/new")
+                .route(web::get().to(developer::new_client))
+                .route(web::post().to(developer::create_client)),
+        )
+        .service(at("/developer/clients/callbacks").route(web::get().to(developer::check_callbacks)))
+        .service(at("/developer/clients/show").route(web::get().to(developer::show_client)))
+        .service(
+            at("/developer/clients/edit")
+                .route(web::get().to(developer::edit_client))
+                .route(web::post().to(developer::update_client)),
+        )
+        .service(at("/developer/clients/samples").route(web::get().to(developer::show_samples)))
+        .service(
+            at("/developer/clients/inspector")
+                .route(web::get().to(inspector::show))
+                .route(web::post().to(inspector::inspect)),
+        )
+        .service(at("/developer/clients/rotate").route(web::post().to(developer::rotate_secret)))
+        .service(at("/developer/clients/token").route(web::post().to(developer::make_own_token)))
+        .service(at("/developer/clients/revoke").route(web::post().to(developer::revoke_token)))
+        .service(at("/developer/clients/disable").route(web::post().to(developer::disable_client)))
+        .service(at("/developer/clients/enable").route(web::post().to(developer::enable_client)))
+        .service(at("/developer/clients/delete").route(web::post().to(developer::delete_client)))
+        .service(at("/developer/keys").route(web::get().to(developer::keys)))
+        .service(
+            at("/developer/keys/new")
+                .route(web::get().to(developer::new_key))
+                .route(web::post().to(developer::create_key)),
+        )
+        .service(at("/developer/keys/regenerate").route(web::post().to(developer::regenerate_key)))
+        .service(at("/developer/keys/delete").route(web::post().to(developer::delete_key)));
+    service
+        .service(at("/admin/accounts").route(web::get().to(admin::accounts)))
+        .service(
+            at("/admin/accounts/new")
+                .route(web::get().to(admin::new_account))
+                .route(web::post().to(admin::create_account)),
+        )
+        .service(
+            at("/admin/accounts/show")
+                .route(web::get().to(admin::show_account))
+                .route(web::post().to(admin::update_account)),
+        )
+        .service(at("/admin/accounts/standing").route(web::post().to(admin::set_standing)))
+        .service(at("/admin/accounts/password").route(web::post().to(admin::set_password)))
+        .service(at("/admin/accounts/delete").route(web::post().to(admin::delete_account)))
+        .service(
+            at("/admin/accounts/key").route(web::get().to(admin::new_key)).route(web::post().to(admin::create_key)),
+        )
+        .service(
+            at("/admin/companies").route(web::get().to(admin::companies)).route(web::post().to(admin::create_company)),
+        )
+        .service(
+            at("/admin/clients").route(web::get().to(admin::clients)).route(web::post().to(admin::set_client_standing)),
+        )
+        .service(at("/admin/audit").route(web::get().to(admin::audit)))
+        .service(at("/admin/audit/export").route(web::get().to(admin::export_audit)))
+        .service(at("/admin/system").route(web::get().to(admin::system)));
+}

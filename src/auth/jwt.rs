@@ -166,7 +166,8 @@ impl Tokens {
             Some(claims) => claims,
             None => {
                 let claims = self.key.verify::<Claims>(Kind::Token, &self.issuer, &self.issuer, token);
-                let claims = Arc::new(claims.ok_or(Refusal::BadToken("It is no token of this server, or it was changed."))?);
+                let claims =
+                    Arc::new(claims.ok_or(Refusal::BadToken("It is no token of this server, or it was changed."))?);
                 self.verified.insert(hash, Arc::clone(&claims));
                 claims
             }

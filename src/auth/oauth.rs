@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use crate::auth::inspection::Inspection;
 use crate::auth::verdict::{Admission, Credential, Identity, OAuthRefusal, Refusal, Rejection};
 use crate::config::{BodyHashRule, PlaintextRule, Way};
 use crate::domain::account::AccountRefusal;
@@ -34,6 +35,7 @@ pub struct OAuthVerifier {
     window: Lifetime,
     methods: SignatureMethods,
     plaintext: PlaintextRule,
+    inspection: Inspection,
 }
 
 /// A request whose protocol parameters have the right form and are fresh enough. Proves nothing yet.
@@ -63,14 +65,16 @@ pub struct VerifiedToken {
 
 impl OAuthVerifier {
     /// `window`: how far `oauth_timestamp` may be from our clock, either way. `methods`: what the server admits.
+    /// `inspection`: what explains signatures that fail.
     pub const fn new(
         directory: Directory,
         replay: Arc<ReplayStore>,
         window: Lifetime,
         methods: SignatureMethods,
         plaintext: PlaintextRule,
+        inspection: Inspection,
     ) -> Self {
-        Self { directory, replay, window, methods, plaintext }
+        Self { directory, replay, window, methods, plaintext, inspection }
     }
 
     /// Who calls the protected API with a signed request.
@@ -99,12 +103,7 @@ impl OAuthVerifier {
             return Ok(identity);
         }
         if !admission.admits(Way::OAuth1TwoLegged) {
-            let absent = OAuthRefusal {
-                problem: Problem::ParameterAbsent,
-                advice: "oauth_token is missing: this API wants an access token beside the client key".to_owned(),
-                details: vec![("oauth_parameters_absent", "oauth_token".to_owned())],
-            };
-            return Err(absent.into());
+            return Err(Refusal::MethodNotAdmitted { sent: "OAuth without an access token".to_owned() }.into());
         }
         let VerifiedClient { client, .. } = self.verify_client(&signed).await?;
         self.directory.note_client_use(&client, request.arrived);
@@ -139,7 +138,7 @@ impl OAuthVerifier {
     /// [`Refusal::OAuth`], [`Refusal::Unavailable`].
     pub async fn verify_client(&self, signed: &Signed<'_>) -> Result<VerifiedClient, Rejection> {
         let client = self.client(signed).await?;
-        let proof = self.check_signature(signed, &client, "")?;
+        let proof = self.signature(signed, &client, "").await?;
         check_client(&client)?;
         let remembered = self.remember(signed).await?;
         Ok(VerifiedClient { client, _proof: (proof, remembered) })
@@ -155,7 +154,7 @@ impl OAuthVerifier {
         client: Arc<DirectoryClient>,
         token_secret: &str,
     ) -> Result<VerifiedClient, Rejection> {
-        let proof = self.check_signature(signed, &client, token_secret)?;
+        let proof = self.signature(signed, &client, token_secret).await?;
         check_client(&client)?;
         let remembered = self.remember(signed).await?;
         Ok(VerifiedClient { client, _proof: (proof, remembered) })
@@ -168,7 +167,7 @@ impl OAuthVerifier {
     pub async fn verify_token(&self, signed: &Signed<'_>) -> Result<VerifiedToken, Rejection> {
         let client = self.client(signed).await?;
         let token = self.token(signed, &client).await?;
-        let proof = self.check_signature(signed, &client, token.secret.expose())?;
+        let proof = self.signature(signed, &client, token.secret.expose()).await?;
         let scopes = token.standing(signed.request.arrived).map_err(refuse_token)?.clone();
         let remembered = self.remember(signed).await?;
         Ok(VerifiedToken { token, scopes, _proof: (proof, remembered) })
@@ -191,7 +190,8 @@ impl OAuthVerifier {
 
     async fn token(&self, signed: &Signed<'_>, client: &DirectoryClient) -> Result<Arc<DirectoryToken>, Rejection> {
         let presented = signed.protocol.token.as_deref().unwrap_or_default();
-        let found = self.directory.token(&TokenHash::of(presented), signed.request.arrived).await.map_err(unavailable)?;
+        let found =
+            self.directory.token(&TokenHash::of(presented), signed.request.arrived).await.map_err(unavailable)?;
         found.filter(|token| token.credentials.client_key == client.client.client_key).ok_or_else(|| {
             OAuthRefusal::new(
                 Problem::TokenRejected,
@@ -219,6 +219,27 @@ impl OAuthVerifier {
         }
         let advice = "PLAINTEXT sends the secrets themselves: it is admitted over https only, if at all";
         Err(OAuthRefusal::new(Problem::SignatureMethodRejected, advice).into())
+    }
+
+    /// Checks the signature; one that fails is explained to those who may know.
+    async fn signature(
+        &self,
+        signed: &Signed<'_>,
+        client: &DirectoryClient,
+        token_secret: &str,
+    ) -> Result<SignatureVerified, Rejection> {
+        let mut rejection = match self.check_signature(signed, client, token_secret) {
+            Ok(proof) => return Ok(proof),
+            Err(rejection) => rejection,
+        };
+        if let Refusal::OAuth(refusal) = &mut rejection.public
+            && refusal.problem == Problem::SignatureInvalid
+        {
+            let Signed { request, parameters, protocol, .. } = signed;
+            let told = self.inspection.explain(request, parameters, protocol, client, token_secret).await;
+            refusal.advice = told.unwrap_or_else(|| std::mem::take(&mut refusal.advice));
+        }
+        Err(rejection)
     }
 
     fn check_signature(
@@ -326,8 +347,12 @@ fn refuse_client(refusal: ClientRefusal) -> Rejection {
 
 fn refuse_token(refusal: TokenRefusal) -> Rejection {
     match refusal {
-        TokenRefusal::Revoked => OAuthRefusal::new(Problem::TokenRevoked, "the access was revoked: ask the account holder again").into(),
-        TokenRefusal::Expired => OAuthRefusal::new(Problem::TokenExpired, "the access token is past its end: do the dance again").into(),
+        TokenRefusal::Revoked => {
+            OAuthRefusal::new(Problem::TokenRevoked, "the access was revoked: ask the account holder again").into()
+        }
+        TokenRefusal::Expired => {
+            OAuthRefusal::new(Problem::TokenExpired, "the access token is past its end: do the dance again").into()
+        }
         TokenRefusal::Client(refusal) => refuse_client(refusal),
         TokenRefusal::Account(AccountRefusal::Locked { reason }) => Refusal::AccountLocked(reason).into(),
         TokenRefusal::Account(AccountRefusal::Disabled { reason }) => Refusal::AccountDisabled(reason).into(),

@@ -110,7 +110,8 @@ impl Sessions {
     ) -> Result<(Secret, Arc<DirectoryAccount>), Rejection> {
         let now = request.arrived;
         let found = self.directory.account_by_login_name(username, now).await.map_err(unavailable)?;
-        let is_member = |account: &DirectoryAccount| account.account.company.as_ref().is_some_and(|of| of.as_str() == company);
+        let is_member =
+            |account: &DirectoryAccount| account.account.company.as_ref().is_some_and(|of| of.as_str() == company);
         let found = found.filter(|account| is_member(account));
         let account = basic.prove(request, username, password, found.as_ref()).await?;
         check_standing(&account.account)?;

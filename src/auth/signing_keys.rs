@@ -120,7 +120,13 @@ impl SigningKey {
     ///
     /// The algorithm is fixed here and never taken from the token, and a `kid` can only name this key (RFC 8725 §3.1,
     /// §3.10). When it ends is for the caller, who has the clock.
-    pub fn verify<C: DeserializeOwned + Clone>(&self, kind: Kind, issuer: &str, audience: &str, token: &str) -> Option<C> {
+    pub fn verify<C: DeserializeOwned + Clone>(
+        &self,
+        kind: Kind,
+        issuer: &str,
+        audience: &str,
+        token: &str,
+    ) -> Option<C> {
         let header = jsonwebtoken::decode_header(token).ok()?;
         let ours = header.typ.as_deref() == Some(kind.typ()) && header.kid.as_deref().is_none_or(|kid| kid == self.id);
         if !ours {

@@ -79,7 +79,10 @@ impl Throttle {
 
     /// How many pairs are over their budget.
     pub fn throttled(&self, now: Timestamp) -> usize {
-        self.lock().values().filter(|failures| failures.count >= self.failures && failures.since + self.window > now).count()
+        self.lock()
+            .values()
+            .filter(|failures| failures.count >= self.failures && failures.since + self.window > now)
+            .count()
     }
 
     fn make_room(&self, table: &mut HashMap<u64, Failures>, now: Timestamp) {

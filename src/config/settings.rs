@@ -57,7 +57,7 @@ impl DatabaseSettings {
     pub(super) fn read(section: &mut Section<'_>) -> DatabaseSettings {
         DatabaseSettings {
             url: section.parsed("url").unwrap_or_else(DatabaseUrl::usual),
-            connections: usize::from(section.number("connections", 4u16, 1..=512)),
+            connections: usize::from(section.number("connections", 4u16, 1..=64)),
         }
     }
 }
@@ -339,7 +339,10 @@ pub struct UpstreamSettings {
 
 impl UpstreamSettings {
     pub(super) fn read(section: &mut Section<'_>) -> UpstreamSettings {
-        UpstreamSettings { url: section.parsed("url"), timeout_seconds: section.number("timeout_seconds", 60, 1..=3600) }
+        UpstreamSettings {
+            url: section.parsed("url"),
+            timeout_seconds: section.number("timeout_seconds", 60, 1..=3600),
+        }
     }
 }
 

@@ -28,7 +28,8 @@ pub async fn walk(origin: &str, seeds: &Seeds) -> anyhow::Result<AppToken> {
     let mut app = Browser::new();
     println!("1. The app asks for a request token (RFC 5849 §2.1)");
     let url = format!("{origin}/oauth/request_token");
-    let answer = send_signed(&mut app, seeds, None, "POST", &url, &[(oauth::CALLBACK, "http://127.0.0.1:9000/ready")]).await?;
+    let answer =
+        send_signed(&mut app, seeds, None, "POST", &url, &[(oauth::CALLBACK, "http://127.0.0.1:9000/ready")]).await?;
     let request_token = read_token(&answer)?;
 
     println!("2. The account holder logs in and allows it (RFC 5849 §2.2)");
@@ -108,10 +109,8 @@ async fn send_signed(
         nonce: &nonce,
         more,
     };
-    let secrets = SharedSecrets {
-        client: seeds.client_secret.expose(),
-        token: token.map_or("", |token| token.secret.expose()),
-    };
+    let secrets =
+        SharedSecrets { client: seeds.client_secret.expose(), token: token.map_or("", |token| token.secret.expose()) };
     let SignedRequest { base_string, authorization } = request.sign(&SigningKey::Shared(secrets))?;
     println!("   {method} {url}");
     println!("   base string: {base_string}");

@@ -199,10 +199,8 @@ impl Proxy {
                     continue;
                 }
             }
-            builder = builder.header(
-                HeaderName::from_bytes(name.as_bytes())?,
-                HeaderValue::from_bytes(value.as_bytes())?,
-            );
+            builder =
+                builder.header(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_bytes(value.as_bytes())?);
         }
         Ok(builder)
     }
@@ -239,7 +237,8 @@ fn reads(route: &Route) -> Reads {
 
 /// actix has made a stream of this connection then, and there is no body before it.
 fn asks_for_upgrade(request: &HttpRequest) -> bool {
-    let websocket = request.headers().get("upgrade").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let websocket =
+        request.headers().get("upgrade").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     websocket && request.head().upgrade() && request.method() == actix_web::http::Method::GET
 }
 
@@ -294,7 +293,8 @@ fn answer(request: &HttpRequest, response: Response<Incoming>, upload: Upload) -
     let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut answer = HttpResponse::build(status);
     copy_headers(&mut answer, &response);
-    let length = response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if status == StatusCode::NOT_MODIFIED
         && let Some(length) = length
     {
@@ -327,8 +327,7 @@ fn answer(request: &HttpRequest, response: Response<Incoming>, upload: Upload) -
 
 fn copy_headers(answer: &mut HttpResponseBuilder, response: &Response<Incoming>) {
     let headers = response.headers();
-    let named: Vec<&str> =
-        headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok()).collect();
+    let named: Vec<&str> = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok()).collect();
     for (name, value) in headers {
         // The body brings its own length.
         if name != header::CONTENT_LENGTH && !withheld::ends_here(name.as_str(), named.iter().copied()) {

@@ -47,7 +47,11 @@ impl Withheld {
     /// `cookies`: the names of our own cookies, which no upstream gets.
     pub fn new(settings: &HttpAuthSettings, cookies: &[&str]) -> Self {
         Self {
-            client_key_headers: settings.client_key_headers.iter().map(|name| name.as_str().to_ascii_lowercase()).collect(),
+            client_key_headers: settings
+                .client_key_headers
+                .iter()
+                .map(|name| name.as_str().to_ascii_lowercase())
+                .collect(),
             client_key_query: settings.client_key_query.iter().map(|name| name.as_str().to_owned()).collect(),
             session_query: settings.session_query.clone(),
             cookies: cookies.iter().map(|name| (*name).to_owned()).collect(),
@@ -153,7 +157,9 @@ mod tests {
 
     #[test]
     fn identity_headers_are_withheld_in_any_spelling() {
-        for name in ["X-Auth-Account", "x_auth_account", "X-AUTH_Account", "x.auth-scopes", "X-Auth-Anything", "Authorization"] {
+        for name in
+            ["X-Auth-Account", "x_auth_account", "X-AUTH_Account", "x.auth-scopes", "X-Auth-Anything", "Authorization"]
+        {
             assert!(withheld().header(name, NOTHING), "{name}");
         }
         for name in ["X-Author", "X-Authentication", "Accept", "X-Client-Key"] {

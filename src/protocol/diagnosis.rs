@@ -55,6 +55,34 @@ pub enum Mistake {
 }
 
 impl Mistake {
+    /// All of them.
+    pub const ALL: [Self; 19] = [
+        Self::QueryParametersLeftOut,
+        Self::BodyParametersLeftOut,
+        Self::BodyWronglyIncluded,
+        Self::DoubleEncoded,
+        Self::SpaceAsPlus,
+        Self::HttpScheme,
+        Self::PortIncluded,
+        Self::PortLeftOut,
+        Self::HostCase,
+        Self::TokenSecretMissing,
+        Self::SecretNotEncoded,
+        Self::SecretsSwapped,
+        Self::MethodLowerCase,
+        Self::ParametersUnsorted,
+        Self::ParametersRepeatedInHeader,
+        Self::RealmIncluded,
+        Self::PathReencoded,
+        Self::ParametersNotEncoded,
+        Self::SignatureNotEncoded,
+    ];
+
+    /// The mistake of this word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mistake| mistake.as_str() == word)
+    }
+
     /// The word for it, as programs and people read it.
     pub const fn as_str(self) -> &'static str {
         match self {

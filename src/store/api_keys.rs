@@ -300,7 +300,10 @@ pub(super) fn find(connection: &mut AnyConnection, public_key: &PublicKey) -> Re
 }
 
 /// The public half that goes with a private one, by its hash.
-pub(super) fn find_by_private_key(connection: &mut AnyConnection, hash: &[u8; 32]) -> Result<Option<PublicKey>, StoreError> {
+pub(super) fn find_by_private_key(
+    connection: &mut AnyConnection,
+    hash: &[u8; 32],
+) -> Result<Option<PublicKey>, StoreError> {
     let found: Option<String> = api_keys::table
         .filter(api_keys::private_key_hash.eq(hash.to_vec()))
         .select(api_keys::public_key)

@@ -5,208 +5,256 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::auth::session::Session;
-use crate::auth::verdict::{Refusal, Rejection};
+use crate::auth::verdict::{OAuthRefusal, Rejection};
 use crate::domain::client::Callback;
 use crate::domain::scope::Scopes;
-use crate::protocol::oauth;
-use crate::protocol::parameters::{Parameters, Source};
-use crate::protocol::request::ReceivedRequest;
+use crate::protocol::encoding::encode;
+use crate::protocol::oauth::{self, Problem};
 use crate::provider::{Pending, Provider, redirect_of};
-use crate::store::audit::{Actor, By};
+use crate::store::Store;
 use crate::store::delegations::Decided;
-use crate::web::judge::Judge;
-use crate::web::login;
-use crate::web::response::status;
+use crate::web::errors::MessagePage;
+use crate::web::login::{self, LoggedIn, Waiting};
+use crate::web::page::{Frame, Moment, Problems, ScopeChoice, Section};
+use crate::web::texts::Texts;
+use crate::web::visit::{Access, Failed, Pages, Visit};
 
+/// The question whether an app may act for the account.
 #[derive(Template)]
-#[template(
-    ext = "html",
-    source = r#"<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Allow access?</title></head>
-<body><main><h1>Allow {{ client }} to use your account?</h1>
-<p>You are logged in as <strong>{{ username }}</strong>.</p>
-<form method="post" action="{{ action }}">
-<input type="hidden" name="csrf_token" value="{{ csrf_token }}">
-<input type="hidden" name="oauth_token" value="{{ token }}">
-<fieldset><legend>It may</legend>
-{% for scope in scopes %}<p><label><input type="checkbox" name="scope" value="{{ scope }}" checked> {{ scope }}</label></p>
-{% endfor %}<p>It will learn who you are.</p></fieldset>
-<p>{% if destination.is_empty() %}You will get a code to type into the app.{% else %}You will be sent to {{ destination }}.{% endif %}</p>
-<p><button name="decision" value="deny">Deny</button> <button name="decision" value="allow">Allow</button></p>
-</form></main></body></html>"#
-)]
-struct ConsentPage<'a> {
-    client: &'a str,
-    username: &'a str,
-    action: &'a str,
-    csrf_token: &'a str,
-    token: &'a str,
-    scopes: Vec<&'a str>,
-    destination: &'a str,
+#[template(path = "consent.html", config = "src/web/askama.toml")]
+pub struct ConsentPage {
+    pub frame: Frame,
+    pub text: &'static Texts,
+    pub username: String,
+    /// The app's name and its first letter.
+    pub app: String,
+    pub letter: String,
+    /// Where the app lives, by its callback.
+    pub website: Option<String>,
+    pub registered: Moment,
+    pub scopes: Vec<ScopeChoice>,
+    pub action: String,
+    pub oauth_token: String,
+    /// This page's own address, to come back to after another login.
+    pub here: String,
+    /// The host that people are sent to; nothing: they get a code.
+    pub destination: Option<String>,
 }
 
+/// The verifier, for apps that can't be called back.
 #[derive(Template)]
-#[template(
-    ext = "html",
-    source = r#"<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{ title }}</title></head>
-<body><main><h1>{{ title }}</h1><p>{{ text }}</p>{% if !verifier.is_empty() %}<p><code id="verifier">{{ verifier }}</code></p>{% endif %}</main></body></html>"#
-)]
-struct MessagePage<'a> {
-    title: &'a str,
-    text: &'a str,
-    verifier: &'a str,
+#[template(path = "verifier.html", config = "src/web/askama.toml")]
+pub struct VerifierPage {
+    pub frame: Frame,
+    pub text: &'static Texts,
+    pub app: String,
+    /// The verifier in pieces that are easy to read; joined without anything between them they are the verifier.
+    pub groups: Vec<String>,
+    pub expires: Moment,
 }
 
 /// `GET {p}/authorize?oauth_token=…`
-pub async fn show(judge: Data<Arc<Judge>>, provider: Data<Arc<Provider>>, request: HttpRequest) -> HttpResponse {
-    let origin = judge.rim.origin(&request);
-    let received = match judge.rim.receive(&request, &origin) {
-        Ok(received) => received,
-        Err(refusal) => return judge.answers.refuse(None, None, &refusal.into()),
-    };
-    page(&judge, &provider, &received).await.unwrap_or_else(|rejection| refuse(&judge, &received, &rejection))
+pub async fn show(
+    pages: Data<Arc<Pages>>,
+    provider: Data<Arc<Provider>>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let show = async |visit: &Visit<'_>| ask(visit, &provider, &visit.asked(oauth::TOKEN)).await;
+    pages.serve(&request, payload, Access::Anybody, show).await
 }
 
 /// `POST {p}/authorize`: the login form, or the decision.
 pub async fn submit(
-    judge: Data<Arc<Judge>>,
+    pages: Data<Arc<Pages>>,
     provider: Data<Arc<Provider>>,
+    store: Data<Store>,
     request: HttpRequest,
-    mut payload: Payload,
+    payload: Payload,
 ) -> HttpResponse {
-    let origin = judge.rim.origin(&request);
-    let mut received = match judge.rim.receive(&request, &origin) {
-        Ok(received) => received,
-        Err(refusal) => return judge.answers.refuse(None, None, &refusal.into()),
+    let answer = async |visit: &Visit<'_>| {
+        let token = match visit.field(oauth::TOKEN) {
+            token if token.is_empty() => visit.asked(oauth::TOKEN),
+            token => token,
+        };
+        match (&visit.session, visit.field("decision").as_str()) {
+            (_, "") => log_in(visit, &provider, &store, &token).await,
+            // The session ended while the question was open: log in, and be asked again.
+            (None, _) => ask(visit, &provider, &token).await,
+            (Some(session), decision) => decide(visit, &provider, session, &token, decision).await,
+        }
     };
-    let body = match judge.rim.read_body(&request, &mut payload).await {
-        Ok(body) => body,
-        Err(refusal) => return judge.answers.refuse(Some(&received), None, &refusal.into()),
-    };
-    received.body = Some(&body);
-    decide(&judge, &provider, &received).await.unwrap_or_else(|rejection| refuse(&judge, &received, &rejection))
+    pages.serve(&request, payload, Access::Anybody, answer).await
 }
 
-async fn page(judge: &Judge, provider: &Provider, received: &ReceivedRequest<'_>) -> Result<HttpResponse, Rejection> {
-    let query = Parameters::of_form(received.query.unwrap_or_default(), Source::Query).unwrap_or_default();
-    let token = login::field(&query, oauth::TOKEN);
-    let pending = provider.pending(&token, received.arrived).await?;
-    let Some(session) = judge.authenticator.sessions.current(received.headers.cookie, received.arrived).await? else {
-        return Ok(login::show(judge, received, &target(received), "", "", ""));
+/// Asks whoever is logged in, or asks to log in.
+async fn ask(visit: &Visit<'_>, provider: &Provider, token: &str) -> Result<HttpResponse, Failed> {
+    let pending = pending(visit, provider, token).await?;
+    let Some(session) = &visit.session else {
+        return Ok(login::show(visit, waiting(visit, token, &pending), Problems::default(), StatusCode::OK));
     };
-    if provider.is_remembered(&pending, &session.account.account).await? {
-        let scopes = pending.credentials.scopes.clone();
-        let decided = provider.authorize(&token, &session.account.account, &scopes, &by(received, &session)).await?;
-        return Ok(leave(judge, &token, &decided));
+    let account = &session.account.account;
+    if provider.is_remembered(&pending, account).await? {
+        let decided = provider.authorize(token, account, &pending.credentials.scopes, &visit.by()).await?;
+        return Ok(leave(visit, token, &pending, &decided));
     }
-    Ok(consent(judge, received, &token, &pending, &session))
+    Ok(consent(visit, token, &pending, session))
 }
 
-async fn decide(judge: &Judge, provider: &Provider, received: &ReceivedRequest<'_>) -> Result<HttpResponse, Rejection> {
-    let form = received.form().unwrap_or_default();
-    let fields = Parameters::of_form(form, Source::Body).unwrap_or_default();
-    let session = judge.authenticator.sessions.current(received.headers.cookie, received.arrived).await?;
-    let deciding = !login::field(&fields, "decision").is_empty();
-    let session = match session {
-        Some(session) if deciding => session,
-        Some(_) | None => return Ok(log_in(judge, received, &fields).await),
-    };
-    if !session.admits(received) {
-        return Err(Refusal::CrossSite("This form was not made for you, or is too old: go back to the app and begin again.").into());
+async fn decide(
+    visit: &Visit<'_>,
+    provider: &Provider,
+    session: &Session,
+    token: &str,
+    decision: &str,
+) -> Result<HttpResponse, Failed> {
+    if !session.admits(&visit.received) {
+        return Err(Failed::Form);
     }
-    let token = login::field(&fields, oauth::TOKEN);
-    let (account, by) = (&session.account.account, by(received, &session));
-    let decided = if login::field(&fields, "decision") == "allow" {
-        let ticked = fields.iter().filter(|field| field.name == "scope").filter_map(|field| field.decoded().map(|it| it.into_owned()));
-        let scopes = Scopes::parse_each(ticked).map_err(|_| Refusal::Target("a scope in the form can not be read"))?;
-        provider.authorize(&token, account, &scopes, &by).await?
-    } else {
-        provider.deny(&token, account, &by).await?
+    let pending = pending(visit, provider, token).await?;
+    let account = &session.account.account;
+    let decided = match decision {
+        "allow" => {
+            let ticked = Scopes::parse_each(visit.fields("scope")).map_err(|_| Failed::Unreadable)?;
+            provider.authorize(token, account, &ticked, &visit.by()).await?
+        }
+        "deny" => provider.deny(token, account, &visit.by()).await?,
+        _ => return Err(Failed::Unreadable),
     };
-    Ok(leave(judge, &token, &decided))
+    Ok(leave(visit, token, &pending, &decided))
 }
 
-/// Logs in and comes back to the same address, where the consent page waits.
-async fn log_in(judge: &Judge, received: &ReceivedRequest<'_>, fields: &Parameters<'_>) -> HttpResponse {
-    match login::log_in(judge, received, fields).await {
-        Ok(begun) => HttpResponse::SeeOther()
-            .insert_header((LOCATION, target(received)))
-            .cookie(login::session_cookie(judge, &begun))
-            .finish(),
-        Err(rejection) => {
-            judge.note(Some(received), &rejection);
-            let username = login::field(fields, "username");
-            login::show(judge, received, &target(received), "", &username, login::problem(&rejection))
+/// Logs in and comes back to the question by GET, so that a reload asks it again and not for the password.
+async fn log_in(visit: &Visit<'_>, provider: &Provider, store: &Store, token: &str) -> Result<HttpResponse, Failed> {
+    let pending = pending(visit, provider, token).await?;
+    match login::log_in(visit, store).await? {
+        LoggedIn::Begun(begun) => {
+            let mut answer = HttpResponse::SeeOther()
+                .insert_header((LOCATION, question(visit, token)))
+                .insert_header((CACHE_CONTROL, "no-store"))
+                .finish();
+            login::enter(visit, &begun, &mut answer);
+            Ok(answer)
+        }
+        refused @ LoggedIn::Refused { .. } => Ok(login::show_refused(visit, waiting(visit, token, &pending), refused)),
+    }
+}
+
+async fn pending(visit: &Visit<'_>, provider: &Provider, token: &str) -> Result<Pending, Failed> {
+    if token.is_empty() {
+        let absent = OAuthRefusal::new(Problem::ParameterAbsent, "oauth_token is missing");
+        return Err(Rejection::from(absent).into());
+    }
+    Ok(provider.pending(token, visit.now()).await?)
+}
+
+fn waiting(visit: &Visit<'_>, token: &str, pending: &Pending) -> Waiting {
+    Waiting {
+        action: visit.received.path.to_owned(),
+        hidden: vec![(oauth::TOKEN, token.to_owned())],
+        app: Some(pending.client.client.name.clone()),
+        // A remembered consent leads from the login straight to the app.
+        origin: origin_of(&pending.credentials.callback),
+    }
+}
+
+fn consent(visit: &Visit<'_>, token: &str, pending: &Pending, session: &Session) -> HttpResponse {
+    let client = &pending.client.client;
+    let host = host_of(&pending.credentials.callback);
+    let scopes = pending.credentials.scopes.iter().map(|scope| ScopeChoice {
+        name: scope.as_str().to_owned(),
+        title: visit.pages.scope_title(scope.as_str(), visit.text),
+        ticked: true,
+    });
+    let page = ConsentPage {
+        frame: Frame { visitor: None, ..visit.frame(Section::None) },
+        text: visit.text,
+        username: session.account.account.username.to_string(),
+        app: client.name.clone(),
+        letter: client.name.chars().next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default(),
+        website: host.clone(),
+        registered: Moment::of(client.created_at, visit.text),
+        scopes: scopes.collect(),
+        action: visit.received.path.to_owned(),
+        oauth_token: token.to_owned(),
+        here: question(visit, token),
+        destination: host,
+    };
+    let origin = origin_of(&pending.credentials.callback);
+    visit.page_leading_to(StatusCode::OK, &page, origin.as_deref(), false)
+}
+
+/// Back to the app, or the page with the code for it.
+fn leave(visit: &Visit<'_>, token: &str, pending: &Pending, decided: &Decided) -> HttpResponse {
+    if let Some(to) = redirect_of(token, decided) {
+        return HttpResponse::SeeOther()
+            .insert_header((LOCATION, to.expose()))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .finish();
+    }
+    let frame = visit.frame(Section::None);
+    let app = &pending.client.client.name;
+    match &decided.verifier {
+        Some(verifier) => visit.page_leading_to(
+            StatusCode::OK,
+            &VerifierPage {
+                frame,
+                text: visit.text,
+                app: app.clone(),
+                groups: in_groups(verifier.expose()),
+                expires: Moment::of(decided.credentials.expires_at, visit.text),
+            },
+            None,
+            false,
+        ),
+        None => {
+            let denied = (visit.text.consent.denied)(app);
+            let page = MessagePage::new(frame, (visit.text.consent.denied_title, &denied, ""));
+            visit.page_leading_to(StatusCode::OK, &page, None, false)
         }
     }
 }
 
-fn consent(judge: &Judge, received: &ReceivedRequest<'_>, token: &str, pending: &Pending, session: &Session) -> HttpResponse {
-    let (destination, form_action) = match &pending.credentials.callback {
-        Callback::OutOfBand => (String::new(), None),
-        Callback::Uri(uri) => (uri.host().unwrap_or(uri.scheme()).to_owned(), Some(uri.origin())),
-    };
-    let page = ConsentPage {
-        client: &pending.client.client.name,
-        username: session.account.account.username.as_str(),
-        action: received.path,
-        csrf_token: &session.csrf_token,
-        token,
-        scopes: pending.credentials.scopes.iter().map(|scope| scope.as_str()).collect(),
-        destination: &destination,
-    };
-    judge.answers.page(StatusCode::OK, form_action.as_deref()).body(page.render().unwrap_or_default())
+/// The address of the question.
+fn question(visit: &Visit<'_>, token: &str) -> String {
+    format!("{}?{}={}", visit.received.path, oauth::TOKEN, encode(token))
 }
 
-fn leave(judge: &Judge, token: &str, decided: &Decided) -> HttpResponse {
-    if let Some(to) = redirect_of(token, decided) {
-        return HttpResponse::SeeOther().insert_header((LOCATION, to.expose())).finish();
-    }
-    let page = match &decided.verifier {
-        Some(verifier) => MessagePage {
-            title: "Access allowed",
-            text: "Type this code into the app:",
-            verifier: verifier.expose(),
-        },
-        None => MessagePage { title: "Access denied", text: "The app gets no access. You can close this page.", verifier: "" },
-    };
-    judge.answers.page(StatusCode::OK, None).body(page.render().unwrap_or_default())
-}
-
-fn refuse(judge: &Judge, received: &ReceivedRequest<'_>, rejection: &Rejection) -> HttpResponse {
-    judge.note(Some(received), rejection);
-    let text = match &rejection.public {
-        Refusal::OAuth(refusal) => format!("{}.", refusal.advice),
-        Refusal::CrossSite(what) => (*what).to_owned(),
-        _ => "This can not be done at the moment: try again.".to_owned(),
-    };
-    let page = MessagePage { title: "Nothing was allowed", text: &text, verifier: "" };
-    let status = match status(&rejection.public) {
-        // No scheme can be answered here: it is a page for people.
-        StatusCode::UNAUTHORIZED => StatusCode::BAD_REQUEST,
-        other => other,
-    };
-    judge.answers.page(status, None).body(page.render().unwrap_or_default())
-}
-
-fn by(received: &ReceivedRequest<'_>, session: &Session) -> By {
-    By {
-        who: Actor::account(&session.account.account),
-        address: Some(received.client_address.to_string()),
-        now: received.arrived,
+/// What `form-action` must admit besides ourselves: Chrome applies it to the redirect after a form, too.
+fn origin_of(callback: &Callback) -> Option<String> {
+    match callback {
+        Callback::OutOfBand => None,
+        Callback::Uri(uri) => Some(uri.origin()),
     }
 }
 
-fn target(received: &ReceivedRequest<'_>) -> String {
-    match received.query {
-        Some(query) => format!("{}?{query}", received.path),
-        None => received.path.to_owned(),
+/// Where people are sent to, in the words that they know: a host, or the scheme of an app on their device.
+fn host_of(callback: &Callback) -> Option<String> {
+    match callback {
+        Callback::OutOfBand => None,
+        Callback::Uri(uri) => Some(uri.host().unwrap_or(uri.scheme()).to_owned()),
+    }
+}
+
+/// A text in groups of four characters.
+pub fn in_groups(text: &str) -> Vec<String> {
+    let letters: Vec<char> = text.chars().collect();
+    letters.chunks(4).map(|group| group.iter().collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_joined_are_the_verifier() {
+        assert_eq!(in_groups("hfdp7dh39dks9884"), ["hfdp", "7dh3", "9dks", "9884"]);
+        assert_eq!(in_groups("abcde").concat(), "abcde");
     }
 }

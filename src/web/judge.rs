@@ -5,8 +5,8 @@
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::auth::{self, Authenticator};
 use crate::auth::verdict::{Identity, Refusal, Rejection};
+use crate::auth::{self, Authenticator};
 use crate::policy::{Policy, Route};
 use crate::protocol::request::ReceivedRequest;
 use crate::time::Timestamp;

@@ -1,13 +1,12 @@
-//! `/login` and `/logout`.
+//! Log in and log out (`/login`, `/logout`).
 //!
 //! The form is bound to the browser by a cookie of its own, so that nobody can log a visitor in to an account that
 //! isn't theirs. `next` leads to a path of this server and nowhere else.
 
 use std::sync::Arc;
 
-use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -16,138 +15,233 @@ use serde::Serialize;
 use crate::auth::session::{self, NewSession};
 use crate::auth::verdict::{Refusal, Rejection};
 use crate::domain::credentials::Secret;
-use crate::protocol::parameters::{Parameters, Source};
-use crate::protocol::request::ReceivedRequest;
-use crate::store::audit::{Actor, By};
-use crate::web::judge::Judge;
+use crate::store::Store;
+use crate::store::audit::{Entry, Event};
+use crate::web::page::{Frame, Problems, Section};
+use crate::web::texts::Texts;
+use crate::web::visit::{Access, Failed, Pages, Visit};
 
-/// The login form; the authorize page shows it too.
+/// The login form.
 #[derive(Template)]
-#[template(
-    ext = "html",
-    source = r#"<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Log in</title></head>
-<body><main><h1>Log in</h1>
-{% if !problem.is_empty() %}<p role="alert">{{ problem }}</p>{% endif %}
-<form method="post" action="{{ action }}">
-<input type="hidden" name="csrf_token" value="{{ csrf_token }}">
-<input type="hidden" name="next" value="{{ next }}">
-<p><label for="username">Username</label> <input id="username" name="username" autocomplete="username" required value="{{ username }}"></p>
-<p><label for="password">Password</label> <input id="password" name="password" type="password" autocomplete="current-password" required></p>
-<p><button>Log in</button></p>
-</form></main></body></html>"#
-)]
-pub struct LoginPage<'a> {
+#[template(path = "login.html", config = "src/web/askama.toml")]
+pub struct LoginPage {
+    pub frame: Frame,
+    pub text: &'static Texts,
     /// Where the form goes.
-    pub action: &'a str,
-    /// Of the visitor's cookie.
-    pub csrf_token: &'a str,
-    /// Where to go afterwards.
-    pub next: &'a str,
-    /// What was typed before.
-    pub username: &'a str,
-    /// What was wrong, or nothing.
-    pub problem: &'a str,
+    pub action: String,
+    /// Fields that go along.
+    pub hidden: Vec<(&'static str, String)>,
+    /// What was typed.
+    pub username: String,
+    /// The app that waits for the login, if one does.
+    pub app: Option<String>,
 }
 
-/// Shows the login form and sets the visitor's cookie.
-pub fn show(judge: &Judge, received: &ReceivedRequest<'_>, action: &str, next: &str, username: &str, problem: &str) -> HttpResponse {
-    let known = received.headers.cookie.and_then(|cookies| session::cookie(cookies, session::VISITOR_COOKIE));
-    let visitor = known.map_or_else(session::new_visitor, str::to_owned);
-    let csrf_token = session::csrf_token(&visitor);
-    let page = LoginPage { action, csrf_token: &csrf_token, next, username, problem };
-    let status = if problem.is_empty() { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
-    let mut answer = judge.answers.page(status, None);
-    answer.cookie(cookie(judge, session::VISITOR_COOKIE, visitor, None));
-    answer.body(page.render().unwrap_or_default())
+/// The question whether to log out.
+#[derive(Template)]
+#[template(path = "logout.html", config = "src/web/askama.toml")]
+pub struct LogoutPage {
+    pub frame: Frame,
+    pub text: &'static Texts,
+    pub username: String,
 }
 
-/// Logs in with the fields of a form.
+/// The login form on another page, which waits for it.
+pub struct Waiting {
+    /// Where the form goes.
+    pub action: String,
+    /// Fields that go along.
+    pub hidden: Vec<(&'static str, String)>,
+    /// The app that waits.
+    pub app: Option<String>,
+    /// The foreign origin that the form may lead to in the end.
+    pub origin: Option<String>,
+}
+
+/// What came of a login form.
+pub enum LoggedIn {
+    Begun(NewSession),
+    /// What was wrong with it, to be shown beside its fields.
+    Refused {
+        problems: Problems,
+        status: StatusCode,
+        retry_after: Option<u32>,
+    },
+}
+
+/// `GET /login`
+pub async fn form(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let show = async |visit: &Visit<'_>| {
+        let next = visit.asked("next");
+        if visit.session.is_some() {
+            return Ok(see(visit, &next));
+        }
+        Ok(show(visit, waiting(visit, next), Problems::default(), StatusCode::OK))
+    };
+    pages.serve(&request, payload, Access::Anybody, show).await
+}
+
+/// `POST /login`
+pub async fn submit(
+    pages: Data<Arc<Pages>>,
+    store: Data<Store>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let answer = async |visit: &Visit<'_>| {
+        if visit.asked("response") == "json" {
+            return Ok(member_hash(visit).await);
+        }
+        let next = visit.field("next");
+        Ok(match log_in(visit, &store).await? {
+            LoggedIn::Begun(begun) => {
+                let mut answer = see(visit, &next);
+                enter(visit, &begun, &mut answer);
+                answer
+            }
+            refused @ LoggedIn::Refused { .. } => show_refused(visit, waiting(visit, next), refused),
+        })
+    };
+    pages.serve(&request, payload, Access::Anybody, answer).await
+}
+
+/// `GET /logout`
+pub async fn confirm_logout(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let show = async |visit: &Visit<'_>| {
+        let username = visit.account()?.username.to_string();
+        let page = LogoutPage { frame: visit.frame(Section::None), text: visit.text, username };
+        Ok(visit.page(StatusCode::OK, &page))
+    };
+    pages.serve(&request, payload, Access::LoggedIn, show).await
+}
+
+/// `POST /logout`
+pub async fn logout(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let leave = async |visit: &Visit<'_>| {
+        if let Some(session) = &visit.session {
+            if !session.admits(&visit.received) {
+                return Err(Failed::Form);
+            }
+            visit.pages.judge.authenticator.sessions.log_out(session, &visit.by()).await?;
+        }
+        let next = visit.field("next");
+        let mut answer = match local_path(&next) {
+            Some(next) => HttpResponse::SeeOther().insert_header((LOCATION, next)).finish(),
+            None => visit.go("/login?done=logged-out"),
+        };
+        let mut gone = visit.cookie(session::COOKIE, String::new(), None);
+        gone.make_removal();
+        let _ = answer.add_cookie(&gone);
+        Ok(answer)
+    };
+    pages.serve(&request, payload, Access::Anybody, leave).await
+}
+
+/// Logs in with the fields of the visit's form.
 ///
 /// # Errors
-/// The sentence to show, or the refusal where none helps.
-pub async fn log_in(judge: &Judge, received: &ReceivedRequest<'_>, fields: &Parameters<'_>) -> Result<NewSession, Rejection> {
-    let visitor = received.headers.cookie.and_then(|cookies| session::cookie(cookies, session::VISITOR_COOKIE));
-    let sent = field(fields, "csrf_token");
-    if !visitor.is_some_and(|visitor| session::is_csrf_token(&session::csrf_token(visitor), &sent)) {
-        return Err(Refusal::CrossSite("The form was open too long, or cookies are off: try again.").into());
-    }
-    let (username, password) = (field(fields, "username"), Secret::new(field(fields, "password")));
-    let authenticator = &judge.authenticator;
-    authenticator.sessions.log_in(&authenticator.basic, received, &username, &password).await
-}
-
-/// The sentence for a login that failed.
-pub fn problem(rejection: &Rejection) -> &'static str {
-    match &rejection.public {
-        Refusal::BadCredentials { .. } => "Username or password is wrong.",
-        Refusal::Throttled { .. } => "Too many failed attempts: wait a minute and try again.",
-        Refusal::CrossSite(what) => what,
-        _ => "Logging in does not work at the moment: try again.",
-    }
-}
-
-/// A cookie of ours: HttpOnly, SameSite=Lax, Secure under https.
-pub fn cookie(judge: &Judge, name: &'static str, value: String, lifetime: Option<crate::time::Lifetime>) -> Cookie<'static> {
-    let mut cookie = Cookie::build(name, value)
-        .path("/")
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .secure(judge.answers.https())
-        .finish();
-    if let Some(lifetime) = lifetime {
-        cookie.set_max_age(Duration::seconds(i64::from(lifetime.seconds())));
-    }
-    cookie
-}
-
-/// The cookie of a session that has just begun.
-pub fn session_cookie(judge: &Judge, begun: &NewSession) -> Cookie<'static> {
-    cookie(judge, session::COOKIE, begun.cookie.expose().to_owned(), Some(begun.lifetime))
-}
-
-/// The first field of that name; empty when there is none.
-pub fn field(fields: &Parameters<'_>, name: &str) -> String {
-    fields.iter().find(|field| field.name == name).and_then(|field| field.decoded()).unwrap_or_default().into_owned()
-}
-
-/// `GET /login`.
-pub async fn form(judge: Data<Arc<Judge>>, request: HttpRequest) -> HttpResponse {
-    let origin = judge.rim.origin(&request);
-    let received = match judge.rim.receive(&request, &origin) {
-        Ok(received) => received,
-        Err(refusal) => return judge.answers.refuse(None, None, &refusal.into()),
+/// The form is not ours, or the server can't tell.
+pub async fn log_in(visit: &Visit<'_>, store: &Store) -> Result<LoggedIn, Failed> {
+    let cookie = visit.received.headers.cookie.and_then(|cookies| session::cookie(cookies, session::VISITOR_COOKIE));
+    let expected = match &visit.session {
+        Some(session) => session.csrf_token.clone(),
+        None => session::csrf_token(cookie.ok_or(Failed::Form)?),
     };
-    let query = Parameters::of_form(received.query.unwrap_or_default(), Source::Query).unwrap_or_default();
-    show(&judge, &received, "/login", &field(&query, "next"), "", "")
-}
-
-/// `POST /login`.
-pub async fn submit(judge: Data<Arc<Judge>>, request: HttpRequest, mut payload: Payload) -> HttpResponse {
-    let origin = judge.rim.origin(&request);
-    let mut received = match judge.rim.receive(&request, &origin) {
-        Ok(received) => received,
-        Err(refusal) => return judge.answers.refuse(None, None, &refusal.into()),
-    };
-    let body = match judge.rim.read_body(&request, &mut payload).await {
-        Ok(body) => body,
-        Err(refusal) => return judge.answers.refuse(Some(&received), None, &refusal.into()),
-    };
-    received.body = Some(&body);
-    let fields = Parameters::of_form(received.form().unwrap_or_default(), Source::Body).unwrap_or_default();
-    if received.query.is_some_and(|query| query.split('&').any(|pair| pair == "response=json")) {
-        return member_hash(&judge, &received, &fields).await;
+    if !session::is_csrf_token(&expected, &visit.field("csrf_token")) {
+        return Err(Failed::Form);
     }
-    let next = field(&fields, "next");
-    match log_in(&judge, &received, &fields).await {
-        Ok(begun) => HttpResponse::SeeOther()
-            .insert_header((LOCATION, local_path(&next)))
-            .cookie(session_cookie(&judge, &begun))
-            .finish(),
-        Err(rejection) => {
-            judge.note(Some(&received), &rejection);
-            show(&judge, &received, "/login", &next, &field(&fields, "username"), problem(&rejection))
+    let (username, password) = (visit.field("username"), Secret::new(visit.field("password")));
+    let mut problems = Problems::default();
+    if username.is_empty() {
+        problems.add("username", visit.text.login.username_missing);
+    }
+    if password.expose().is_empty() {
+        problems.add("password", visit.text.login.password_missing);
+    }
+    if problems.any() {
+        return Ok(LoggedIn::Refused { problems, status: StatusCode::UNPROCESSABLE_ENTITY, retry_after: None });
+    }
+    let authenticator = &visit.pages.judge.authenticator;
+    let rejection =
+        match authenticator.sessions.log_in(&authenticator.basic, &visit.received, &username, &password).await {
+            Ok(begun) => return Ok(LoggedIn::Begun(begun)),
+            Err(rejection) => rejection,
+        };
+    let (status, retry_after) = match &rejection.public {
+        Refusal::BadCredentials { .. } => {
+            problems.add("username", visit.text.login.wrong);
+            write_down(visit, store, Event::LoginFailed, &username).await;
+            (StatusCode::FORBIDDEN, None)
         }
+        Refusal::Throttled { retry_after } => {
+            let seconds = retry_after.seconds();
+            problems.add("username", (visit.text.login.throttled)(usize::try_from(seconds).unwrap_or(usize::MAX)));
+            write_down(visit, store, Event::LoginThrottled, &username).await;
+            (StatusCode::TOO_MANY_REQUESTS, Some(seconds))
+        }
+        _ => return Err(rejection.into()),
+    };
+    visit.pages.judge.note(Some(&visit.received), &rejection);
+    Ok(LoggedIn::Refused { problems, status, retry_after })
+}
+
+/// Gives the browser its new session.
+pub fn enter(visit: &Visit<'_>, begun: &NewSession, answer: &mut HttpResponse) {
+    let cookie = visit.cookie(session::COOKIE, begun.cookie.expose().to_owned(), Some(begun.lifetime));
+    // The only cookie that can't be added is one that is malformed, and this one is letters and digits.
+    let _ = answer.add_cookie(&cookie);
+}
+
+/// The login form.
+pub fn show(visit: &Visit<'_>, waiting: Waiting, problems: Problems, status: StatusCode) -> HttpResponse {
+    let mut frame = visit.frame(Section::None);
+    frame.problems = problems;
+    let page = LoginPage {
+        frame,
+        text: visit.text,
+        action: waiting.action,
+        hidden: waiting.hidden,
+        username: visit.field("username"),
+        app: waiting.app,
+    };
+    visit.page_leading_to(status, &page, waiting.origin.as_deref(), waiting.origin.is_none())
+}
+
+/// The login form with what was wrong with it.
+pub fn show_refused(visit: &Visit<'_>, waiting: Waiting, refused: LoggedIn) -> HttpResponse {
+    let LoggedIn::Refused { problems, status, retry_after } = refused else {
+        return show(visit, waiting, Problems::default(), StatusCode::OK);
+    };
+    let mut answer = show(visit, waiting, problems, status);
+    if let Some(Ok(seconds)) = retry_after.map(|seconds| seconds.to_string().parse()) {
+        answer.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    answer
+}
+
+fn waiting(visit: &Visit<'_>, next: String) -> Waiting {
+    Waiting { action: visit.path("/login"), hidden: vec![("next", next)], app: None, origin: None }
+}
+
+async fn write_down(visit: &Visit<'_>, store: &Store, event: Event, username: &str) {
+    // What was typed may be a password by mistake: only a name that somebody has is written down.
+    let known = store.accounts.by_login_name(username).await;
+    let entry = match &known {
+        Ok(Some(account)) => Entry::new(event, account.username.as_str()).of(account),
+        Ok(None) | Err(_) => Entry::new(event, "(unknown)"),
+    };
+    if let Err(error) = store.audit.append(entry, &visit.by()).await {
+        tracing::warn!(%error, "a failed login was not written down");
+    }
+}
+
+/// To `next`, if it is a path of this server, else to the connected apps.
+fn see(visit: &Visit<'_>, next: &str) -> HttpResponse {
+    match local_path(next) {
+        Some(next) => {
+            HttpResponse::SeeOther().insert_header((LOCATION, next)).insert_header((CACHE_CONTROL, "no-store")).finish()
+        }
+        None => visit.go("/apps"),
     }
 }
 
@@ -164,55 +258,35 @@ struct Member<'a> {
 
 /// The member hash for `company`, `username` and `password`: what a script's three cookies hold. It needs no CSRF
 /// token, because it sets no cookie.
-async fn member_hash(judge: &Judge, received: &ReceivedRequest<'_>, fields: &Parameters<'_>) -> HttpResponse {
-    let (company, username) = (field(fields, "company"), field(fields, "username"));
-    let password = Secret::new(field(fields, "password"));
-    let authenticator = &judge.authenticator;
-    let begun = authenticator.sessions.begin_member(&authenticator.basic, received, &company, &username, &password).await;
+async fn member_hash(visit: &Visit<'_>) -> HttpResponse {
+    let (company, username) = (visit.field("company"), visit.field("username"));
+    let password = Secret::new(visit.field("password"));
+    let judge = &visit.pages.judge;
+    let sessions = &judge.authenticator.sessions;
+    let begun =
+        sessions.begin_member(&judge.authenticator.basic, &visit.received, &company, &username, &password).await;
     match begun {
         Ok((hash, account)) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(Member {
             company: &company,
             member: account.account.username.as_str(),
             hash: hash.expose(),
         }),
-        Err(rejection) => {
-            judge.note(Some(received), &rejection);
-            judge.answers.refuse(Some(received), None, &rejection)
-        }
+        Err(rejection) => refuse_script(visit, &rejection),
     }
 }
 
-/// `POST /logout`.
-pub async fn logout(judge: Data<Arc<Judge>>, request: HttpRequest, mut payload: Payload) -> HttpResponse {
-    let origin = judge.rim.origin(&request);
-    let Ok(mut received) = judge.rim.receive(&request, &origin) else { return HttpResponse::BadRequest().finish() };
-    let body = judge.rim.read_body(&request, &mut payload).await.unwrap_or_default();
-    received.body = Some(&body);
-    let sessions = &judge.authenticator.sessions;
-    if let Ok(Some(session)) = sessions.current(received.headers.cookie, received.arrived).await
-        && session.admits(&received)
-    {
-        let by = By {
-            who: Actor::account(&session.account.account),
-            address: Some(received.client_address.to_string()),
-            now: received.arrived,
-        };
-        if let Err(rejection) = sessions.log_out(&session, &by).await {
-            return judge.answers.refuse(Some(&received), None, &rejection);
-        }
-    }
-    let mut gone = cookie(&judge, session::COOKIE, String::new(), None);
-    gone.make_removal();
-    HttpResponse::SeeOther().insert_header((LOCATION, "/login")).cookie(gone).finish()
+fn refuse_script(visit: &Visit<'_>, rejection: &Rejection) -> HttpResponse {
+    visit.pages.judge.note(Some(&visit.received), rejection);
+    visit.pages.judge.answers.refuse(Some(&visit.received), None, rejection)
 }
 
-/// `next` if it is a path of this server, else `/`.
-pub fn local_path(next: &str) -> &str {
+/// `next`, if it is a path of this server.
+pub fn local_path(next: &str) -> Option<&str> {
     let local = next.starts_with('/')
         && !next.starts_with("//")
         && !next.contains('\\')
         && next.bytes().all(|octet| octet.is_ascii_graphic());
-    if local { next } else { "/" }
+    local.then_some(next)
 }
 
 #[cfg(test)]
@@ -221,9 +295,18 @@ mod tests {
 
     #[test]
     fn next_leads_nowhere_else() {
-        assert_eq!(local_path("/oauth/authorize?oauth_token=x"), "/oauth/authorize?oauth_token=x");
-        for next in ["", "https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nb", "/a\tb"] {
-            assert_eq!(local_path(next), "/", "{next:?}");
+        let authorize = "/oauth/authorize?oauth_token=x";
+        assert_eq!(local_path(authorize), Some(authorize));
+        for next in [
+            "",
+            "https://evil.example/",
+            "//evil.example",
+            "/\\evil.example",
+            "javascript:alert(1)",
+            "/a\r\nb",
+            "/a\tb",
+        ] {
+            assert_eq!(local_path(next), None, "{next:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use actix_web::web::{Data, Payload};
 use serde::Serialize;
 
 use crate::auth::verdict::Identity;
-use crate::web::judge::{Judged, Judge};
+use crate::web::judge::{Judge, Judged};
 
 /// The identity's JSON, as the contract writes it.
 #[derive(Serialize)]
@@ -68,12 +68,7 @@ fn answer(identity: &Identity) -> HttpResponse {
     HttpResponse::Ok().json(Body {
         status: 200,
         account: Owner { id: account.id.as_str(), username: account.username.as_str() },
-        user: User {
-            id: account.id.as_str(),
-            name: &account.name,
-            email: account.email.as_deref(),
-            avatar_url: None,
-        },
+        user: User { id: account.id.as_str(), name: &account.name, email: account.email.as_deref(), avatar_url: None },
         external_id: account.external_id.as_deref(),
         company: account.company.as_ref().map(|company| company.as_str()),
         client: identity

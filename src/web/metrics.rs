@@ -29,9 +29,10 @@ impl Metrics {
     pub fn new() -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
         let admitted = |credential: Credential| {
-            with_local_recorder(&recorder, || {
-                counter!("countersign_requests_admitted_total", "credential" => credential.as_str())
-            })
+            with_local_recorder(
+                &recorder,
+                || counter!("countersign_requests_admitted_total", "credential" => credential.as_str()),
+            )
         };
         let gauge = |name| with_local_recorder(&recorder, || gauge!(name));
         let counter = |name| with_local_recorder(&recorder, || counter!(name));

@@ -61,7 +61,11 @@ impl Rim {
             }),
             scheme: if tls { UriScheme::Https } else { UriScheme::Http },
             trusted_proxies: server.trusted_proxies.clone(),
-            client_key_headers: http_auth.client_key_headers.iter().map(|name| name.as_str().to_ascii_lowercase()).collect(),
+            client_key_headers: http_auth
+                .client_key_headers
+                .iter()
+                .map(|name| name.as_str().to_ascii_lowercase())
+                .collect(),
             buffer_bytes,
             clock,
         }
@@ -139,7 +143,8 @@ impl Rim {
         let text = std::str::from_utf8(value.as_bytes()).ok();
         match name.as_str() {
             "authorization" => {
-                let text = text.ok_or(Refusal::MalformedCredentials("The Authorization header is not valid UTF-8 text.".into()))?;
+                let text = text
+                    .ok_or(Refusal::MalformedCredentials("The Authorization header is not valid UTF-8 text.".into()))?;
                 headers.authorization.add(text);
             }
             "cookie" => headers.cookie = text,
@@ -193,7 +198,8 @@ impl Rim {
             return Ok(Bytes::new());
         }
         let too_large = Refusal::BodyTooLarge { limit: self.buffer_bytes };
-        let announced = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let announced =
+            request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > self.buffer_bytes)) {
             return Err(too_large);
         }

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use countersign::store::replay::{
-    ClaimRefused, NonceClaim, NonceRemembered, OpenError, ReplaySettings, ReplayStore,
-};
+use countersign::store::replay::{ClaimRefused, NonceClaim, NonceRemembered, OpenError, ReplaySettings, ReplayStore};
 use countersign::time::Timestamp;
 
 use crate::servers::{End, Folder, Postgres, Redis, wait_until};
@@ -56,25 +54,16 @@ impl Place {
     }
 
     fn open(&self, now: Timestamp) -> ReplayStore {
-        self.open_with(&settings(), now)
-            .expect("the replay store opens")
+        self.open_with(&settings(), now).expect("the replay store opens")
     }
 
-    fn open_with(
-        &self,
-        settings: &ReplaySettings,
-        now: Timestamp,
-    ) -> Result<ReplayStore, OpenError> {
+    fn open_with(&self, settings: &ReplaySettings, now: Timestamp) -> Result<ReplayStore, OpenError> {
         open_url(&self.url(), settings, now)
     }
 
     /// Many nodes, where there can be many.
     fn open_nodes(&self, now: Timestamp) -> Vec<ReplayStore> {
-        let nodes = if matches!(self, Self::Journal(_)) {
-            1
-        } else {
-            3
-        };
+        let nodes = if matches!(self, Self::Journal(_)) { 1 } else { 3 };
         (0..nodes).map(|_| self.open(now)).collect()
     }
 }
@@ -85,11 +74,7 @@ fn migrate(server: &Postgres, url: &str) {
     server.execute(database, sql);
 }
 
-fn open_url(
-    url: &str,
-    settings: &ReplaySettings,
-    now: Timestamp,
-) -> Result<ReplayStore, OpenError> {
+fn open_url(url: &str, settings: &ReplaySettings, now: Timestamp) -> Result<ReplayStore, OpenError> {
     if url.starts_with("postgres:") {
         ReplayStore::open_postgres(url, settings, now)
     } else if url.starts_with("redis:") {
@@ -105,9 +90,7 @@ fn settings() -> ReplaySettings {
 
 /// Redis lets keys expire by its own clock, so these tests live in the present.
 fn present() -> Timestamp {
-    let since_1970 = SystemTime::UNIX_EPOCH
-        .elapsed()
-        .expect("the clock is past 1970");
+    let since_1970 = SystemTime::UNIX_EPOCH.elapsed().expect("the clock is past 1970");
     Timestamp::from_unix(i64::try_from(since_1970.as_secs()).expect("not that far"))
 }
 
@@ -117,9 +100,7 @@ fn after(moment: Timestamp, seconds: i64) -> Timestamp {
 
 /// As an actix worker: one thread, many tasks.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, future)
 }
 
@@ -129,20 +110,12 @@ async fn claim(
     timestamp: Timestamp,
     now: Timestamp,
 ) -> Result<NonceRemembered, ClaimRefused> {
-    let claim = NonceClaim {
-        client_key: "dpf43f3p2l4k3l03",
-        token: "nnch734d00sl2jdk",
-        timestamp,
-        nonce: nonce.as_bytes(),
-    };
+    let claim =
+        NonceClaim { client_key: "dpf43f3p2l4k3l03", token: "nnch734d00sl2jdk", timestamp, nonce: nonce.as_bytes() };
     store.claim(claim, now).await
 }
 
-fn claim_now(
-    store: &ReplayStore,
-    nonce: &str,
-    now: Timestamp,
-) -> Result<NonceRemembered, ClaimRefused> {
+fn claim_now(store: &ReplayStore, nonce: &str, now: Timestamp) -> Result<NonceRemembered, ClaimRefused> {
     block_on(claim(store, nonce, now, now))
 }
 
@@ -208,21 +181,14 @@ fn a_nonce_claimed_by_many_at_once_is_accepted_once(place: &Place) {
             });
         }
     });
-    assert!(
-        accepted
-            .iter()
-            .all(|count| count.load(Ordering::Relaxed) == 1)
-    );
+    assert!(accepted.iter().all(|count| count.load(Ordering::Relaxed) == 1));
 }
 
 fn a_used_nonce_is_refused_after_a_restart(place: &Place) {
     let now = present();
     assert!(claim_now(&place.open(now), "a", now).is_ok());
     let store = place.open(after(now, 5));
-    assert_eq!(
-        block_on(claim(&store, "a", now, after(now, 5))),
-        Err(ClaimRefused::Used)
-    );
+    assert_eq!(block_on(claim(&store, "a", now, after(now, 5))), Err(ClaimRefused::Used));
     assert!(claim_now(&store, "b", now).is_ok());
     assert!(claim_now(&store, "a", after(now, 5)).is_ok());
 }
@@ -235,10 +201,7 @@ fn a_used_nonce_is_refused_by_every_node(place: &Place) {
     }
     for node in &nodes {
         for number in 0..nodes.len() {
-            assert_eq!(
-                claim_now(node, &number.to_string(), now),
-                Err(ClaimRefused::Used)
-            );
+            assert_eq!(claim_now(node, &number.to_string(), now), Err(ClaimRefused::Used));
         }
     }
 }
@@ -248,10 +211,7 @@ fn a_closed_store_has_everything_that_it_acknowledged(place: &Place) {
     let store = place.open(now);
     block_on(async {
         let names: Vec<String> = (0..200).map(|n| n.to_string()).collect();
-        let claims: Vec<_> = names
-            .iter()
-            .map(|nonce| claim(&store, nonce, now, now))
-            .collect();
+        let claims: Vec<_> = names.iter().map(|nonce| claim(&store, nonce, now, now)).collect();
         let closing = async { store.close() };
         let (answers, ()) = tokio::join!(futures_util::future::join_all(claims), closing);
         // All were taken in before the store closed, so all are committed.
@@ -260,10 +220,7 @@ fn a_closed_store_has_everything_that_it_acknowledged(place: &Place) {
     drop(store);
     let store = place.open(now);
     for nonce in 0..200 {
-        assert_eq!(
-            claim_now(&store, &nonce.to_string(), now),
-            Err(ClaimRefused::Used)
-        );
+        assert_eq!(claim_now(&store, &nonce.to_string(), now), Err(ClaimRefused::Used));
     }
 }
 
@@ -274,9 +231,7 @@ fn a_clock_that_steps_lets_nothing_through_twice(place: &Place) {
     assert!(claim_now(&store, "a", now).is_ok());
     // Redis compares clocks and may refuse; whatever it does, the old minute is dropped from memory.
     let stepped = claim_now(&store, "ahead", ahead);
-    wait_until("the old minute is dropped", &PathBuf::new(), || {
-        store.statistics().live == u64::from(stepped.is_ok())
-    });
+    wait_until("the old minute is dropped", &PathBuf::new(), || store.statistics().live == u64::from(stepped.is_ok()));
     assert!(claim_now(&store, "a", now).is_err());
     drop(store);
     let store = place.open(now);
@@ -295,9 +250,7 @@ fn a_window_that_grows_lets_nothing_through_twice(place: &Place) {
     let later = after(now, 200);
     // A run of the journal is removed only when a newer one has begun.
     assert!(claim_now(&store, "b", later).is_ok());
-    wait_until("the old minute is dropped", &PathBuf::new(), || {
-        store.statistics().live == 1
-    });
+    wait_until("the old minute is dropped", &PathBuf::new(), || store.statistics().live == 1);
     drop(store);
     let store = place.open(later);
     let again = block_on(claim(&store, "a", now, later));
@@ -320,16 +273,12 @@ fn a_minute_that_left_the_window_is_given_back(place: &Place) {
         store = place.open_with(&narrow, now).expect("opens");
         assert!(claim_now(&store, "more", now).is_ok());
         assert!(claim_now(&store, "last", later).is_ok());
-        wait_until("the memory is given back", &PathBuf::new(), || {
-            store.statistics().live == 1
-        });
+        wait_until("the memory is given back", &PathBuf::new(), || store.statistics().live == 1);
         return;
     }
     let much_later = after(now, 900);
     assert!(claim_now(&store, "last", much_later).is_ok());
-    wait_until("the memory is given back", &PathBuf::new(), || {
-        store.statistics().live == 1
-    });
+    wait_until("the memory is given back", &PathBuf::new(), || store.statistics().live == 1);
 }
 
 /// What [`a_child_that_is_killed`] is told by its parent.
@@ -338,12 +287,7 @@ const CHILD: &str = "REPLAY_TEST_CHILD_URL";
 fn a_process_that_is_killed_loses_nothing_it_acknowledged(place: &Place) {
     let before = present();
     let mut child = Command::new(std::env::current_exe().expect("this program"))
-        .args([
-            "--exact",
-            "replay::a_child_that_is_killed",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "replay::a_child_that_is_killed", "--ignored", "--nocapture"])
         .env(CHILD, place.url())
         .stdout(Stdio::piped())
         .spawn()
@@ -393,9 +337,7 @@ fn a_child_that_is_killed() {
                     if claim(store, &nonce, now, now).await.is_ok() {
                         let line = format!("acknowledged {} {nonce}\n", now.unix());
                         // One write a line, so that a killed process leaves at most the last one incomplete.
-                        std::io::stdout()
-                            .write_all(line.as_bytes())
-                            .expect("the parent reads");
+                        std::io::stdout().write_all(line.as_bytes()).expect("the parent reads");
                     }
                 }
             }
@@ -412,12 +354,7 @@ fn a_journal_on_a_full_disk_refuses_and_comes_back_when_there_is_room() {
     let mut child = Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -S -f 512; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().expect("this program"))
-        .args([
-            "--exact",
-            "replay::a_child_on_a_full_disk",
-            "--ignored",
-            "--nocapture",
-        ])
+        .args(["--exact", "replay::a_child_on_a_full_disk", "--ignored", "--nocapture"])
         .env(CHILD, &url)
         .stdout(Stdio::piped())
         .spawn()
@@ -427,9 +364,7 @@ fn a_journal_on_a_full_disk_refuses_and_comes_back_when_there_is_room() {
     for line in lines.map_while(Result::ok) {
         if line == "full" {
             let pid = child.id().to_string();
-            let raised = Command::new("prlimit")
-                .args(["--fsize=unlimited:", "--pid", &pid])
-                .status();
+            let raised = Command::new("prlimit").args(["--fsize=unlimited:", "--pid", &pid]).status();
             assert!(raised.expect("prlimit runs").success());
         }
         seen.push(line);
@@ -437,18 +372,12 @@ fn a_journal_on_a_full_disk_refuses_and_comes_back_when_there_is_room() {
     assert!(child.wait().expect("it ends").success(), "{seen:#?}");
     let now = present();
     let store = open_url(&url, &settings(), now).expect("opens");
-    let acknowledged: Vec<_> = seen
-        .iter()
-        .filter_map(|line| line.strip_prefix("acknowledged "))
-        .collect();
+    let acknowledged: Vec<_> = seen.iter().filter_map(|line| line.strip_prefix("acknowledged ")).collect();
     assert!(acknowledged.len() > 1, "{seen:#?}");
     for nonce in acknowledged {
         let (signed, nonce) = nonce.split_once(' ').expect("timestamp and nonce");
         let signed = Timestamp::from_unix(signed.parse().expect("a number"));
-        assert_eq!(
-            block_on(claim(&store, nonce, signed, now)),
-            Err(ClaimRefused::Used)
-        );
+        assert_eq!(block_on(claim(&store, nonce, signed, now)), Err(ClaimRefused::Used));
     }
 }
 
@@ -461,11 +390,7 @@ fn a_child_on_a_full_disk() {
     };
     let now = present();
     let store = open_url(&url, &settings(), now).expect("opens");
-    let say = |line: &str| {
-        std::io::stdout()
-            .write_all(line.as_bytes())
-            .expect("the parent reads")
-    };
+    let say = |line: &str| std::io::stdout().write_all(line.as_bytes()).expect("the parent reads");
     let refused = (0..100_000)
         .map(|n| format!("filling-{n}"))
         .find(|nonce| match claim_now(&store, nonce, now) {
@@ -480,14 +405,9 @@ fn a_child_on_a_full_disk() {
         })
         .expect("the disk is full at last");
     assert!(!store.is_ready());
-    assert_eq!(
-        claim_now(&store, "while full", now),
-        Err(ClaimRefused::Unavailable)
-    );
+    assert_eq!(claim_now(&store, "while full", now), Err(ClaimRefused::Unavailable));
     say("full\n");
-    wait_until("the store works again", &PathBuf::new(), || {
-        store.is_ready()
-    });
+    wait_until("the store works again", &PathBuf::new(), || store.is_ready());
     // It may have been written after all, so it stays used; what was refused before it was looked at is not burnt.
     assert_eq!(claim_now(&store, &refused, now), Err(ClaimRefused::Used));
     assert!(claim_now(&store, "while full", now).is_ok());
@@ -500,9 +420,7 @@ fn a_postgresql_that_stops_is_waited_for() {
         let Some(place) = Place::own_postgres() else {
             return;
         };
-        let Place::Postgres(server, _) = &place else {
-            unreachable!("made so")
-        };
+        let Place::Postgres(server, _) = &place else { unreachable!("made so") };
         let now = present();
         let store = place.open(now);
         assert!(claim_now(&store, "a", now).is_ok());
@@ -510,16 +428,11 @@ fn a_postgresql_that_stops_is_waited_for() {
         assert_eq!(claim_now(&store, "b", now), Err(ClaimRefused::Unavailable));
         // The lanes find out one by one.
         for n in 0..3 {
-            assert_eq!(
-                claim_now(&store, &format!("c{n}"), now),
-                Err(ClaimRefused::Unavailable)
-            );
+            assert_eq!(claim_now(&store, &format!("c{n}"), now), Err(ClaimRefused::Unavailable));
         }
         assert!(!store.is_ready());
         server.start_again();
-        wait_until("the store works again", &PathBuf::new(), || {
-            store.is_ready()
-        });
+        wait_until("the store works again", &PathBuf::new(), || store.is_ready());
         assert_eq!(claim_now(&store, "a", now), Err(ClaimRefused::Used));
         assert!(claim_now(&store, "d", now).is_ok());
         let other = place.open(now);
@@ -533,9 +446,7 @@ fn a_postgresql_connection_that_was_closed_is_made_anew_without_a_failure() {
     let Some(place) = Place::postgres() else {
         return;
     };
-    let Place::Postgres(server, _) = &place else {
-        unreachable!("made so")
-    };
+    let Place::Postgres(server, _) = &place else { unreachable!("made so") };
     let now = present();
     let store = place.open(now);
     for n in 0..6 {
@@ -544,9 +455,7 @@ fn a_postgresql_connection_that_was_closed_is_made_anew_without_a_failure() {
     let database = place.url().rsplit('/').next().expect("named").to_owned();
     server.execute(
         "postgres",
-        &format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"
-        ),
+        &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'"),
     );
     for n in 6..12 {
         assert!(claim_now(&store, &n.to_string(), now).is_ok());
@@ -559,23 +468,15 @@ fn a_restored_or_promoted_postgresql_accepts_nothing_that_it_may_have_forgotten(
     let Some(place) = Place::postgres() else {
         return;
     };
-    let Place::Postgres(server, url) = &place else {
-        unreachable!("made so")
-    };
+    let Place::Postgres(server, url) = &place else { unreachable!("made so") };
     let now = present();
     assert!(claim_now(&place.open(now), "a", now).is_ok());
     // As after the restore of an older backup: the rows are gone and the cluster is another.
     let database = url.rsplit('/').next().expect("named");
-    server.execute(
-        database,
-        "TRUNCATE replay_nonces; UPDATE replay_state SET cluster = 'another/00000002'",
-    );
+    server.execute(database, "TRUNCATE replay_nonces; UPDATE replay_state SET cluster = 'another/00000002'");
     let store = place.open(now);
     let again = claim_now(&store, "a", now);
-    assert!(
-        matches!(again, Err(ClaimRefused::TimestampRefused { .. })),
-        "{again:?}"
-    );
+    assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
     let later = after(now, 400);
     assert!(claim_now(&store, "b", later).is_ok());
 }
@@ -595,16 +496,10 @@ fn an_expired_partition_is_dropped_and_never_made_again() {
     wait_until("the partition is dropped", &PathBuf::new(), || {
         let n = ahead.statistics().committed.to_string();
         assert!(claim_now(&ahead, &n, later).is_ok());
-        matches!(
-            claim_now(&behind, &n, now),
-            Err(ClaimRefused::TimestampRefused { .. })
-        )
+        matches!(claim_now(&behind, &n, now), Err(ClaimRefused::TimestampRefused { .. }))
     });
     let again = claim_now(&behind, "a", now);
-    assert!(
-        matches!(again, Err(ClaimRefused::TimestampRefused { .. })),
-        "{again:?}"
-    );
+    assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
     assert!(claim_now(&behind, "c", later).is_ok());
 }
 
@@ -614,9 +509,7 @@ fn a_redis_that_stops_is_waited_for_and_trusted_with_new_timestamps_only() {
         let Some(place) = Place::redis() else {
             return;
         };
-        let Place::Redis(server) = &place else {
-            unreachable!("made so")
-        };
+        let Place::Redis(server) = &place else { unreachable!("made so") };
         let now = present();
         let store = place.open(now);
         assert!(claim_now(&store, "a", now).is_ok());
@@ -624,9 +517,7 @@ fn a_redis_that_stops_is_waited_for_and_trusted_with_new_timestamps_only() {
         assert_eq!(claim_now(&store, "b", now), Err(ClaimRefused::Unavailable));
         assert!(!store.is_ready());
         server.start_again();
-        wait_until("the store works again", &PathBuf::new(), || {
-            store.is_ready()
-        });
+        wait_until("the store works again", &PathBuf::new(), || store.is_ready());
         for nonce in ["a", "b", "c"] {
             assert!(claim_now(&store, nonce, now).is_err());
         }
@@ -637,10 +528,7 @@ fn a_redis_that_stops_is_waited_for_and_trusted_with_new_timestamps_only() {
         assert!(from > after(now, 300));
         let later = after(now, 200);
         assert!(block_on(claim(&other, "c", from, later)).is_ok());
-        assert_eq!(
-            block_on(claim(&store, "c", from, later)),
-            Err(ClaimRefused::Used)
-        );
+        assert_eq!(block_on(claim(&store, "c", from, later)), Err(ClaimRefused::Used));
     }
 }
 
@@ -649,9 +537,7 @@ fn a_redis_that_is_flushed_accepts_nothing_that_it_has_forgotten() {
     let Some(place) = Place::redis() else {
         return;
     };
-    let Place::Redis(server) = &place else {
-        unreachable!("made so")
-    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
     let now = present();
     let [one, two] = [place.open(now), place.open(now)];
     assert!(claim_now(&one, "a", now).is_ok());
@@ -668,25 +554,15 @@ fn a_redis_without_room_refuses_and_comes_back() {
     let Some(place) = Place::redis() else {
         return;
     };
-    let Place::Redis(server) = &place else {
-        unreachable!("made so")
-    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
     let now = present();
     let store = place.open(now);
     assert!(claim_now(&store, "a", now).is_ok());
-    assert_eq!(
-        server.command("CONFIG SET maxmemory 1").expect("is set"),
-        "+OK"
-    );
+    assert_eq!(server.command("CONFIG SET maxmemory 1").expect("is set"), "+OK");
     assert_eq!(claim_now(&store, "b", now), Err(ClaimRefused::Unavailable));
     assert!(!store.is_ready());
-    assert_eq!(
-        server.command("CONFIG SET maxmemory 0").expect("is set"),
-        "+OK"
-    );
-    wait_until("the store works again", &PathBuf::new(), || {
-        store.is_ready()
-    });
+    assert_eq!(server.command("CONFIG SET maxmemory 0").expect("is set"), "+OK");
+    wait_until("the store works again", &PathBuf::new(), || store.is_ready());
     assert_eq!(claim_now(&store, "a", now), Err(ClaimRefused::Used));
     assert!(claim_now(&store, "c", now).is_ok());
 }
@@ -696,22 +572,11 @@ fn a_redis_that_may_evict_is_not_used() {
     let Some(place) = Place::redis() else {
         return;
     };
-    let Place::Redis(server) = &place else {
-        unreachable!("made so")
-    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
     for setting in ["maxmemory 100mb", "maxmemory-policy volatile-ttl"] {
-        assert_eq!(
-            server
-                .command(&format!("CONFIG SET {setting}"))
-                .expect("is set"),
-            "+OK"
-        );
+        assert_eq!(server.command(&format!("CONFIG SET {setting}")).expect("is set"), "+OK");
     }
-    let refused = place
-        .open_with(&settings(), present())
-        .err()
-        .expect("is refused")
-        .to_string();
+    let refused = place.open_with(&settings(), present()).err().expect("is refused").to_string();
     assert!(refused.contains("noeviction"), "{refused}");
 }
 
@@ -741,10 +606,7 @@ fn a_journal_that_was_restored_accepts_nothing_that_it_has_forgotten() {
     std::fs::copy(&backup, &journal).expect("a restored backup");
     let store = place.open(later);
     let again = claim_now(&store, "after", later);
-    assert!(
-        matches!(again, Err(ClaimRefused::TimestampRefused { .. })),
-        "{again:?}"
-    );
+    assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
     assert!(claim_now(&store, "new", after(later, 60)).is_ok());
     drop(store);
     // As another file, with the floor file restored too: everything that could have been accepted is refused.

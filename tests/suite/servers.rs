@@ -23,10 +23,7 @@ impl Folder {
     pub fn new(name: &str) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!(
-            "countersign-{name}-{}-{number}",
-            std::process::id()
-        ));
+        let folder = std::env::temp_dir().join(format!("countersign-{name}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a temporary folder can be made");
         Self(folder)
     }
@@ -85,10 +82,7 @@ impl Postgres {
         std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).expect("own folder");
         if is_root() {
             let owner = Command::new("chown").arg("postgres").arg(folder).status();
-            assert!(
-                owner.expect("chown runs").success(),
-                "the user postgres exists"
-            );
+            assert!(owner.expect("chown runs").success(), "the user postgres exists");
         }
         let made = server
             .command("initdb")
@@ -143,12 +137,7 @@ impl Postgres {
             .command("postgres")
             .arg("-D")
             .arg(self.data())
-            .args([
-                "-c",
-                "listen_addresses=127.0.0.1",
-                "-c",
-                "unix_socket_directories=",
-            ])
+            .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
             .args(["-c", &format!("port={}", self.port)])
             // Tests crash the server, never the machine.
             .args(["-c", "fsync=off", "-c", "shared_buffers=32MB"])
@@ -159,16 +148,8 @@ impl Postgres {
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         let probe = || {
             let mut isready = self.command("pg_isready");
-            isready.args([
-                "--quiet",
-                "--timeout=1",
-                "--dbname=postgres",
-                "--host=127.0.0.1",
-            ]);
-            isready
-                .arg(format!("--port={}", self.port))
-                .status()
-                .is_ok_and(|status| status.success())
+            isready.args(["--quiet", "--timeout=1", "--dbname=postgres", "--host=127.0.0.1"]);
+            isready.arg(format!("--port={}", self.port)).status().is_ok_and(|status| status.success())
         };
         wait_until("PostgreSQL answers", &self.log(), probe);
     }
@@ -196,9 +177,7 @@ impl Postgres {
         let program = self.programs.join(program);
         let mut command = if is_root() {
             let mut command = Command::new("setpriv");
-            command
-                .args(["--reuid=postgres", "--regid=postgres", "--clear-groups"])
-                .arg(program);
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
             command
         } else {
             Command::new(program)
@@ -233,11 +212,7 @@ impl Redis {
             not_run("Redis");
             return None;
         }
-        let server = Self {
-            folder: Folder::new("redis"),
-            port: free_port(),
-            child: Mutex::default(),
-        };
+        let server = Self { folder: Folder::new("redis"), port: free_port(), child: Mutex::default() };
         server.start_again();
         Some(server)
     }
@@ -264,14 +239,7 @@ impl Redis {
     pub fn start_again(&self) {
         let log = self.folder.path().join("log");
         let child = Command::new("redis-server")
-            .args([
-                "--port",
-                &self.port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-            ])
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .args(["--appendonly", "yes", "--appendfsync", "everysec", "--dir"])
             .arg(self.folder.path())
             .stdout(std::fs::File::create(&log).expect("a log file"))
@@ -300,9 +268,7 @@ impl Drop for Redis {
 
 /// Sends a signal to a process by its id.
 pub fn signal(pid: u32, signal: &str) {
-    let sent = Command::new("kill")
-        .args(["-s", signal, &pid.to_string()])
-        .status();
+    let sent = Command::new("kill").args(["-s", signal, &pid.to_string()]).status();
     assert!(sent.expect("kill runs").success(), "process {pid} is there");
 }
 
@@ -311,11 +277,7 @@ pub fn wait_until(what: &str, log: &Path, mut is_so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is_so() {
         let log = || std::fs::read_to_string(log).unwrap_or_default();
-        assert!(
-            begin.elapsed() < PATIENCE,
-            "waited in vain: {what}\n{}",
-            log()
-        );
+        assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}\n{}", log());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -333,15 +295,10 @@ fn end_child(child: &Mutex<Option<Child>>, signal_name: &str) {
 /// Debian and Ubuntu keep the programs out of the path, by version; the newest is taken.
 fn postgres_programs() -> Option<PathBuf> {
     let is_complete = |folder: &PathBuf| {
-        ["initdb", "postgres", "psql", "pg_isready"]
-            .iter()
-            .all(|program| folder.join(program).exists())
+        ["initdb", "postgres", "psql", "pg_isready"].iter().all(|program| folder.join(program).exists())
     };
     let in_path = std::env::var_os("PATH").unwrap_or_default();
-    let versions = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     versions
         .map(|version| version.path().join("bin"))
         .filter(is_complete)

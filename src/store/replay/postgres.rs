@@ -94,14 +94,10 @@ impl PostgresJournal {
         self.partitions.clear();
         let mut connection = connect(&self.url)?;
         if key_of(&mut connection)?.bytes() != self.key.bytes() {
-            return Err(JournalError::Damaged(
-                "the database is another one; restart the server",
-            ));
+            return Err(JournalError::Damaged("the database is another one; restart the server"));
         }
         let unforeseen = Timestamp::from_unix(now.unix().saturating_add(self.future_seconds));
-        self.horizon = self
-            .horizon
-            .max(settle(&mut connection, Bucket::of(unforeseen).next())?);
+        self.horizon = self.horizon.max(settle(&mut connection, Bucket::of(unforeseen).next())?);
         self.connection = Some(connection);
         Ok(())
     }
@@ -110,40 +106,23 @@ impl PostgresJournal {
         if self.connection.is_none() {
             self.connect(now)?;
         }
-        self.connection
-            .as_mut()
-            .ok_or(JournalError::Damaged("not connected"))
+        self.connection.as_mut().ok_or(JournalError::Damaged("not connected"))
     }
 
     /// One attempt: returns which of the keys were new. `keys`: sorted, each once.
-    fn insert(
-        &mut self,
-        keys: &[(i64, i64)],
-        now: Timestamp,
-    ) -> Result<BTreeSet<(i64, i64)>, JournalError> {
+    fn insert(&mut self, keys: &[(i64, i64)], now: Timestamp) -> Result<BTreeSet<(i64, i64)>, JournalError> {
         self.connection(now)?;
-        let wanted: BTreeSet<i64> = keys
-            .iter()
-            .map(|(bucket, _)| partition_of(*bucket))
-            .collect();
+        let wanted: BTreeSet<i64> = keys.iter().map(|(bucket, _)| partition_of(*bucket)).collect();
         for partition in wanted {
             self.ensure(partition, now)?;
         }
-        let (buckets, fingerprints): (Vec<i64>, Vec<i64>) = keys
-            .iter()
-            .filter(|(bucket, _)| *bucket >= self.horizon.0)
-            .copied()
-            .unzip();
+        let (buckets, fingerprints): (Vec<i64>, Vec<i64>) =
+            keys.iter().filter(|(bucket, _)| *bucket >= self.horizon.0).copied().unzip();
         if buckets.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let insert = InsertNew {
-            buckets: &buckets,
-            fingerprints: &fingerprints,
-        };
-        let new: Vec<(i64, i64)> = insert
-            .load(self.connection(now)?)
-            .map_err(JournalError::Database)?;
+        let insert = InsertNew { buckets: &buckets, fingerprints: &fingerprints };
+        let new: Vec<(i64, i64)> = insert.load(self.connection(now)?).map_err(JournalError::Database)?;
         Ok(new.into_iter().collect())
     }
 
@@ -201,9 +180,7 @@ impl Journal for PostgresJournal {
                     continue;
                 }
                 // A connection that the server or the network closed while it was idle: once more on a new one.
-                JournalError::Database(cause)
-                    if !doubtful && is_connection_gone(&mut self.connection, cause) =>
-                {
+                JournalError::Database(cause) if !doubtful && is_connection_gone(&mut self.connection, cause) => {
                     doubtful = true;
                     self.connection = None;
                     continue;
@@ -241,9 +218,8 @@ impl Journal for PostgresJournal {
             return Ok(false);
         }
         let past_seconds = self.past_seconds;
-        let dropped = self
-            .connection(now)?
-            .transaction(|connection| drop_expired(connection, first_kept, past_seconds));
+        let dropped =
+            self.connection(now)?.transaction(|connection| drop_expired(connection, first_kept, past_seconds));
         match dropped {
             Ok(horizon) => {
                 self.horizon = self.horizon.max(horizon);
@@ -372,9 +348,7 @@ fn key_of(connection: &mut PgConnection) -> Result<FingerprintKey, JournalError>
 
 /// The state, with the lock under which it changes held until the transaction ends.
 fn locked_state(connection: &mut PgConnection) -> QueryResult<StoredState> {
-    sql_query("SELECT pg_advisory_xact_lock($1)")
-        .bind::<BigInt, _>(LOCK)
-        .execute(connection)?;
+    sql_query("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(LOCK).execute(connection)?;
     sql_query("SELECT horizon, cluster FROM replay_state WHERE id = 1").get_result(connection)
 }
 
@@ -390,11 +364,7 @@ fn settle(connection: &mut PgConnection, unforeseen: Bucket) -> Result<Bucket, J
                 return Ok(Bucket(stored.horizon));
             }
             let first_use = stored.cluster.is_empty();
-            let horizon = if first_use {
-                Bucket(stored.horizon)
-            } else {
-                unforeseen.max(Bucket(stored.horizon))
-            };
+            let horizon = if first_use { Bucket(stored.horizon) } else { unforeseen.max(Bucket(stored.horizon)) };
             sql_query("UPDATE replay_state SET horizon = $1, cluster = $2 WHERE id = 1")
                 .bind::<BigInt, _>(horizon.0)
                 .bind::<Text, _>(&here.name)
@@ -411,19 +381,14 @@ fn settle(connection: &mut PgConnection, unforeseen: Bucket) -> Result<Bucket, J
 }
 
 /// Drops every partition that ends at or before `first_kept`, by this node's clock and by the database's.
-fn drop_expired(
-    connection: &mut PgConnection,
-    first_kept: Bucket,
-    past_seconds: i64,
-) -> QueryResult<Bucket> {
+fn drop_expired(connection: &mut PgConnection, first_kept: Bucket, past_seconds: i64) -> QueryResult<Bucket> {
     connection.batch_execute("SET LOCAL lock_timeout = '100ms'")?;
     let stored = locked_state(connection)?;
     // A node whose clock is ahead must not drop what the others still need.
-    let by_database: Number =
-        sql_query("SELECT floor((extract(epoch FROM now()) - $1) / $2)::bigint AS number")
-            .bind::<BigInt, _>(past_seconds)
-            .bind::<BigInt, _>(BUCKET_SECONDS)
-            .get_result(connection)?;
+    let by_database: Number = sql_query("SELECT floor((extract(epoch FROM now()) - $1) / $2)::bigint AS number")
+        .bind::<BigInt, _>(past_seconds)
+        .bind::<BigInt, _>(BUCKET_SECONDS)
+        .get_result(connection)?;
     let end = partition_of(first_kept.0.min(by_database.number));
     let partitions: Vec<Name> = sql_query(
         "SELECT relname::text AS name FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid \
@@ -440,9 +405,7 @@ fn drop_expired(
         return Ok(Bucket(stored.horizon));
     }
     let horizon = stored.horizon.max(end.saturating_mul(PARTITION_BUCKETS));
-    sql_query("UPDATE replay_state SET horizon = $1 WHERE id = 1")
-        .bind::<BigInt, _>(horizon)
-        .execute(connection)?;
+    sql_query("UPDATE replay_state SET horizon = $1 WHERE id = 1").bind::<BigInt, _>(horizon).execute(connection)?;
     connection.batch_execute(&format!("DROP TABLE {}", expired.join(", ")))?;
     Ok(Bucket(horizon))
 }
@@ -463,11 +426,7 @@ fn table_of(partition: i64) -> String {
 }
 
 fn partition_named(table: &str) -> Option<i64> {
-    table
-        .strip_prefix(TABLE_PREFIX)?
-        .replace('m', "-")
-        .parse()
-        .ok()
+    table.strip_prefix(TABLE_PREFIX)?.replace('m', "-").parse().ok()
 }
 
 /// "no partition of relation found for row", or the partition was dropped while the statement waited for it.
@@ -484,13 +443,8 @@ fn is_partition_gone(error: &Error) -> bool {
 
 fn is_connection_gone(connection: &mut Option<PgConnection>, error: &Error) -> bool {
     use diesel::r2d2::R2D2Connection;
-    matches!(
-        error,
-        Error::BrokenTransactionManager
-            | Error::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
-    ) || connection
-        .as_mut()
-        .is_none_or(|connection| connection.ping().is_err())
+    matches!(error, Error::BrokenTransactionManager | Error::DatabaseError(DatabaseErrorKind::ClosedConnection, _))
+        || connection.as_mut().is_none_or(|connection| connection.ping().is_err())
 }
 
 #[cfg(test)]
@@ -508,10 +462,7 @@ mod tests {
     #[test]
     fn what_the_url_says_about_timeouts_is_kept() {
         let url = with_timeouts("postgres://u@h/d?connect_timeout=9");
-        assert!(
-            url.contains("connect_timeout=9&tcp_user_timeout=5000"),
-            "{url}"
-        );
+        assert!(url.contains("connect_timeout=9&tcp_user_timeout=5000"), "{url}");
         assert!(!url.contains("connect_timeout=3"), "{url}");
         assert!(with_timeouts("postgres://u@h/d").contains("/d?connect_timeout=3&"));
     }

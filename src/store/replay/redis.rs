@@ -99,10 +99,7 @@ impl RedisJournal {
 
     fn connect(&mut self, now: Timestamp) -> Result<(), JournalError> {
         self.connection = None;
-        let mut connection = self
-            .client
-            .get_connection_with_timeout(PATIENCE)
-            .map_err(JournalError::Redis)?;
+        let mut connection = self.client.get_connection_with_timeout(PATIENCE).map_err(JournalError::Redis)?;
         for set in [Connection::set_read_timeout, Connection::set_write_timeout] {
             set(&connection, Some(PATIENCE * 2)).map_err(JournalError::Redis)?;
         }
@@ -119,8 +116,7 @@ impl RedisJournal {
                 "Redis may evict nonces before their time: set its maxmemory-policy to noeviction",
             ));
         }
-        let at =
-            |seconds: i64| Bucket::of(Timestamp::from_unix(now.unix().saturating_add(seconds)));
+        let at = |seconds: i64| Bucket::of(Timestamp::from_unix(now.unix().saturating_add(seconds)));
         let unforeseen = at(self.future_seconds).next();
         let mut settle = cmd("EVAL");
         settle
@@ -129,23 +125,17 @@ impl RedisJournal {
             .arg(STATE)
             .arg(self.key.bytes().as_slice())
             .arg(field(&info, "run_id").unwrap_or_default())
-            .arg(if self.settled {
-                unforeseen.0
-            } else {
-                FIRST_FLOOR
-            })
+            .arg(if self.settled { unforeseen.0 } else { FIRST_FLOOR })
             .arg(unforeseen.0)
             .arg(self.past_seconds)
             .arg(at(-self.past_seconds).next().0)
             .arg(FingerprintKey::random().bytes().as_slice())
             .arg(self.memory.as_slice());
         let (key, floor, memory): (Vec<u8>, i64, Vec<u8>) = ask(connection, settle)?;
-        let key = <[u8; 16]>::try_from(key.as_slice())
-            .map_err(|_| JournalError::Damaged("the hash key has not 16 bytes"))?;
+        let key =
+            <[u8; 16]>::try_from(key.as_slice()).map_err(|_| JournalError::Damaged("the hash key has not 16 bytes"))?;
         if self.settled && key != self.key.bytes() {
-            return Err(JournalError::Damaged(
-                "Redis is another one; restart the server",
-            ));
+            return Err(JournalError::Damaged("Redis is another one; restart the server"));
         }
         if self.settled && Bucket(floor) > self.floor {
             tracing::warn!(
@@ -164,10 +154,7 @@ impl RedisJournal {
         let (seconds, _microseconds): (i64, i64) = ask(connection, cmd("TIME"))?;
         let offset_seconds = seconds.saturating_sub(now.unix());
         if offset_seconds.saturating_abs() > self.margin_seconds() {
-            return Err(JournalError::Clock {
-                offset_seconds,
-                allowed_seconds: self.margin_seconds(),
-            });
+            return Err(JournalError::Clock { offset_seconds, allowed_seconds: self.margin_seconds() });
         }
         Ok(())
     }
@@ -191,10 +178,7 @@ impl RedisJournal {
         // Last, so that a flush in the middle is seen.
         pipeline.cmd("HMGET").arg(STATE).arg("memory").arg("floor");
         if self.wait_replicas > 0 {
-            pipeline
-                .cmd("WAIT")
-                .arg(self.wait_replicas)
-                .arg(millis(PATIENCE));
+            pipeline.cmd("WAIT").arg(self.wait_replicas).arg(millis(PATIENCE));
         }
         let Some(connection) = self.connection.as_mut() else {
             return Err(JournalError::Damaged("not connected"));
@@ -207,10 +191,7 @@ impl RedisJournal {
         if let [confirmed] = rest {
             let confirmed: u32 = parse(confirmed)?;
             if confirmed < self.wait_replicas {
-                return Err(JournalError::Replicas {
-                    confirmed,
-                    wanted: self.wait_replicas,
-                });
+                return Err(JournalError::Replicas { confirmed, wanted: self.wait_replicas });
             }
         }
         match parse::<(Option<Vec<u8>>, Option<i64>)>(state)? {
@@ -270,9 +251,7 @@ impl Journal for RedisJournal {
         };
         match checked {
             // As in a commit: an idle connection may be closed without harm.
-            Err(JournalError::Redis(error)) if error.is_connection_dropped() => {
-                self.connect(now)?
-            }
+            Err(JournalError::Redis(error)) if error.is_connection_dropped() => self.connect(now)?,
             Err(error) => {
                 self.connection = None;
                 return Err(error);
@@ -290,13 +269,9 @@ impl Journal for RedisJournal {
 /// The floor of a Redis that never held anything. Lua counts in floating point, so it is no extreme number.
 const FIRST_FLOOR: i64 = -1_000_000_000;
 
-const SHORT_ANSWER: JournalError =
-    JournalError::Damaged("Redis answered fewer commands than were sent");
+const SHORT_ANSWER: JournalError = JournalError::Damaged("Redis answered fewer commands than were sent");
 
-fn ask<T: FromRedisValue>(
-    connection: &mut Connection,
-    command: redis::Cmd,
-) -> Result<T, JournalError> {
+fn ask<T: FromRedisValue>(connection: &mut Connection, command: redis::Cmd) -> Result<T, JournalError> {
     command.query(connection).map_err(JournalError::Redis)
 }
 
@@ -310,9 +285,7 @@ fn millis(duration: Duration) -> u64 {
 
 /// A line `name:value` of the answer to `INFO`.
 fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        .map(str::trim)
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 fn is_evicting(info: &str) -> bool {
@@ -326,9 +299,7 @@ mod tests {
 
     #[test]
     fn a_redis_that_may_evict_is_found_out() {
-        let info = |limit, policy| {
-            format!("# Memory\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{policy}\r\n")
-        };
+        let info = |limit, policy| format!("# Memory\r\nmaxmemory:{limit}\r\nmaxmemory_policy:{policy}\r\n");
         assert!(is_evicting(&info(1000, "volatile-lru")));
         assert!(!is_evicting(&info(0, "volatile-lru")));
         assert!(!is_evicting(&info(1000, "noeviction")));

@@ -84,12 +84,10 @@ impl Window {
         Ok(())
     }
 
-    /// Remembers a record that a store held already. Beyond the capacity too: it was accepted once.
-    pub fn restore(&self, record: Record) {
-        if self.shard(record).set(record.bucket).insert(record.fingerprint) {
-            self.live.fetch_add(1, Ordering::Relaxed);
-            self.shares.add(record);
-        }
+    /// Takes in what a store held already.
+    #[must_use]
+    pub fn refill(&self) -> Refill<'_> {
+        Refill { window: self, bins: (0..SHARDS).map(|_| Vec::new()).collect(), held: 0 }
     }
 
     /// From now on records below `floor` are refused. A floor never sinks.
@@ -136,11 +134,58 @@ impl Window {
             .sum()
     }
 
+    #[expect(clippy::indexing_slicing, reason = "there are as many as a byte has values")]
     fn shard(&self, record: Record) -> MutexGuard<'_, Shard> {
-        // The low byte chooses the shard; the set below uses the high bits.
-        let [low, ..] = record.fingerprint.bits().to_le_bytes();
-        #[expect(clippy::indexing_slicing, reason = "a byte is below SHARDS")]
-        lock(&self.shards[usize::from(low)])
+        lock(&self.shards[shard_of(record)])
+    }
+}
+
+/// The low byte chooses the shard; the set below uses the high bits.
+fn shard_of(record: Record) -> usize {
+    let [low, ..] = record.fingerprint.bits().to_le_bytes();
+    usize::from(low)
+}
+
+/// Fills a window, many records of a shard at a time, so that the processor finds their sets in its caches.
+pub struct Refill<'a> {
+    window: &'a Window,
+    bins: Box<[Vec<Record>]>,
+    held: usize,
+}
+
+/// Records that a refill holds before it moves them to their shards: 24 MiB.
+const HELD: usize = 1 << 20;
+
+impl Refill<'_> {
+    /// Remembers the record. Beyond the capacity too: it was accepted once.
+    pub fn push(&mut self, record: Record) {
+        #[expect(clippy::indexing_slicing, reason = "there is a bin for each shard")]
+        self.bins[shard_of(record)].push(record);
+        self.held += 1;
+        if self.held >= HELD {
+            self.flush();
+        }
+    }
+
+    /// Moves the rest.
+    pub fn finish(mut self) {
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        for (shard, bin) in self.window.shards.iter().zip(&mut self.bins) {
+            {
+                let mut shard = lock(shard);
+                bin.retain(|record| shard.set(record.bucket).insert(record.fingerprint));
+            }
+            let count = u64::try_from(bin.len()).unwrap_or(u64::MAX);
+            self.window.live.fetch_add(count, Ordering::Relaxed);
+            // Apart from the sets: an atomic addition would wait for each of them to arrive from memory.
+            for record in bin.drain(..) {
+                self.window.shares.add(record);
+            }
+        }
+        self.held = 0;
     }
 }
 
@@ -305,9 +350,11 @@ mod tests {
     #[test]
     fn what_a_store_held_is_restored_beyond_the_capacity() {
         let window = Window::new(1, 12);
-        window.restore(record(5, 1, 0));
-        window.restore(record(5, 2, 0));
-        window.restore(record(5, 2, 0));
+        let mut refill = window.refill();
+        for bits in [1, 2, 2] {
+            refill.push(record(5, bits, 0));
+        }
+        refill.finish();
         assert_eq!(window.live(), 2);
         assert_eq!(window.admit(record(5, 2, 0)), Err(Refusal::Used));
         assert_eq!(window.admit(record(5, 3, 1)), Err(Refusal::Full));

@@ -1,0 +1,175 @@
+//! Signatures that failed: explained by `protocol/diagnosis` and kept for the client's owner. Admits nobody.
+//!
+//! Only requests of known clients come here, and only so many of each a minute: the explanation costs a few hundred
+//! HMACs. What is kept names method, path, the mistakes and both base strings. No secret and no signature is in it, and
+//! of the query and body only what the base strings hold.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Diagnose;
+use crate::domain::credentials::ClientKey;
+use crate::protocol::diagnosis::{Diagnosis, Finding, diagnose};
+use crate::protocol::oauth::ProtocolParameters;
+use crate::protocol::parameters::Parameters;
+use crate::protocol::request::ReceivedRequest;
+use crate::protocol::signature::{SharedSecrets, VerificationKey};
+use crate::store::directory::DirectoryClient;
+use crate::store::refusals::Refusals;
+use crate::time::{Lifetime, Timestamp};
+
+/// Failures of one client that are explained in [`WINDOW`].
+const EXPLAINED: u32 = 30;
+const WINDOW: Lifetime = Lifetime::from_seconds(60);
+
+/// Clients whose failures are counted at a time.
+const CLIENTS: usize = 10_000;
+
+/// The longest base string that is kept.
+const KEPT_CHARACTERS: usize = 16 * 1024;
+
+/// Explains and keeps.
+pub struct Inspection {
+    refusals: Refusals,
+    mode: Diagnose,
+    explained: Mutex<HashMap<ClientKey, (Timestamp, u32)>>,
+}
+
+/// A refused request as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// `GET`.
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    /// The mistakes by their words; none: unexplained.
+    pub mistakes: Vec<String>,
+    /// The base string that should have been signed.
+    pub expected: Option<String>,
+    /// The one that was, as far as it was found out.
+    pub signed: Option<String>,
+}
+
+impl Report {
+    /// Of a diagnosis.
+    pub fn new(request: &ReceivedRequest<'_>, diagnosis: &Diagnosis) -> Self {
+        let mistakes = match &diagnosis.finding {
+            Finding::Mistakes(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+            Finding::Right | Finding::Unknown => Vec::new(),
+        };
+        Self {
+            method: request.method.chars().take(20).collect(),
+            path: request.path.chars().take(500).collect(),
+            mistakes,
+            expected: diagnosis.expected.as_deref().map(clip),
+            signed: diagnosis.signed.as_deref().map(clip),
+        }
+    }
+
+    /// As it is stored.
+    pub fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads what [`Self::to_text`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+}
+
+impl Inspection {
+    /// Over the store's refusals; `mode`: who is told.
+    pub fn new(refusals: Refusals, mode: Diagnose) -> Self {
+        Self { refusals, mode, explained: Mutex::default() }
+    }
+
+    /// Explains the signature that failed and keeps the report. Gives the sentence for the caller, where the
+    /// configuration tells callers.
+    pub async fn explain(
+        &self,
+        request: &ReceivedRequest<'_>,
+        parameters: &Parameters<'_>,
+        protocol: &ProtocolParameters<'_>,
+        client: &DirectoryClient,
+        token_secret: &str,
+    ) -> Option<String> {
+        let key = &client.client.client_key;
+        if self.mode == Diagnose::Never || !self.may_explain(key, request.arrived) {
+            return None;
+        }
+        let method = protocol.signature_method;
+        let with = match &client.rsa_key {
+            Some(rsa) if method.is_rsa() => VerificationKey::Rsa(rsa),
+            Some(_) | None => {
+                VerificationKey::Shared(SharedSecrets { client: client.secret.expose(), token: token_secret })
+            }
+        };
+        let diagnosis = diagnose(request, parameters, method, with, &protocol.signature);
+        if diagnosis.finding == Finding::Right {
+            // Something else was wrong, which has its own sentence.
+            return None;
+        }
+        let report = Report::new(request, &diagnosis).to_text();
+        if let Err(error) = self.refusals.keep(key, report, request.arrived).await {
+            tracing::warn!(%error, "a refused request was not kept for the inspector");
+        }
+        match self.mode {
+            Diagnose::Always => Some(advice(&diagnosis)),
+            Diagnose::Owner | Diagnose::Never => None,
+        }
+    }
+
+    fn may_explain(&self, key: &ClientKey, now: Timestamp) -> bool {
+        let mut explained = self.explained.lock().unwrap_or_else(PoisonError::into_inner);
+        if explained.len() >= CLIENTS && !explained.contains_key(key) {
+            explained.retain(|_, (since, _)| *since + WINDOW > now);
+            if explained.len() >= CLIENTS {
+                return false;
+            }
+        }
+        let entry = explained.entry(key.clone()).or_insert((now, 0));
+        if entry.0 + WINDOW <= now {
+            *entry = (now, 0);
+        }
+        entry.1 += 1;
+        entry.1 <= EXPLAINED
+    }
+}
+
+/// The words of the mistakes, the sentence, and the base string to compare with.
+fn advice(diagnosis: &Diagnosis) -> String {
+    let words = match &diagnosis.finding {
+        Finding::Mistakes(mistakes) => {
+            mistakes.iter().map(|mistake| mistake.as_str()).collect::<Vec<_>>().join(", ") + ": "
+        }
+        Finding::Right | Finding::Unknown => String::new(),
+    };
+    let expected =
+        diagnosis.expected.as_deref().map(|text| format!(" The base string here: {text}")).unwrap_or_default();
+    let signed = diagnosis.signed.as_deref().map(|text| format!(" Yours: {text}")).unwrap_or_default();
+    format!("{words}{}{expected}{signed}", diagnosis.sentence())
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(KEPT_CHARACTERS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_survives_being_kept() {
+        let report = Report {
+            method: "GET".to_owned(),
+            path: "/v2/me".to_owned(),
+            mistakes: vec!["http-scheme".to_owned()],
+            expected: Some("GET&https%3A%2F%2Fa&".to_owned()),
+            signed: None,
+        };
+        assert_eq!(Report::parse(&report.to_text()), Some(report));
+        assert_eq!(Report::parse("no json"), None);
+    }
+}

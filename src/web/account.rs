@@ -1,0 +1,204 @@
+//! My account (`/account`): who I am, my password, my sessions.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+
+use crate::auth::enrolment;
+use crate::auth::verdict::{Refusal, Rejection};
+use crate::domain::account::{Account, AccountStatus, Reach};
+use crate::domain::credentials::{CompanyId, Secret, SessionId, Username};
+use crate::store::Store;
+use crate::store::accounts::StoredPassword;
+use crate::store::audit::Page;
+use crate::web::page::{Frame, Moment, Problems, Section, role_name};
+use crate::web::reasons;
+use crate::web::texts::Texts;
+use crate::web::visit::{Access, Failed, Pages, Visit};
+
+/// The page.
+#[derive(Template)]
+#[template(path = "account.html", config = "src/web/askama.toml")]
+pub struct AccountPage {
+    pub frame: Frame,
+    pub text: &'static Texts,
+    /// Why the API refuses the account, if it does.
+    pub standing: Option<Standing>,
+    pub id: String,
+    pub username: String,
+    pub name: String,
+    pub email: String,
+    pub company: Option<String>,
+    pub role: &'static str,
+    /// How many API keys there are.
+    pub keys: usize,
+    pub sessions: Vec<SessionRow>,
+}
+
+/// A locked or disabled account.
+pub struct Standing {
+    pub title: &'static str,
+    pub reason: String,
+    pub link: Option<String>,
+}
+
+/// One session.
+pub struct SessionRow {
+    pub id: String,
+    pub browser: String,
+    pub address: String,
+    pub since: Moment,
+    pub expires: Moment,
+    /// Whether it is the one that asks.
+    pub this: bool,
+}
+
+/// `GET /account`
+pub async fn show(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let show = async |visit: &Visit<'_>| page(visit, &store, Problems::default(), StatusCode::OK).await;
+    pages.serve(&request, payload, Access::LoggedIn, show).await
+}
+
+/// `POST /account/password`
+pub async fn change_password(
+    pages: Data<Arc<Pages>>,
+    store: Data<Store>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let change = async |visit: &Visit<'_>| {
+        let problems = check_passwords(visit).await?;
+        if problems.any() {
+            return page(visit, &store, problems, StatusCode::UNPROCESSABLE_ENTITY).await;
+        }
+        let account = visit.account()?;
+        let (username, company) = (account.username.clone(), account.company.clone());
+        let password = enrol(visit, username, company, Secret::new(visit.field("new_password"))).await?;
+        let keep = visit.session.as_ref().map(|session| session.id.clone());
+        store.accounts.set_password(&account.id, Some(password), keep, &visit.by()).await?;
+        Ok(visit.go("/account?done=password"))
+    };
+    pages.serve(&request, payload, Access::LoggedIn, change).await
+}
+
+/// `POST /account/sessions/end`
+pub async fn end_session(
+    pages: Data<Arc<Pages>>,
+    store: Data<Store>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let end = async |visit: &Visit<'_>| {
+        let id = SessionId::parse(visit.field("session")).map_err(|_| Failed::NotFound)?;
+        // Whether it was still there does not matter: now it is not.
+        store.sessions.end(&visit.account()?.id, &id, &visit.by()).await?;
+        Ok(visit.go("/account?done=ended"))
+    };
+    pages.serve(&request, payload, Access::LoggedIn, end).await
+}
+
+/// `POST /account/sessions/end-others`
+pub async fn end_other_sessions(
+    pages: Data<Arc<Pages>>,
+    store: Data<Store>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let end = async |visit: &Visit<'_>| {
+        let keep = visit.session.as_ref().map(|session| &session.id);
+        store.sessions.end_all(&visit.account()?.id, keep, &visit.by()).await?;
+        Ok(visit.go("/account?done=ended"))
+    };
+    pages.serve(&request, payload, Access::LoggedIn, end).await
+}
+
+/// Hashes a new password, off the request threads.
+///
+/// # Errors
+/// The server is too busy, or the password too long.
+pub async fn enrol(
+    visit: &Visit<'_>,
+    username: Username,
+    company: Option<CompanyId>,
+    password: Secret,
+) -> Result<StoredPassword, Failed> {
+    let realm = visit.pages.realm.clone();
+    let hashed = web::block(move || enrolment::password(&password, &username, company.as_ref(), &realm)).await;
+    match hashed {
+        Ok(Ok(stored)) => Ok(stored),
+        Ok(Err(error)) => Err(Rejection::because(Refusal::Unavailable, error.to_string()).into()),
+        Err(error) => Err(Rejection::because(Refusal::Unavailable, error.to_string()).into()),
+    }
+}
+
+/// The current password, the new one, and the new one again.
+async fn check_passwords(visit: &Visit<'_>) -> Result<Problems, Failed> {
+    let mut problems = Problems::default();
+    let new = visit.field("new_password");
+    if let Err(reason) = reasons::password(&new, visit.text) {
+        problems.add("new_password", reason);
+    } else if new != visit.field("repeated_password") {
+        problems.add("repeated_password", visit.text.account.password_differs);
+    }
+    let Some(session) = &visit.session else { return Err(Failed::LoggedOut) };
+    let (name, current) = (session.account.account.username.as_str(), Secret::new(visit.field("current_password")));
+    let basic = &visit.pages.judge.authenticator.basic;
+    if let Err(rejection) = basic.prove(&visit.received, name, &current, Some(&session.account)).await {
+        match rejection.public {
+            Refusal::BadCredentials { .. } => problems.add("current_password", visit.text.account.password_wrong),
+            _ => return Err(rejection.into()),
+        }
+    }
+    Ok(problems)
+}
+
+async fn page(
+    visit: &Visit<'_>,
+    store: &Store,
+    problems: Problems,
+    status: StatusCode,
+) -> Result<HttpResponse, Failed> {
+    let account = visit.account()?;
+    let this = visit.session.as_ref().map(|session| &session.id);
+    let sessions = store.sessions.list(&account.id, visit.now()).await?;
+    let sessions = sessions.into_iter().map(|session| SessionRow {
+        this: this == Some(&session.id),
+        id: session.id.to_string(),
+        browser: session.user_agent.unwrap_or_else(|| visit.text.words.unknown.to_owned()),
+        address: session.address.unwrap_or_default(),
+        since: Moment::of(session.created_at, visit.text),
+        expires: Moment::of(session.expires_at, visit.text),
+    });
+    let reach = Reach::Account(account.id.clone());
+    let keys = store.api_keys.list(&reach, Some(&account.id), Page::first(1000)).await?.items.len();
+    let mut frame = visit.frame(Section::Account);
+    frame.problems = problems;
+    let page = AccountPage {
+        frame,
+        text: visit.text,
+        standing: standing(visit, account),
+        id: account.id.to_string(),
+        username: account.username.to_string(),
+        name: account.name.clone(),
+        email: account.email.clone().unwrap_or_default(),
+        company: account.company.as_ref().map(ToString::to_string),
+        role: role_name(account.role, visit.text),
+        keys,
+        sessions: sessions.collect(),
+    };
+    Ok(visit.page(status, &page))
+}
+
+fn standing(visit: &Visit<'_>, account: &Account) -> Option<Standing> {
+    let text = &visit.text.account;
+    let (title, usual, link) = match &account.status {
+        AccountStatus::Active => return None,
+        AccountStatus::Locked { .. } => (text.locked, text.locked_why, &visit.pages.billing_url),
+        AccountStatus::Disabled { .. } => (text.disabled, text.disabled_why, &visit.pages.contact_url),
+    };
+    let reason = account.status.reason().unwrap_or(usual).to_owned();
+    Some(Standing { title, reason, link: link.clone() })
+}

@@ -1,0 +1,444 @@
+//! The signature inspector: why a signature was refused, for the client's owner.
+//!
+//! It shows what was signed, never with what: no secret is on the page, and nothing here makes a request pass.
+
+mod paste;
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+
+use crate::auth::inspection::Report;
+use crate::domain::client::Client;
+use crate::domain::credentials::TokenHash;
+use crate::protocol::diagnosis::{Finding, Mistake, diagnose};
+use crate::protocol::encoding::{self, Plus};
+use crate::protocol::oauth::ProtocolParameters;
+use crate::protocol::parameters::Parameters;
+use crate::protocol::request::{Headers, ReceivedRequest, Sent, UriScheme};
+use crate::protocol::signature::{SharedSecrets, VerificationKey};
+use crate::store::Store;
+use crate::web::developer::{ClientHead, Tab, client_head, own_client};
+use crate::web::inspector::paste::{Pasted, Unreadable};
+use crate::web::page::{Frame, Moment, Problems, Section};
+use crate::web::texts::Texts;
+use crate::web::visit::{Access, Failed, Pages, Visit};
+
+/// The longest text that may be pasted.
+const LONGEST: usize = 64 * 1024;
+
+/// The inspector of one client.
+#[derive(Template)]
+#[template(path = "inspector/inspector.html", config = "src/web/askama.toml")]
+pub struct InspectorPage {
+    pub frame: Frame,
+    pub text: &'static Texts,
+    pub head: ClientHead,
+    pub inspection: Option<Inspection>,
+    pub refused: Vec<RefusedRow>,
+    /// What was pasted.
+    pub pasted: String,
+}
+
+/// A refused request of the list.
+pub struct RefusedRow {
+    pub id: String,
+    pub when: Moment,
+    pub method: String,
+    pub path: String,
+    pub verdict: String,
+}
+
+/// What came of looking at one request.
+pub struct Inspection {
+    pub when: Option<Moment>,
+    pub verdict: String,
+    pub remedy: String,
+    /// The mistakes by their words.
+    pub words: Vec<String>,
+    pub comparison: Option<Comparison>,
+}
+
+/// Two base strings, taken apart.
+pub struct Comparison {
+    pub rows: Vec<ComparedRow>,
+    pub client: MarkedText,
+    pub server: MarkedText,
+}
+
+/// Method, URI or a parameter on both sides; nothing: absent there.
+pub struct ComparedRow {
+    pub name: String,
+    pub client: Option<String>,
+    pub server: Option<String>,
+    pub differs: bool,
+}
+
+/// A text with the part where it differs.
+pub struct MarkedText {
+    pub before: String,
+    pub differing: String,
+    pub after: String,
+}
+
+/// `GET /developer/clients/inspector?key=…[&request=…]`
+pub async fn show(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let show = async |visit: &Visit<'_>| {
+        let client = own_client(visit, &store).await?.client;
+        page(visit, &store, &client, None, Problems::default()).await
+    };
+    pages.serve(&request, payload, Access::LoggedIn, show).await
+}
+
+/// `POST /developer/clients/inspector?key=…`: the pasted request.
+pub async fn inspect(
+    pages: Data<Arc<Pages>>,
+    store: Data<Store>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let inspect = async |visit: &Visit<'_>| {
+        let client = own_client(visit, &store).await?.client;
+        let mut problems = Problems::default();
+        let inspection = match look_at(visit, &store, &client).await? {
+            Ok(inspection) => Some(inspection),
+            Err(reason) => {
+                problems.add("request", reason);
+                None
+            }
+        };
+        page(visit, &store, &client, inspection, problems).await
+    };
+    pages.serve(&request, payload, Access::LoggedIn, inspect).await
+}
+
+async fn page(
+    visit: &Visit<'_>,
+    store: &Store,
+    client: &Client,
+    inspection: Option<Inspection>,
+    mut problems: Problems,
+) -> Result<HttpResponse, Failed> {
+    let kept = store.refusals.list(&client.client_key).await?;
+    let asked = visit.asked("request");
+    let mut inspection = inspection;
+    let mut refused = Vec::with_capacity(kept.len());
+    for refusal in &kept {
+        let Some(report) = Report::parse(&refusal.report) else { continue };
+        let when = || Moment::of(refusal.at, visit.text);
+        let id = refusal.id.to_string();
+        if inspection.is_none() && id == asked {
+            inspection = Some(of_report(&report, Some(when()), visit.text));
+        }
+        let verdict = verdict(&report.mistakes, visit.text).0;
+        refused.push(RefusedRow { id, when: when(), method: report.method, path: report.path, verdict });
+    }
+    if inspection.is_none() && !asked.is_empty() && !problems.any() {
+        problems.add("", visit.text.inspector.gone);
+    }
+    let status = if problems.any() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let mut frame = visit.frame(Section::Developer);
+    frame.problems = problems;
+    let page = InspectorPage {
+        frame,
+        text: visit.text,
+        head: client_head(visit, client, Tab::Inspector),
+        inspection,
+        refused,
+        pasted: visit.field("request"),
+    };
+    Ok(visit.page(status, &page))
+}
+
+/// Explains the pasted request as if it had come in by the public address; or says why it can't be read.
+async fn look_at(visit: &Visit<'_>, store: &Store, client: &Client) -> Result<Result<Inspection, String>, Failed> {
+    let text = visit.text;
+    let typed = visit.field("request");
+    if typed.trim().is_empty() {
+        return Ok(Err(text.inspector.request_missing.to_owned()));
+    }
+    if typed.len() > LONGEST {
+        return Ok(Err((text.reasons.too_long)(LONGEST)));
+    }
+    let pasted = match paste::read(&typed) {
+        Ok(pasted) => pasted,
+        Err(Unreadable::Form) => return Ok(Err(text.inspector.request_unreadable.to_owned())),
+        Err(Unreadable::NoAddress) => return Ok(Err(text.inspector.url_missing.to_owned())),
+    };
+    let request = as_received(visit, &pasted);
+    let parameters = match Parameters::collect(&request) {
+        Ok(parameters) => parameters,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let protocol = match ProtocolParameters::read(&parameters) {
+        Ok(protocol) => protocol,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    if protocol.client_key != client.client_key.as_str() {
+        return Ok(Err((text.inspector.other_client)(&protocol.client_key)));
+    }
+    let found = store.directory.client(&client.client_key, visit.now()).await?.ok_or(Failed::NotFound)?;
+    let token_secret = token_secret(visit, store, client, protocol.token.as_deref()).await?;
+    let method = protocol.signature_method;
+    let key = match &found.rsa_key {
+        Some(rsa) if method.is_rsa() => VerificationKey::Rsa(rsa),
+        Some(_) | None => {
+            VerificationKey::Shared(SharedSecrets { client: found.secret.expose(), token: &token_secret })
+        }
+    };
+    let diagnosis = diagnose(&request, &parameters, method, key, &protocol.signature);
+    let mut inspection = of_report(&Report::new(&request, &diagnosis), None, text);
+    if diagnosis.finding == Finding::Right {
+        inspection.verdict = text.inspector.matches.to_owned();
+        inspection.remedy = String::new();
+    }
+    Ok(Ok(inspection))
+}
+
+/// What this server would see of it: its own public origin, where it is known, in place of the pasted one.
+fn as_received<'a>(visit: &'a Visit<'_>, pasted: &'a Pasted) -> ReceivedRequest<'a> {
+    let (scheme, authority) = match visit.pages.public_origin() {
+        Some((scheme, authority)) => (scheme, authority),
+        None => match &pasted.authority {
+            Some(authority) => {
+                let scheme = match pasted.scheme.as_deref() {
+                    Some("https") => UriScheme::Https,
+                    Some(_) => UriScheme::Http,
+                    None => visit.received.scheme,
+                };
+                (scheme, authority.as_str())
+            }
+            None => (visit.received.scheme, visit.received.authority),
+        },
+    };
+    ReceivedRequest {
+        method: &pasted.method,
+        scheme,
+        authority,
+        path: &pasted.path,
+        query: pasted.query.as_deref(),
+        headers: Headers {
+            authorization: pasted.authorization.as_deref().map_or(Sent::Never, Sent::Once),
+            content_type: pasted.content_type.as_deref(),
+            ..Headers::default()
+        },
+        body: pasted.body.as_deref().map(str::as_bytes),
+        client_address: IpAddr::from([0, 0, 0, 0]),
+        arrived: visit.now(),
+    }
+}
+
+/// The secret of the token that the request names, if it is one of this client; else what was typed.
+async fn token_secret(
+    visit: &Visit<'_>,
+    store: &Store,
+    client: &Client,
+    token: Option<&str>,
+) -> Result<String, Failed> {
+    let typed = visit.field("token_secret");
+    let Some(token) = token else { return Ok(typed) };
+    let hash = TokenHash::of(token);
+    if let Some(found) = store.directory.token(&hash, visit.now()).await?
+        && found.credentials.client_key == client.client_key
+    {
+        return Ok(found.secret.expose().to_owned());
+    }
+    if let Some((found, secret)) = store.delegations.temporary(&hash).await?
+        && found.client_key == client.client_key
+    {
+        return Ok(secret.expose().to_owned());
+    }
+    Ok(typed)
+}
+
+fn of_report(report: &Report, when: Option<Moment>, text: &Texts) -> Inspection {
+    let (verdict, remedy) = verdict(&report.mistakes, text);
+    let comparison = match (&report.signed, &report.expected) {
+        (Some(signed), Some(expected)) => Some(compare(signed, expected, text)),
+        // Nobody knows what was signed: the right one beside nothing.
+        (None, Some(expected)) => Some(compare("", expected, text)),
+        (_, None) => None,
+    };
+    Inspection { when, verdict, remedy, words: report.mistakes.clone(), comparison }
+}
+
+/// What happened and what to change, for one mistake or two.
+fn verdict(mistakes: &[String], text: &Texts) -> (String, String) {
+    let known = mistakes.iter().filter_map(|word| Mistake::of_word(word));
+    let known: Vec<_> = known.map(|mistake| sentences(mistake, text)).collect();
+    if known.is_empty() {
+        return (text.inspector.unexplained.to_owned(), text.inspector.unexplained_remedy.to_owned());
+    }
+    let join =
+        |pick: fn(&(&'static str, &'static str)) -> &'static str| known.iter().map(pick).collect::<Vec<_>>().join(" ");
+    (join(|pair| pair.0), join(|pair| pair.1))
+}
+
+/// What happened, and what to change.
+const fn sentences(mistake: Mistake, text: &Texts) -> (&'static str, &'static str) {
+    let mistakes = &text.mistakes;
+    match mistake {
+        Mistake::QueryParametersLeftOut => mistakes.query_parameters_left_out,
+        Mistake::BodyParametersLeftOut => mistakes.body_parameters_left_out,
+        Mistake::BodyWronglyIncluded => mistakes.body_wrongly_included,
+        Mistake::DoubleEncoded => mistakes.double_encoded,
+        Mistake::SpaceAsPlus => mistakes.space_as_plus,
+        Mistake::HttpScheme => mistakes.http_scheme,
+        Mistake::PortIncluded => mistakes.port_included,
+        Mistake::PortLeftOut => mistakes.port_left_out,
+        Mistake::HostCase => mistakes.host_case,
+        Mistake::TokenSecretMissing => mistakes.token_secret_missing,
+        Mistake::SecretNotEncoded => mistakes.secret_not_encoded,
+        Mistake::SecretsSwapped => mistakes.secrets_swapped,
+        Mistake::MethodLowerCase => mistakes.method_lower_case,
+        Mistake::ParametersUnsorted => mistakes.parameters_unsorted,
+        Mistake::ParametersRepeatedInHeader => mistakes.parameters_repeated_in_header,
+        Mistake::RealmIncluded => mistakes.realm_included,
+        Mistake::PathReencoded => mistakes.path_reencoded,
+        Mistake::ParametersNotEncoded => mistakes.parameters_not_encoded,
+        Mistake::SignatureNotEncoded => mistakes.signature_not_encoded,
+    }
+}
+
+/// Two base strings side by side: taken apart where they have the three parts, and as they are with the difference
+/// marked. An empty client's one is one that nobody knows.
+fn compare(client: &str, server: &str, text: &Texts) -> Comparison {
+    let (before, after) = if client.is_empty() { (server.len(), 0) } else { common(client, server) };
+    let rows = match (Parts::of(client), Parts::of(server)) {
+        (Some(client), Some(server)) => client.beside(&server, text),
+        (None, Some(server)) if client.is_empty() => server.beside(&server, text),
+        _ => Vec::new(),
+    };
+    let client = if client.is_empty() {
+        MarkedText { before: text.words.unknown.to_owned(), differing: String::new(), after: String::new() }
+    } else {
+        MarkedText::of(client, before, after)
+    };
+    Comparison { rows, client, server: MarkedText::of(server, before, after) }
+}
+
+/// The lengths in bytes of the beginning and of the end that both texts share, without overlap.
+fn common(one: &str, other: &str) -> (usize, usize) {
+    let same = |(left, right): &(char, char)| left == right;
+    let before: usize = one.chars().zip(other.chars()).take_while(same).map(|(letter, _)| letter.len_utf8()).sum();
+    let (one, other) = (one.get(before..).unwrap_or_default(), other.get(before..).unwrap_or_default());
+    let behind = one.chars().rev().zip(other.chars().rev()).take_while(same);
+    (before, behind.map(|(letter, _)| letter.len_utf8()).sum())
+}
+
+impl MarkedText {
+    fn of(text: &str, before: usize, after: usize) -> Self {
+        let (start, rest) = text.split_at_checked(before).unwrap_or((text, ""));
+        let (differing, end) = rest.split_at_checked(rest.len() - after.min(rest.len())).unwrap_or((rest, ""));
+        Self { before: start.to_owned(), differing: differing.to_owned(), after: end.to_owned() }
+    }
+}
+
+/// A base string, decoded: method, URI, parameters (RFC 5849 §3.4.1.1).
+struct Parts {
+    method: String,
+    uri: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl Parts {
+    fn of(base_string: &str) -> Option<Self> {
+        let mut parts = base_string.splitn(3, '&');
+        let (method, uri, parameters) = (parts.next()?, parts.next()?, parts.next()?);
+        let parameters = decode(parameters);
+        let parameters = parameters.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name), decode(value))
+        });
+        Some(Self { method: decode(method), uri: decode(uri), parameters: parameters.collect() })
+    }
+
+    /// One row for each part: equal parameters side by side, in the server's order, then those that only the client has.
+    fn beside(&self, server: &Self, text: &Texts) -> Vec<ComparedRow> {
+        let mut rows = vec![
+            ComparedRow::new(text.inspector.method, Some(&self.method), Some(&server.method)),
+            ComparedRow::new(text.inspector.uri, Some(&self.uri), Some(&server.uri)),
+        ];
+        let mut left: Vec<&(String, String)> = self.parameters.iter().collect();
+        for (name, value) in &server.parameters {
+            // The same pair if there is one, else one of the same name.
+            let found = left
+                .iter()
+                .position(|pair| pair.0 == *name && pair.1 == *value)
+                .or_else(|| left.iter().position(|pair| pair.0 == *name));
+            let own = found.map(|index| left.remove(index));
+            rows.push(ComparedRow::new(name, own.map(|pair| &pair.1), Some(value)));
+        }
+        rows.extend(left.into_iter().map(|(name, value)| ComparedRow::new(name, Some(value), None)));
+        rows
+    }
+}
+
+impl ComparedRow {
+    fn new(name: &str, client: Option<&String>, server: Option<&String>) -> Self {
+        Self { name: name.to_owned(), differs: client != server, client: client.cloned(), server: server.cloned() }
+    }
+}
+
+/// Decoded, or as it is where it can't be.
+fn decode(text: &str) -> String {
+    match encoding::decode(text, Plus::IsPlus) {
+        Ok(Cow::Borrowed(octets)) => String::from_utf8_lossy(octets).into_owned(),
+        Ok(Cow::Owned(octets)) => String::from_utf8_lossy(&octets).into_owned(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::texts::Language;
+
+    const SERVER: &str = "GET&https%3A%2F%2Fa.example%2Fv2&a%3D1%26b%3Dx%2520y";
+
+    #[test]
+    fn the_first_difference_is_marked() {
+        let client = SERVER.replace("https", "http");
+        let compared = compare(&client, SERVER, Language::English.texts());
+        assert_eq!(compared.client.before, "GET&http");
+        assert_eq!((compared.client.differing.as_str(), compared.server.differing.as_str()), ("", "s"));
+        assert_eq!(compared.server.after, "%3A%2F%2Fa.example%2Fv2&a%3D1%26b%3Dx%2520y");
+        let uri = &compared.rows[1];
+        assert!(uri.differs && uri.client.as_deref() == Some("http://a.example/v2"));
+        assert!(compared.rows.iter().filter(|row| row.differs).count() == 1);
+    }
+
+    #[test]
+    fn parameters_stand_beside_their_like() {
+        let client = "GET&https%3A%2F%2Fa.example%2Fv2&b%3Dx%252By%26c%3D3";
+        let rows = compare(client, SERVER, Language::English.texts()).rows;
+        let row = |name: &str| rows.iter().find(|row| row.name == name).unwrap();
+        assert_eq!((row("a").client.as_deref(), row("a").server.as_deref()), (None, Some("1")));
+        assert_eq!((row("b").client.as_deref(), row("b").server.as_deref()), (Some("x+y"), Some("x y")));
+        assert_eq!((row("c").client.as_deref(), row("c").server.as_deref()), (Some("3"), None));
+    }
+
+    #[test]
+    fn texts_that_share_everything_or_nothing_are_marked_right() {
+        assert_eq!(common("abc", "abc"), (3, 0));
+        assert_eq!(common("aaa", "aa"), (2, 0));
+        assert_eq!(common("xäy", "xöy"), (1, 1));
+        let marked = MarkedText::of("xäy", 1, 1);
+        assert_eq!((marked.before.as_str(), marked.differing.as_str(), marked.after.as_str()), ("x", "ä", "y"));
+    }
+
+    #[test]
+    fn two_mistakes_are_told_one_after_the_other() {
+        let words = ["http-scheme".to_owned(), "space-as-plus".to_owned()];
+        let text = Language::English.texts();
+        let (happened, change) = verdict(&words, text);
+        assert!(happened.starts_with(text.mistakes.http_scheme.0) && happened.ends_with(text.mistakes.space_as_plus.0));
+        assert!(change.ends_with(text.mistakes.space_as_plus.1));
+        assert_eq!(verdict(&[], text).0, text.inspector.unexplained);
+    }
+}

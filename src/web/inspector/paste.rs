@@ -1,0 +1,301 @@
+//! A request as a developer pastes it: raw HTTP, a curl command, or method and address with the Authorization header.
+//!
+//! Pure text work. Nothing is sent anywhere, and a shell's words are split and never run.
+
+use crate::protocol::encoding::encode_into;
+
+/// What was pasted, taken apart.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Pasted {
+    pub method: String,
+    /// `http` or `https`, where the address says so.
+    pub scheme: Option<String>,
+    /// Host, and port if one is there.
+    pub authority: Option<String>,
+    pub path: String,
+    pub query: Option<String>,
+    pub authorization: Option<String>,
+    pub content_type: Option<String>,
+    pub body: Option<String>,
+}
+
+/// Why nothing could be made of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unreadable {
+    /// None of the three forms.
+    Form,
+    /// No address in it.
+    NoAddress,
+}
+
+/// The methods by which a request line is known.
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+
+/// Reads any of the three forms.
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn read(text: &str) -> Result<Pasted, Unreadable> {
+    let text = text.trim().trim_start_matches("$ ");
+    match text.split_whitespace().next() {
+        None => Err(Unreadable::Form),
+        Some("curl") => read_curl(text),
+        Some(_) => read_http(text),
+    }
+}
+
+/// A request line or an address, then header lines, then perhaps an empty line and a body.
+fn read_http(text: &str) -> Result<Pasted, Unreadable> {
+    let text = text.replace("\r\n", "\n");
+    let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let mut lines = head.lines();
+    let words: Vec<&str> = lines.next().unwrap_or_default().split_whitespace().collect();
+    let (method, target) = match words.as_slice() {
+        [method, target] | [method, target, ..] if METHODS.contains(&method.to_ascii_uppercase().as_str()) => {
+            (method.to_ascii_uppercase(), *target)
+        }
+        [target] if target.contains("://") => ("GET".to_owned(), *target),
+        _ => return Err(Unreadable::Form),
+    };
+    let mut pasted = Pasted { method, body: (!body.is_empty()).then(|| body.to_owned()), ..Pasted::default() };
+    pasted.take_address(target)?;
+    for line in lines {
+        pasted.take_header(line.trim());
+    }
+    Ok(pasted)
+}
+
+/// The words of a curl command. Options that change nothing about the request are passed over.
+fn read_curl(text: &str) -> Result<Pasted, Unreadable> {
+    let words = split_words(text).ok_or(Unreadable::Form)?;
+    let mut pasted = Pasted::default();
+    let (mut method, mut data, mut in_query, mut address) = (None, Vec::new(), false, None);
+    let mut words = words.into_iter().skip(1);
+    while let Some(word) = words.next() {
+        let (option, attached) = match word.split_once('=') {
+            Some((option, value)) if option.starts_with("--") => (option.to_owned(), Some(value.to_owned())),
+            _ => match word.split_at_checked(2) {
+                Some((short, rest))
+                    if short.starts_with('-')
+                        && !short.starts_with("--")
+                        && TAKES_VALUE.contains(&short)
+                        && !rest.is_empty() =>
+                {
+                    (short.to_owned(), Some(rest.to_owned()))
+                }
+                _ => (word.clone(), None),
+            },
+        };
+        let mut value = || attached.clone().or_else(|| words.next()).unwrap_or_default();
+        match option.as_str() {
+            "-X" | "--request" => method = Some(value()),
+            "-H" | "--header" => pasted.take_header(&value()),
+            "-d" | "--data" | "--data-raw" | "--data-ascii" | "--data-binary" => data.push(value()),
+            "--data-urlencode" => data.push(url_encoded(&value())),
+            "-G" | "--get" => in_query = true,
+            "-I" | "--head" => method = Some("HEAD".to_owned()),
+            "--url" => address = Some(value()),
+            option if TAKES_VALUE.contains(&option) => drop(value()),
+            option if option.starts_with('-') => {}
+            _ => address = Some(word),
+        }
+    }
+    pasted.take_address(&address.ok_or(Unreadable::NoAddress)?)?;
+    let data = data.join("&");
+    let sends = !data.is_empty() && !in_query;
+    pasted.method = method.unwrap_or_else(|| if sends { "POST" } else { "GET" }.to_owned()).to_ascii_uppercase();
+    if in_query && !data.is_empty() {
+        pasted.query = Some(match pasted.query.take() {
+            Some(query) => format!("{query}&{data}"),
+            None => data,
+        });
+    } else if sends {
+        let _ = pasted.content_type.get_or_insert_with(|| "application/x-www-form-urlencoded".to_owned());
+        pasted.body = Some(data);
+    }
+    Ok(pasted)
+}
+
+/// Options of curl that are followed by a value.
+const TAKES_VALUE: [&str; 33] = [
+    "-X",
+    "-H",
+    "-d",
+    "-o",
+    "-A",
+    "-e",
+    "-b",
+    "-c",
+    "-m",
+    "-w",
+    "-u",
+    "-x",
+    "-T",
+    "-F",
+    "--request",
+    "--header",
+    "--output",
+    "--user-agent",
+    "--referer",
+    "--cookie",
+    "--cookie-jar",
+    "--max-time",
+    "--write-out",
+    "--user",
+    "--proxy",
+    "--cacert",
+    "--cert",
+    "--key",
+    "--resolve",
+    "--connect-timeout",
+    "--retry",
+    "--form",
+    "--upload-file",
+];
+
+/// `name=value` with the value percent-encoded, as `--data-urlencode` does.
+fn url_encoded(text: &str) -> String {
+    let (name, value) = text.split_once('=').unwrap_or(("", text));
+    let mut encoded = if name.is_empty() { String::new() } else { format!("{name}=") };
+    encode_into(&mut encoded, value.as_bytes());
+    encoded
+}
+
+/// The words of a shell command: quotes, backslashes and continued lines. `None` where a quote is left open.
+fn split_words(text: &str) -> Option<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\'' => loop {
+                match letters.next()? {
+                    '\'' => {
+                        let _ = word.get_or_insert_default();
+                        break;
+                    }
+                    inner => word.get_or_insert_default().push(inner),
+                }
+            },
+            '"' => loop {
+                match letters.next()? {
+                    '"' => {
+                        let _ = word.get_or_insert_default();
+                        break;
+                    }
+                    '\\' => match letters.next()? {
+                        '\n' => {}
+                        escaped @ ('"' | '\\' | '$' | '`') => word.get_or_insert_default().push(escaped),
+                        other => word.get_or_insert_default().extend(['\\', other]),
+                    },
+                    inner => word.get_or_insert_default().push(inner),
+                }
+            },
+            '\\' => match letters.next() {
+                Some('\n') | None => {}
+                // A line end of another system.
+                Some('\r') => drop(letters.next()),
+                Some(escaped) => word.get_or_insert_default().push(escaped),
+            },
+            space if space.is_whitespace() => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    Some(words)
+}
+
+impl Pasted {
+    fn take_address(&mut self, address: &str) -> Result<(), Unreadable> {
+        let address = address.split('#').next().unwrap_or_default();
+        let target = match address.split_once("://") {
+            Some((scheme, rest)) => {
+                let end = rest.find(['/', '?']).unwrap_or(rest.len());
+                let (authority, target) = rest.split_at(end);
+                let scheme = scheme.to_ascii_lowercase();
+                if !matches!(scheme.as_str(), "http" | "https") || authority.is_empty() {
+                    return Err(Unreadable::NoAddress);
+                }
+                self.scheme = Some(scheme);
+                self.authority = Some(authority.rsplit('@').next().unwrap_or(authority).to_owned());
+                target
+            }
+            None if address.starts_with('/') => address,
+            None => return Err(Unreadable::NoAddress),
+        };
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
+        self.path = if path.is_empty() { "/".to_owned() } else { path.to_owned() };
+        self.query = query;
+        Ok(())
+    }
+
+    fn take_header(&mut self, line: &str) {
+        let (name, value) = match line.split_once(':') {
+            Some((name, value)) if !name.trim().contains(' ') => (name.trim(), value.trim()),
+            // The bare value of the Authorization header.
+            _ if line.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("oauth ")) => ("authorization", line),
+            _ => return,
+        };
+        match name.to_ascii_lowercase().as_str() {
+            "authorization" => self.authorization = Some(value.to_owned()),
+            "content-type" => self.content_type = Some(value.to_owned()),
+            "host" => self.authority = self.authority.take().or_else(|| Some(value.to_owned())),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn raw_http_is_read() {
+        let pasted = read("POST /v2/a%20b?x=1&x=2 HTTP/1.1\r\nHost: api.example.com\r\nContent-Type: application/x-www-form-urlencoded\r\nAuthorization: OAuth oauth_nonce=\"n\"\r\n\r\nc2&a3=2+q").unwrap();
+        assert_eq!(pasted.method, "POST");
+        assert_eq!((pasted.path.as_str(), pasted.query.as_deref()), ("/v2/a%20b", Some("x=1&x=2")));
+        assert_eq!(pasted.authority.as_deref(), Some("api.example.com"));
+        assert_eq!(pasted.authorization.as_deref(), Some("OAuth oauth_nonce=\"n\""));
+        assert_eq!(pasted.body.as_deref(), Some("c2&a3=2+q"));
+    }
+
+    #[test]
+    fn a_curl_command_is_read_with_its_quotes_and_continued_lines() {
+        let pasted = read("curl -s -X PUT \\\n  -H 'Authorization: OAuth oauth_signature=\"a%2Bb\"' \\\n  --data-urlencode \"n=a b\" -d x=1 \"https://user@api.example.com:8443/v2?q=\\\"1\\\"\"").unwrap();
+        assert_eq!(pasted.method, "PUT");
+        assert_eq!(pasted.scheme.as_deref(), Some("https"));
+        assert_eq!(pasted.authority.as_deref(), Some("api.example.com:8443"));
+        assert_eq!(pasted.query.as_deref(), Some("q=\"1\""));
+        assert_eq!(pasted.authorization.as_deref(), Some("OAuth oauth_signature=\"a%2Bb\""));
+        assert_eq!(pasted.body.as_deref(), Some("n=a%20b&x=1"));
+        assert_eq!(pasted.content_type.as_deref(), Some("application/x-www-form-urlencoded"));
+    }
+
+    #[test]
+    fn data_goes_into_the_query_with_get() {
+        let pasted = read("curl -G -d a=1 --data b=2 http://h/p?z=0").unwrap();
+        assert_eq!((pasted.method.as_str(), pasted.query.as_deref(), pasted.body), ("GET", Some("z=0&a=1&b=2"), None));
+    }
+
+    #[test]
+    fn method_address_and_header_are_enough() {
+        let pasted = read("get https://api.example.com\nOAuth oauth_nonce=\"n:1\"").unwrap();
+        assert_eq!((pasted.method.as_str(), pasted.path.as_str()), ("GET", "/"));
+        assert_eq!(pasted.authorization.as_deref(), Some("OAuth oauth_nonce=\"n:1\""));
+        let pasted = read("https://api.example.com/x\nAuthorization: OAuth a=\"b\"").unwrap();
+        assert_eq!((pasted.method.as_str(), pasted.path.as_str()), ("GET", "/x"));
+    }
+
+    #[test]
+    fn what_is_no_request_is_none() {
+        assert_eq!(read(""), Err(Unreadable::Form));
+        assert_eq!(read("hello there"), Err(Unreadable::Form));
+        assert_eq!(read("curl -H 'a"), Err(Unreadable::Form));
+        assert_eq!(read("curl -s"), Err(Unreadable::NoAddress));
+        assert_eq!(read("GET ftp://x/"), Err(Unreadable::NoAddress));
+        assert_eq!(read("GET *"), Err(Unreadable::NoAddress));
+    }
+}

@@ -1,0 +1,622 @@
+//! One person's request for a page: received, in a language, logged in or not; and the way back as a page.
+//!
+//! Every page handler runs inside [`Pages::serve`]. It asks who is there, refuses forms that this site did not send,
+//! and turns what went wrong into a page that says so. What the page is about is the handler's business.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix_web::cookie::{Cookie, SameSite, time::Duration};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderName, LOCATION, RETRY_AFTER};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use rand::distr::{Alphanumeric, SampleString};
+
+use crate::auth::session::{self, Session, changes_something};
+use crate::auth::verdict::{OAuthRefusal, Refusal, Rejection};
+use crate::config::{Configuration, ScopeSettings};
+use crate::domain::account::{Account, Reach};
+use crate::protocol::encoding::encode;
+use crate::protocol::oauth::Problem;
+use crate::protocol::parameters::{Parameters, Source};
+use crate::protocol::request::{ReceivedRequest, UriScheme};
+use crate::store::accounts::AccountError;
+use crate::store::api_keys::ApiKeyError;
+use crate::store::audit::{Actor, By, Cursor, Page};
+use crate::store::clients::ClientError;
+use crate::store::connection::StoreError;
+use crate::store::delegations::DelegationError;
+use crate::time::{Lifetime, Timestamp};
+use crate::web::assets;
+use crate::web::errors::MessagePage;
+use crate::web::judge::Judge;
+use crate::web::page::{Frame, Problems, ScopeChoice, Section, Visitor};
+use crate::web::response::status;
+use crate::web::texts::{Language, Texts};
+
+/// The cookie that remembers a language.
+const LANGUAGE_COOKIE: &str = "countersign_language";
+
+/// Sent forms that are remembered, so that none is carried out twice.
+const REMEMBERED_FORMS: usize = 10_000;
+
+/// What all pages share.
+pub struct Pages {
+    pub judge: Arc<Judge>,
+    /// What the paths of our pages begin with: empty, or the reserved prefix.
+    pub base: String,
+    /// The realm of passwords, and what people know this server as.
+    pub realm: String,
+    /// Where people with a locked account find help, and those with a disabled one.
+    pub billing_url: Option<String>,
+    pub contact_url: Option<String>,
+    /// How long an access token lives that the console makes.
+    pub token_lifetime: Option<Lifetime>,
+    /// The key that new secrets are sealed with, by its id.
+    pub sealing_key: u32,
+    public_origin: Option<(UriScheme, String)>,
+    scopes: Vec<ScopeSettings>,
+    sent: Mutex<SentForms>,
+}
+
+/// The forms that were carried out, by what each carried; the oldest are forgotten.
+#[derive(Default)]
+struct SentForms {
+    known: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+/// Who may open a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Everybody. The handler looks after its own forms.
+    Anybody,
+    /// Whoever is logged in, in whatever state the account is: to see and revoke.
+    LoggedIn,
+    /// Whoever administers a company or the server.
+    Administrators,
+}
+
+/// One request for a page.
+pub struct Visit<'a> {
+    pub pages: &'a Pages,
+    pub received: ReceivedRequest<'a>,
+    pub text: &'static Texts,
+    pub session: Option<Session>,
+    /// The value of the cookie that binds forms to a browser before anybody is logged in.
+    pub visitor: String,
+    language: Language,
+    query: Parameters<'a>,
+    fields: Parameters<'a>,
+}
+
+/// Why there is no page; each is a page of its own.
+#[derive(Debug)]
+pub enum Failed {
+    /// Not there, or not theirs.
+    NotFound,
+    /// Not for this account.
+    Forbidden,
+    /// The form is not one of ours for this person.
+    Form,
+    /// The form was sent before.
+    SentBefore,
+    /// Whoever asks must log in first.
+    LoggedOut,
+    /// The path is one of ours, the method is not.
+    Method,
+    /// What was sent makes no sense.
+    Unreadable,
+    /// The request token, the account, or the store.
+    Rejected(Rejection),
+}
+
+impl From<Rejection> for Failed {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string()))
+    }
+}
+
+impl From<DelegationError> for Failed {
+    fn from(error: DelegationError) -> Self {
+        match error {
+            DelegationError::Store(error) => error.into(),
+            DelegationError::TokenNotFound
+            | DelegationError::GrantNotFound
+            | DelegationError::ClientNotFound
+            | DelegationError::AccountNotFound => Self::NotFound,
+            DelegationError::Refused(refusal) => {
+                Self::Rejected(Rejection::because(Refusal::Unavailable, refusal.to_string()))
+            }
+        }
+    }
+}
+
+impl From<ClientError> for Failed {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Store(error) => error.into(),
+            ClientError::NotFound | ClientError::OwnerNotFound => Self::NotFound,
+            ClientError::KeyTaken => Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string())),
+            ClientError::TooManyCallbacks | ClientError::Invalid(_) => Self::Unreadable,
+        }
+    }
+}
+
+impl From<ApiKeyError> for Failed {
+    fn from(error: ApiKeyError) -> Self {
+        match error {
+            ApiKeyError::Store(error) => error.into(),
+            ApiKeyError::NotFound | ApiKeyError::AccountNotFound => Self::NotFound,
+            ApiKeyError::MayNotImpersonate => Self::Forbidden,
+            ApiKeyError::KeyTaken => Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string())),
+            ApiKeyError::Invalid(_) => Self::Unreadable,
+        }
+    }
+}
+
+impl From<AccountError> for Failed {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Store(error) => error.into(),
+            AccountError::NotFound | AccountError::CompanyNotFound => Self::NotFound,
+            AccountError::UsernameTaken
+            | AccountError::UsernameShadows(_)
+            | AccountError::CompanyTaken
+            | AccountError::CompanyShadows
+            | AccountError::Invalid(_) => Self::Unreadable,
+        }
+    }
+}
+
+impl Pages {
+    /// From the settings. `sealing_key`: the id of the key that seals new secrets.
+    pub fn new(configuration: &Configuration, judge: Arc<Judge>, sealing_key: u32) -> Self {
+        let lifetime = configuration.oauth.access_token_ttl_seconds;
+        Self {
+            judge,
+            base: configuration
+                .server
+                .reserved_prefix
+                .as_ref()
+                .map_or_else(String::new, |prefix| prefix.as_str().to_owned()),
+            realm: configuration.http_auth.realm.as_str().to_owned(),
+            billing_url: configuration.support.billing_url.as_ref().map(|link| link.as_str().to_owned()),
+            contact_url: configuration.support.contact_url.as_ref().map(|link| link.as_str().to_owned()),
+            token_lifetime: (lifetime > 0).then(|| Lifetime::from_seconds(lifetime)),
+            sealing_key,
+            public_origin: configuration
+                .server
+                .public_url
+                .as_ref()
+                .map(|public| (if public.is_https() { UriScheme::Https } else { UriScheme::Http }, public.authority())),
+            scopes: configuration.scopes.clone(),
+            sent: Mutex::default(),
+        }
+    }
+
+    /// Receives a request, lets `handler` answer it, and turns what goes wrong into a page.
+    pub async fn serve(
+        &self,
+        request: &HttpRequest,
+        mut payload: Payload,
+        access: Access,
+        handler: impl AsyncFnOnce(&Visit<'_>) -> Result<HttpResponse, Failed>,
+    ) -> HttpResponse {
+        let judge = &*self.judge;
+        let origin = judge.rim.origin(request);
+        let mut received = match judge.rim.receive(request, &origin) {
+            Ok(received) => received,
+            Err(refusal) => return judge.answers.refuse(None, None, &refusal.into()),
+        };
+        let mut failed = None;
+        let body;
+        if changes_something(received.method) {
+            match judge.rim.read_body(request, &mut payload).await {
+                Ok(read) => {
+                    body = read;
+                    received.body = Some(&body);
+                }
+                Err(refusal) => failed = Some(Failed::Rejected(refusal.into())),
+            }
+        }
+        let session = match judge.authenticator.sessions.current(received.headers.cookie, received.arrived).await {
+            Ok(session) => session,
+            Err(rejection) => {
+                failed = Some(Failed::Rejected(rejection));
+                None
+            }
+        };
+        let accept_language = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let visit = Visit::new(self, received, session, accept_language);
+        let outcome = match failed {
+            Some(failed) => Err(failed),
+            None => match visit.may_pass(access) {
+                Ok(()) => handler(&visit).await,
+                Err(failed) => Err(failed),
+            },
+        };
+        let mut answer = outcome.unwrap_or_else(|failed| visit.fail(&failed));
+        visit.remember_language(&mut answer);
+        answer
+    }
+
+    /// Scheme and authority of the configured public URL.
+    pub fn public_origin(&self) -> Option<(UriScheme, &str)> {
+        self.public_origin.as_ref().map(|(scheme, authority)| (*scheme, authority.as_str()))
+    }
+
+    /// A scope's sentence, or its name where the configuration has none.
+    pub fn scope_title(&self, name: &str, text: &Texts) -> String {
+        let Some(settings) = self.scopes.iter().find(|scope| scope.name.as_str() == name) else {
+            return name.to_owned();
+        };
+        let translated = settings.titles.iter().find(|(language, _)| {
+            language.split(['-', '_']).next().is_some_and(|primary| primary.eq_ignore_ascii_case(text.code))
+        });
+        translated
+            .map(|(_, title)| title)
+            .or(settings.title.as_ref())
+            .map_or_else(|| name.to_owned(), |title| title.as_str().to_owned())
+    }
+
+    /// The scopes that the configuration names, with those ticked that `ticked` picks.
+    pub fn scope_choices(&self, text: &Texts, ticked: impl Fn(&str) -> bool) -> Vec<ScopeChoice> {
+        let named = self.scopes.iter().map(|scope| scope.name.as_str());
+        named
+            .map(|name| ScopeChoice {
+                name: name.to_owned(),
+                title: self.scope_title(name, text),
+                ticked: ticked(name),
+            })
+            .collect()
+    }
+
+    fn take(&self, once: &str) -> bool {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if once.is_empty() || !sent.known.insert(once.to_owned()) {
+            return false;
+        }
+        sent.order.push_back(once.to_owned());
+        if sent.order.len() > REMEMBERED_FORMS
+            && let Some(oldest) = sent.order.pop_front()
+        {
+            sent.known.remove(&oldest);
+        }
+        true
+    }
+}
+
+impl<'a> Visit<'a> {
+    fn new(
+        pages: &'a Pages,
+        received: ReceivedRequest<'a>,
+        session: Option<Session>,
+        accept_language: Option<&str>,
+    ) -> Self {
+        let query = Parameters::of_form(received.query.unwrap_or_default(), Source::Query).unwrap_or_default();
+        let fields = Parameters::of_form(received.form().unwrap_or_default(), Source::Body).unwrap_or_default();
+        let cookies = received.headers.cookie;
+        let cookie = |name| cookies.and_then(|cookies| session::cookie(cookies, name));
+        let language = Language::of_tags(&first(&query, "ui_locales"))
+            .or_else(|| Language::of_tags(cookie(LANGUAGE_COOKIE)?))
+            .or_else(|| Language::of_accept_language(accept_language?))
+            .unwrap_or(Language::English);
+        let visitor = cookie(session::VISITOR_COOKIE).map_or_else(session::new_visitor, str::to_owned);
+        Self { pages, text: language.texts(), language, session, visitor, query, fields, received }
+    }
+
+    fn may_pass(&self, access: Access) -> Result<(), Failed> {
+        match (access, &self.session) {
+            (Access::Anybody, _) => Ok(()),
+            (Access::LoggedIn | Access::Administrators, None) => Err(Failed::LoggedOut),
+            (Access::Administrators, Some(session)) if !administers(&session.account.account) => Err(Failed::Forbidden),
+            (Access::LoggedIn | Access::Administrators, Some(session)) => {
+                if changes_something(self.received.method) && !session.admits(&self.received) {
+                    return Err(Failed::Form);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// When the request arrived.
+    pub const fn now(&self) -> Timestamp {
+        self.received.arrived
+    }
+
+    /// Who is logged in.
+    ///
+    /// # Errors
+    /// Nobody is.
+    pub fn account(&self) -> Result<&Account, Failed> {
+        self.session.as_ref().map(|session| &session.account.account).ok_or(Failed::LoggedOut)
+    }
+
+    /// Whose things the visitor may administer: nobody's, as a member.
+    ///
+    /// # Errors
+    /// [`Failed::Forbidden`]: the visitor administers nothing.
+    pub fn reach(&self) -> Result<Reach, Failed> {
+        let account = self.account()?;
+        if administers(account) { Ok(account.reach()) } else { Err(Failed::Forbidden) }
+    }
+
+    /// For the audit log: the visitor, from here, now.
+    pub fn by(&self) -> By {
+        By {
+            who: self.session.as_ref().map_or(Actor::Stranger, |session| Actor::account(&session.account.account)),
+            address: Some(self.received.client_address.to_string()),
+            now: self.now(),
+        }
+    }
+
+    /// The first form field of that name; empty when there is none.
+    pub fn field(&self, name: &str) -> String {
+        first(&self.fields, name)
+    }
+
+    /// Every form field of that name.
+    pub fn fields(&self, name: &str) -> Vec<String> {
+        let named = self.fields.iter().filter(|field| field.name == name);
+        named.filter_map(|field| field.decoded()).map(std::borrow::Cow::into_owned).collect()
+    }
+
+    /// The form's fields.
+    pub const fn form(&self) -> &Parameters<'a> {
+        &self.fields
+    }
+
+    /// The first query parameter of that name; empty when there is none.
+    pub fn asked(&self, name: &str) -> String {
+        first(&self.query, name)
+    }
+
+    /// The part of a list that `after` in the query asks for.
+    pub fn list_page(&self, limit: u16) -> Page {
+        Page { after: Cursor::parse(&self.asked("after")), limit }
+    }
+
+    /// Path and query as they were asked for.
+    pub fn here(&self) -> String {
+        match self.received.query {
+            Some(query) => format!("{}?{query}", self.received.path),
+            None => self.received.path.to_owned(),
+        }
+    }
+
+    /// A path of ours.
+    pub fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.pages.base)
+    }
+
+    /// The origin that people and apps reach this server by.
+    pub fn origin(&self) -> String {
+        // With a public URL the request was received as by it.
+        format!("{}://{}", self.received.scheme.as_str(), self.received.authority)
+    }
+
+    /// A value for the hidden field `once` of a form that must not be carried out twice.
+    pub fn once(&self) -> String {
+        Alphanumeric.sample_string(&mut rand::rng(), 20)
+    }
+
+    /// Takes the form's `once`: the last step before something is done.
+    ///
+    /// # Errors
+    /// [`Failed::SentBefore`].
+    pub fn take_once(&self) -> Result<(), Failed> {
+        if self.pages.take(&self.field("once")) { Ok(()) } else { Err(Failed::SentBefore) }
+    }
+
+    /// The frame of a page in this part of the navigation.
+    pub fn frame(&self, section: Section) -> Frame {
+        let account = self.session.as_ref().map(|session| &session.account.account);
+        let visitor = account.filter(|_| section != Section::None).map(|account| Visitor {
+            username: account.username.to_string(),
+            administers: administers(account),
+            everything: account.reach() == Reach::Everything,
+        });
+        let csrf_token = match &self.session {
+            Some(session) => session.csrf_token.clone(),
+            None => session::csrf_token(&self.visitor),
+        };
+        Frame {
+            text: self.text,
+            base: self.pages.base.clone(),
+            service: self.pages.realm.clone(),
+            version: assets::version(),
+            here: self.here(),
+            visitor,
+            csrf_token,
+            section,
+            notice: self.notice().map(str::to_owned),
+            problems: Problems::default(),
+        }
+    }
+
+    /// What was done before the redirect that led here, by the word in the query. A word and not a sentence, so that
+    /// nobody can make our pages say theirs.
+    fn notice(&self) -> Option<&'static str> {
+        let text = self.text;
+        match self.asked("done").as_str() {
+            "saved" => Some(text.words.saved),
+            "logged-out" => Some(text.login.logged_out),
+            "revoked" => Some(text.apps.revoked),
+            "all-revoked" => Some(text.apps.all_revoked),
+            "already-revoked" => Some(text.apps.already_revoked),
+            "password" => Some(text.account.password_changed),
+            "ended" => Some(text.account.ended),
+            "token-revoked" => Some(text.developer.token_revoked),
+            "client-deleted" => Some(text.developer.deleted),
+            "key-deleted" => Some(text.keys.deleted),
+            "account-created" => Some(text.admin.account_created),
+            "account-deleted" => Some(text.admin.account_deleted),
+            "standing" => Some(text.admin.standing_changed),
+            "company" => Some(text.admin.company_created),
+            _ => None,
+        }
+    }
+
+    /// A finished page.
+    pub fn page(&self, status: StatusCode, page: &impl Template) -> HttpResponse {
+        self.page_leading_to(status, page, None, true)
+    }
+
+    /// A page whose form may be answered by a redirect to this foreign origin. `alone`: whether windows that opened
+    /// it are cut off, which a dance in a popup would not survive.
+    pub fn page_leading_to(
+        &self,
+        status: StatusCode,
+        page: &impl Template,
+        origin: Option<&str>,
+        alone: bool,
+    ) -> HttpResponse {
+        let mut answer = self.pages.judge.answers.page(status, origin);
+        if alone {
+            answer.insert_header((HeaderName::from_static("cross-origin-opener-policy"), "same-origin"));
+        }
+        if self.session.is_none() {
+            answer.cookie(self.cookie(session::VISITOR_COOKIE, self.visitor.clone(), None));
+        }
+        match page.render() {
+            Ok(text) => answer.body(text),
+            Err(error) => {
+                tracing::error!(%error, "a page could not be written");
+                HttpResponse::InternalServerError().finish()
+            }
+        }
+    }
+
+    /// To another page of ours, after something was done.
+    pub fn go(&self, path: &str) -> HttpResponse {
+        HttpResponse::SeeOther()
+            .insert_header((LOCATION, self.path(path)))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .finish()
+    }
+
+    /// A cookie of ours: HttpOnly, SameSite=Lax, Secure under https.
+    pub fn cookie(&self, name: &'static str, value: String, lifetime: Option<Lifetime>) -> Cookie<'static> {
+        let mut cookie = Cookie::build(name, value)
+            .path("/")
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(self.pages.judge.answers.https())
+            .finish();
+        if let Some(lifetime) = lifetime {
+            cookie.set_max_age(Duration::seconds(i64::from(lifetime.seconds())));
+        }
+        cookie
+    }
+
+    fn remember_language(&self, answer: &mut HttpResponse) {
+        const A_YEAR: Lifetime = Lifetime::from_seconds(365 * 24 * 60 * 60);
+        if Language::of_tags(&self.asked("ui_locales")).is_some() {
+            let cookie = self.cookie(LANGUAGE_COOKIE, self.language.code().to_owned(), Some(A_YEAR));
+            // A cookie that can't be added is one that is not remembered.
+            let _ = answer.add_cookie(&cookie);
+        }
+    }
+
+    /// The page about what went wrong.
+    pub fn fail(&self, failed: &Failed) -> HttpResponse {
+        let errors = &self.text.errors;
+        let plain = |status, words| (status, words, None);
+        let (status, words, word) = match failed {
+            Failed::LoggedOut => return self.ask_to_log_in(),
+            Failed::NotFound => plain(StatusCode::NOT_FOUND, errors.not_found),
+            Failed::Forbidden => plain(StatusCode::FORBIDDEN, errors.forbidden),
+            Failed::Form => plain(StatusCode::FORBIDDEN, errors.form),
+            Failed::SentBefore => plain(StatusCode::CONFLICT, errors.sent_before),
+            Failed::Method => plain(StatusCode::METHOD_NOT_ALLOWED, errors.method),
+            Failed::Unreadable => plain(StatusCode::BAD_REQUEST, errors.bad_request),
+            Failed::Rejected(rejection) => self.explain(rejection),
+        };
+        if let Failed::Rejected(rejection) = failed {
+            self.pages.judge.note(Some(&self.received), rejection);
+        }
+        let onward = match &self.session {
+            Some(_) => (self.path("/apps"), errors.to_apps),
+            None => (self.path("/login"), errors.to_login),
+        };
+        let frame = self.frame(Section::None);
+        let page = MessagePage { word, onward: Some(onward), ..MessagePage::new(frame, words) };
+        let mut answer = self.page_leading_to(status, &page, None, false);
+        if let Failed::Rejected(Rejection { public: Refusal::Throttled { retry_after }, .. }) = failed
+            && let Ok(seconds) = retry_after.seconds().to_string().parse()
+        {
+            answer.headers_mut().insert(RETRY_AFTER, seconds);
+        }
+        answer
+    }
+
+    /// The status, the words, and the word for developers.
+    fn explain(&self, rejection: &Rejection) -> (StatusCode, Words, Option<&'static str>) {
+        let errors = &self.text.errors;
+        let words = match &rejection.public {
+            Refusal::OAuth(refusal) => {
+                return (StatusCode::BAD_REQUEST, self.explain_oauth(refusal), Some(refusal.problem.as_str()));
+            }
+            Refusal::AccountLocked(_) | Refusal::AccountDisabled(_) => errors.account_rests,
+            Refusal::Throttled { .. } => errors.throttled,
+            Refusal::BodyTooLarge { .. } => errors.too_large,
+            Refusal::CrossSite(_) => errors.form,
+            Refusal::Unavailable => errors.unavailable,
+            Refusal::NoRoute => errors.not_found,
+            _ => errors.bad_request,
+        };
+        let status = match status(&rejection.public) {
+            // A page for people: there is no scheme that a browser could answer with.
+            StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
+            other => other,
+        };
+        (status, words, None)
+    }
+
+    fn explain_oauth(&self, refusal: &OAuthRefusal) -> Words {
+        let errors = &self.text.errors;
+        match refusal.problem {
+            Problem::ParameterAbsent => errors.token_missing,
+            Problem::TokenExpired => errors.token_expired,
+            Problem::TokenUsed | Problem::PermissionDenied => errors.token_decided,
+            Problem::ConsumerKeyRefused => errors.client_rests,
+            _ => errors.token_unknown,
+        }
+    }
+
+    /// To the login page, and back to where the visitor wanted to go.
+    fn ask_to_log_in(&self) -> HttpResponse {
+        let next = if changes_something(self.received.method) { self.received.path.to_owned() } else { self.here() };
+        self.go(&format!("/login?next={}", encode(&next)))
+    }
+}
+
+/// What answers at the path of a page to a method that it does not know.
+pub async fn not_a_page(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    pages.serve(&request, payload, Access::Anybody, async |_| Err(Failed::Method)).await
+}
+
+/// Title, what happened, what to do.
+type Words = (&'static str, &'static str, &'static str);
+
+/// Whether the account administers more than itself.
+pub fn administers(account: &Account) -> bool {
+    match account.reach() {
+        Reach::Everything | Reach::Company(_) => true,
+        Reach::Account(_) => false,
+    }
+}
+
+fn first(parameters: &Parameters<'_>, name: &str) -> String {
+    let named = parameters.iter().find(|parameter| parameter.name == name);
+    named.and_then(|parameter| parameter.decoded()).unwrap_or_default().into_owned()
+}
