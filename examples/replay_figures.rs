@@ -7,6 +7,7 @@
 //! two claims a task works for a while, where a request would be read and verified. `memory`: fills a journal, then reads it back.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use countersign::store::replay::{NonceClaim, OpenError, ReplaySettings, ReplayStore};
@@ -15,17 +16,31 @@ use countersign::time::Timestamp;
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |index: usize, default: u64| -> anyhow::Result<u64> {
-        Ok(arguments.get(index).map_or(Ok(default), |text| text.parse())?)
+        Ok(arguments
+            .get(index)
+            .map_or(Ok(default), |text| text.parse())?)
     };
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+    match arguments
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         ["claims", place, _, _, ..] => {
             let mut settings = ReplaySettings::default();
             settings.commit_delay = Duration::from_micros(number(4, 0)?);
-            let store = open(place, &settings)?;
-            claims(&store, number(2, 0)?, number(3, 0)?, Duration::from_nanos(number(5, 0)?));
+            let store = Arc::new(open(place, &settings)?);
+            claims(
+                &store,
+                number(2, 0)?,
+                number(3, 0)?,
+                Duration::from_nanos(number(5, 0)?),
+            );
         }
         ["memory", place, _] => memory(place, number(2, 0)?)?,
-        _ => anyhow::bail!("usage: claims PLACE TASKS SECONDS [DELAY_US] [WORK_NS] | memory JOURNAL NONCES"),
+        _ => anyhow::bail!(
+            "usage: claims PLACE TASKS SECONDS [DELAY_US] [WORK_NS] | memory JOURNAL NONCES"
+        ),
     }
     Ok(())
 }
@@ -45,24 +60,31 @@ fn now() -> Timestamp {
     Timestamp::from_unix(i64::try_from(elapsed.as_secs()).unwrap_or(0))
 }
 
-fn claims(store: &ReplayStore, tasks: u64, seconds: u64, work: Duration) {
+fn claims(store: &Arc<ReplayStore>, tasks: u64, seconds: u64, work: Duration) {
     let run = now().unix();
     let begin = Instant::now();
     let cpu_before = cpu_seconds();
     let end = begin + Duration::from_secs(seconds);
-    let counts = block_on(tasks, |task| async move {
-        let mut accepted = 0_u64;
-        let mut slowest = Duration::ZERO;
-        while Instant::now() < end {
-            let asked = Instant::now();
-            while asked.elapsed() < work {}
-            accepted += u64::from(accept(store, run, task, accepted).await);
-            slowest = slowest.max(asked.elapsed());
+    let counts = block_on(tasks, |task| {
+        let store = Arc::clone(store);
+        async move {
+            let mut accepted = 0_u64;
+            let mut slowest = Duration::ZERO;
+            while Instant::now() < end {
+                let asked = Instant::now();
+                while asked.elapsed() < work {}
+                accepted += u64::from(accept(&store, run, task, accepted).await);
+                slowest = slowest.max(asked.elapsed());
+            }
+            (accepted, slowest)
         }
-        (accepted, slowest)
     });
     let accepted: u64 = counts.iter().map(|(accepted, _)| accepted).sum();
-    let slowest = counts.iter().map(|(_, slowest)| *slowest).max().unwrap_or_default();
+    let slowest = counts
+        .iter()
+        .map(|(_, slowest)| *slowest)
+        .max()
+        .unwrap_or_default();
     let statistics = store.statistics();
     let per_claim = |seconds: f64| seconds * 1e6 / accepted as f64;
     println!(
@@ -76,27 +98,38 @@ fn claims(store: &ReplayStore, tasks: u64, seconds: u64, work: Duration) {
 fn memory(place: &str, nonces: u64) -> anyhow::Result<()> {
     const TASKS: u64 = 4_096;
     let settings = ReplaySettings::default();
-    let store = open(place, &settings)?;
+    let store = Arc::new(open(place, &settings)?);
     let run = now().unix();
     let begin = Instant::now();
     block_on(TASKS, |task| {
-        let store = &store;
+        let store = Arc::clone(&store);
         async move {
             for n in 0..nonces / TASKS {
-                accept(store, run, task, n).await;
+                accept(&store, run, task, n).await;
             }
         }
     });
     let live = store.statistics().live;
     println!("filled {live} in {:?}", begin.elapsed());
-    println!("{:.1} bytes a nonce", store.heap_bytes() as f64 / live as f64);
+    println!(
+        "{:.1} bytes a nonce",
+        store.heap_bytes() as f64 / live as f64
+    );
     drop(store);
     println!("{} bytes of journal", std::fs::metadata(place)?.len());
     let before = resident_kib();
-    let begin = Instant::now();
+    let begin = (Instant::now(), cpu_seconds());
     let store = open(place, &settings)?;
-    println!("read {} back in {:?}", store.statistics().live, begin.elapsed());
-    println!("resident: {} KiB before, {} KiB after", before, resident_kib());
+    println!(
+        "read {} back in {:?}, {:.2} s of CPU",
+        store.statistics().live,
+        begin.0.elapsed(),
+        cpu_seconds() - begin.1
+    );
+    println!(
+        "resident: {before} KiB before, {} KiB after",
+        resident_kib()
+    );
     Ok(())
 }
 
@@ -114,25 +147,50 @@ async fn accept(store: &ReplayStore, run: i64, task: u64, n: u64) -> bool {
     store.claim(claim, now).await.is_ok()
 }
 
-fn block_on<T: 'static, F: Future<Output = T>>(tasks: u64, task: impl Fn(u64) -> F) -> Vec<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let all = futures_util::future::join_all((0..tasks).map(task));
-    runtime.map(|runtime| runtime.block_on(all)).unwrap_or_default()
+/// As a worker of actix: one thread, a local task for each connection.
+fn block_on<T: 'static, F: Future<Output = T> + 'static>(
+    tasks: u64,
+    task: impl Fn(u64) -> F,
+) -> Vec<T> {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+    else {
+        return Vec::new();
+    };
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let tasks: Vec<_> = (0..tasks)
+            .map(|number| tokio::task::spawn_local(task(number)))
+            .collect();
+        futures_util::future::join_all(tasks)
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    })
 }
 
 /// Processor time of this process, from `/proc`.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let threads = std::fs::read_dir("/proc/self/task")
+        .into_iter()
+        .flatten()
+        .flatten();
     let nanoseconds: f64 = threads
         .filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok())
         .filter_map(|line| line.split(' ').next()?.parse::<f64>().ok())
         .sum();
-    if text.is_empty() { 0.0 } else { nanoseconds / 1e9 }
+    if text.is_empty() {
+        0.0
+    } else {
+        nanoseconds / 1e9
+    }
 }
 
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }

@@ -231,8 +231,7 @@ fn hashing_threads() -> usize {
 fn open_replay(configuration: &Configuration, clock: &Clock) -> anyhow::Result<ReplayStore> {
     let window = configuration.oauth.timestamp_window_seconds;
     let mut settings = ReplaySettings::default();
-    settings.past_seconds = window;
-    settings.future_seconds = window;
+    (settings.past_seconds, settings.future_seconds) = (window, window);
     settings.durability = match configuration.replay.durability {
         Durability::Power => crate::store::replay::Durability::Power,
         Durability::Process => crate::store::replay::Durability::Process,
@@ -321,7 +320,9 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
             .app_data(Data::new(Arc::clone(&components.pages)))
             .app_data(Data::new(Arc::clone(&components.replay)))
             .app_data(Data::new(Arc::clone(&components.signing_key)))
+            .app_data(Data::new(components.store.database.clone()))
             .app_data(Data::new(components.store.clone()))
+            .app_data(Data::new(components.store.database.clone()))
             .configure(|service| routes(service, &settings))
             .configure(|service| components.gateway.configure(service))
     })

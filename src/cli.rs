@@ -10,6 +10,7 @@ mod account;
 mod audit;
 mod client;
 mod company;
+mod doctor;
 mod key;
 mod operator;
 mod output;
@@ -60,10 +61,10 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage or settings.";
 #[derive(Args)]
 struct SourceArgs {
     /// A TOML file with settings
-    #[arg(long, global = true, value_name = "FILE", env = crate::config::FILE_VARIABLE, hide_env_values = true)]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "FILE", env = crate::config::FILE_VARIABLE, hide_env_values = true)]
     config: Option<PathBuf>,
     /// sqlite://relative.db, sqlite:///absolute/path.db, sqlite::memory: or postgres://… [default: sqlite://countersign.db]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, help_heading = "Settings", value_name = "URL")]
     database_url: Option<String>,
 }
 
@@ -103,6 +104,11 @@ enum Command {
     /// Write companies, accounts, clients, keys and tokens into a file, with their secrets
     #[command(after_help = transfer::EXPORT_HELP)]
     Export(transfer::FileArgs),
+    /// Check a live deployment behind its proxy from outside, and name what to change
+    #[command(
+        after_help = "Examples:\n  countersign doctor --config countersign.toml --proxy https://api.example.com\n  countersign doctor --proxy http://127.0.0.1:8000 --echo 127.0.0.1:3000   # the API is stopped"
+    )]
+    Doctor(doctor::DoctorArgs),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  countersign completions bash > ~/.local/share/bash-completion/completions/countersign"
@@ -203,6 +209,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Token(args) => block_on(token::run(args, sources)),
         Command::Grant(args) => block_on(token::run_grant(args, sources)),
         Command::Audit(args) => block_on(audit::run(args, sources)),
+        Command::Doctor(args) => doctor::run(args, sources),
         Command::Import(args) => block_on(transfer::import(args, sources)),
         Command::Export(args) => block_on(transfer::export(args, sources)),
     }

@@ -11,6 +11,9 @@ pub mod assertion;
 pub mod upstream;
 pub mod tunnel;
 pub mod proxy;
+pub mod metadata;
+pub mod shared_verdicts;
+pub mod authz;
 
 use std::sync::Arc;
 
@@ -19,12 +22,14 @@ use actix_web::web::{self, Data, ServiceConfig};
 use crate::auth::signing_keys::SigningKey;
 use crate::config::Configuration;
 use crate::gateway::assertion::Assertions;
+use crate::gateway::authz::Authz;
 use crate::gateway::proxy::Proxy;
 use crate::gateway::upstream::UpstreamError;
 use crate::time::Lifetime;
 
 /// The gateway of one server.
 pub struct Gateway {
+    authz: Arc<Authz>,
     proxy: Option<Proxy>,
 }
 
@@ -37,12 +42,20 @@ impl Gateway {
         let lifetime = Lifetime::from_seconds(configuration.gateway.assertion_ttl_seconds);
         let assertions =
             configuration.gateway.assertion.then(|| Arc::new(Assertions::new(Arc::clone(key), issuer, lifetime)));
-        Ok(Self { proxy: Proxy::new(configuration, assertions)? })
+        Ok(Self {
+            authz: Arc::new(Authz::new(&configuration.gateway, assertions.clone())),
+            proxy: Proxy::new(configuration, assertions)?,
+        })
     }
 
     /// Adds its endpoints; to be called on each worker thread. Where there is an upstream, every path that nobody else
     /// takes is the proxy's.
     pub fn configure(&self, service: &mut ServiceConfig) {
+        service
+            .app_data(Data::new(Arc::clone(&self.authz)))
+            .service(web::resource("/authz/nginx").to(authz::nginx))
+            .service(web::resource("/authz/forward").to(authz::forward))
+            .service(web::resource("/authz/envoy{path:.*}").to(authz::envoy));
         if let Some(proxy) = &self.proxy {
             service.app_data(Data::new(proxy.for_this_thread())).default_service(web::to(proxy::forward));
         }

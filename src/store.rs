@@ -17,6 +17,7 @@ pub mod settings;
 pub mod refusals;
 pub mod last_use;
 pub mod transfer;
+pub mod reseal;
 pub mod directory;
 pub mod watch;
 pub mod replay;

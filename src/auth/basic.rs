@@ -25,6 +25,10 @@ use crate::time::Timestamp;
 /// Characters of a member hash: what is not as long is not looked up.
 const MEMBER_HASH_LENGTH: usize = 43;
 
+/// Characters of the halves of a key that is made here.
+const PUBLIC_KEY_LENGTH: usize = 24;
+const PRIVATE_KEY_LENGTH: usize = 43;
+
 /// Passwords and API keys.
 pub struct Basic {
     directory: Directory,
@@ -90,6 +94,10 @@ impl Basic {
                 let key = self.directory.api_key_of(&account.account.id, &attempt.secret, request.arrived).await;
                 self.by_key(&attempt, key.map_err(unavailable)?.as_ref()).await
             }
+            Named::KeyOfAnother => self.by_key(&attempt, None).await,
+            // Nobody's name and a secret as only keys have it: a key that was deleted. It is told so, and not asked
+            // for a client key that would not help.
+            Named::Nobody if admission.admits(Way::ApiKey) && attempt.looks_like_a_key() => self.by_key(&attempt, None).await,
             Named::Account(account) if admission.admits(Way::Basic) => self.by_password(&attempt, Some(&account)).await,
             Named::Nobody if admission.admits(Way::Basic) => self.by_password(&attempt, None).await,
             // Only keys are admitted, and the name is no key's.
@@ -199,12 +207,23 @@ struct Attempt<'a> {
     secret: Secret,
 }
 
+impl Attempt<'_> {
+    /// Whether both halves are shaped like those of the keys that are made here.
+    fn looks_like_a_key(&self) -> bool {
+        let shaped = |text: &str, length| text.len() == length && text.bytes().all(|octet| octet.is_ascii_alphanumeric());
+        let public = self.name.rsplit('+').next().unwrap_or_default();
+        shaped(public, PUBLIC_KEY_LENGTH) && shaped(self.secret.expose(), PRIVATE_KEY_LENGTH)
+    }
+}
+
 /// Whose name the user-id of a Basic or Digest credential is. No two of these can be spelled alike: the store sees to it.
 pub(super) enum Named {
     /// A public key, alone or behind its company.
     Key(Arc<DirectoryApiKey>),
     /// An account id: any of its keys may follow.
     KeysOf(Arc<DirectoryAccount>),
+    /// A public key behind a company that isn't its own.
+    KeyOfAnother,
     /// A username, alone or behind its company.
     Account(Arc<DirectoryAccount>),
     /// None of these.
@@ -229,9 +248,9 @@ pub(super) async fn named(directory: &Directory, name: &str, now: Timestamp) -> 
     if let Some((company, rest)) = Username::split_company(name)
         && let Ok(public_key) = PublicKey::parse(rest)
         && let Some(key) = directory.api_key(&public_key, now).await?
-        && key.account.account.company.as_ref().is_some_and(|of| of.as_str() == company)
     {
-        return Ok(Named::Key(key));
+        let is_its_own = key.account.account.company.as_ref().is_some_and(|of| of.as_str() == company);
+        return Ok(if is_its_own { Named::Key(key) } else { Named::KeyOfAnother });
     }
     Ok(Named::Nobody)
 }

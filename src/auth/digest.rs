@@ -130,6 +130,9 @@ impl Digest {
             Username::Hashed(hash) => hash.clone(),
         };
         let bad = |reason| Rejection::because(Refusal::BadCredentials { username: name.clone() }, reason);
+        if sent.realm != self.realm {
+            return Err(bad("another realm"));
+        }
         let found = found.ok_or_else(|| bad("no such user in this realm"))?;
         let stored = match sent.hash {
             DigestHash::Md5 => &found.md5,

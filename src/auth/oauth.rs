@@ -103,12 +103,7 @@ impl OAuthVerifier {
             return Ok(identity);
         }
         if !admission.admits(Way::OAuth1TwoLegged) {
-            let absent = OAuthRefusal {
-                problem: Problem::ParameterAbsent,
-                advice: "oauth_token is missing: this API wants an access token beside the client key".to_owned(),
-                details: vec![("oauth_parameters_absent", "oauth_token".to_owned())],
-            };
-            return Err(absent.into());
+            return Err(Refusal::MethodNotAdmitted { sent: "OAuth without an access token".to_owned() }.into());
         }
         let VerifiedClient { client, .. } = self.verify_client(&signed).await?;
         self.directory.note_client_use(&client, request.arrived);

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, Read};
 
+use zeroize::Zeroizing;
+
 use super::output::say;
 use super::{Failure, SourceArgs};
 use crate::config::{Configuration, Flags};
@@ -92,19 +94,23 @@ pub async fn all<T>(mut part: impl AsyncFnMut(Page) -> Result<Listing<T>, StoreE
 /// One line from stdin without its line end: a password.
 ///
 /// # Errors
-/// [`Failure`]: nothing came, more than one line, or no UTF-8.
+/// [`Failure`]: nothing came, more than one line, too much, or no UTF-8.
 pub fn password_from(input: impl Read) -> Result<Secret, Failure> {
-    let mut line = String::new();
-    let mut input = std::io::BufReader::new(input.take(LONGEST_PASSWORD));
-    input.read_line(&mut line).map_err(|_| Failure::Refused("the password on stdin is not UTF-8".into()))?;
-    let password = Secret::new(crate::config::without_line_end(line));
-    if password.expose().is_empty() {
-        return Err(Failure::Refused("there is no password on stdin".into()));
+    let refused = |reason: &str| Failure::Refused(reason.to_owned());
+    let mut input = std::io::BufReader::new(input.take(LONGEST_PASSWORD + 1));
+    let mut line = Zeroizing::new(Vec::new());
+    input.read_until(b'\n', &mut line)?;
+    if line.len() as u64 > LONGEST_PASSWORD {
+        return Err(refused("a password has at most 4096 bytes"));
     }
     if !input.fill_buf()?.is_empty() {
-        return Err(Failure::Refused("a password is one line; there is more on stdin".into()));
+        return Err(refused("a password is one line; there is more on stdin"));
     }
-    Ok(password)
+    let line = std::str::from_utf8(&line).map_err(|_| refused("the password on stdin is not UTF-8"))?;
+    match crate::config::without_line_end(line) {
+        "" => Err(refused("there is no password on stdin")),
+        password => Ok(Secret::new(password)),
+    }
 }
 
 /// Scopes in one argument, separated by spaces or commas.
@@ -133,5 +139,7 @@ mod tests {
             assert!(password_from(text.as_bytes()).is_err(), "{text:?}");
         }
         assert!(password_from([0xff, 0xfe].as_slice()).is_err());
+        assert!(password_from("x".repeat(4096).as_bytes()).is_ok());
+        assert!(password_from("x".repeat(4097).as_bytes()).is_err(), "never cut short");
     }
 }

@@ -21,7 +21,7 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, Args)]
 pub struct FormatArgs {
     /// How to write the answer [default: table on a terminal, else json]
-    #[arg(long, value_enum, global = true)]
+    #[arg(long, value_enum, global = true, help_heading = "Settings")]
     format: Option<Format>,
 }
 

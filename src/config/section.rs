@@ -37,34 +37,29 @@ impl Survey {
     }
 }
 
-/// The known key that was probably meant: the same name in another section, or the one with the fewest slips.
+/// The known key that was probably meant: a slip away in the same section, a part of a key there, the same name in another section, or
+/// whatever is nearest, if anything is near.
 fn nearest<'k>(key_path: &str, known: &'k [String]) -> Option<&'k str> {
-    let leaf = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
-    let parent = |path: &str| path.rsplit_once('.').map(|(parent, _)| parent.to_owned());
-    let best = |same_section: bool| {
-        known
-            .iter()
-            .filter(|candidate| !same_section || parent(candidate) == parent(key_path))
-            .map(|candidate| {
-                let distance =
-                    if same_section { slips(&leaf(key_path), &leaf(candidate)) } else { slips(key_path, candidate) };
-                (distance, candidate.as_str())
-            })
+    let (section, name) = split(key_path);
+    let siblings = || known.iter().filter(|path| split(path).0 == section);
+    let closest = |most: usize| {
+        siblings()
+            .map(|path| (slips(name, split(path).1), path))
             .min()
+            .filter(|(distance, _)| *distance <= most)
+            .map(|(_, path)| path)
     };
-    let close =
-        |(distance, candidate): (usize, &'k str)| (distance <= 2 + leaf(key_path).len() / 4).then_some(candidate);
-    let begins = || {
-        known
-            .iter()
-            .find(|candidate| parent(candidate) == parent(key_path) && leaf(candidate).starts_with(&leaf(key_path)))
-    };
-    let elsewhere = || known.iter().find(|candidate| leaf(candidate) == leaf(key_path));
-    best(true)
-        .and_then(close)
-        .or_else(|| begins().map(String::as_str))
-        .or_else(|| elsewhere().map(String::as_str))
-        .or_else(|| best(false).and_then(close))
+    closest(2)
+        .or_else(|| siblings().find(|path| split(path).1.contains(name)))
+        .or_else(|| known.iter().find(|path| split(path).1 == name))
+        .or_else(|| closest(2 + name.len() / 4))
+        .or_else(|| known.iter().min_by_key(|path| slips(key_path, path)).filter(|path| slips(key_path, path) <= 2))
+        .map(String::as_str)
+}
+
+/// Section and name: `oauth` and `prefixes`; a key at the root is in no section.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').unwrap_or(("", path))
 }
 
 /// Letters to insert, remove or replace until one word is the other.
@@ -288,6 +283,8 @@ mod tests {
         .into();
         assert_eq!(nearest("server.lisen", &known), Some("server.listen"));
         assert_eq!(nearest("server.realm", &known), Some("http_auth.realm"));
+        assert_eq!(nearest("realm", &known), Some("http_auth.realm"));
+        assert_eq!(nearest("server.url", &known), Some("server.public_url"));
         assert_eq!(nearest("oauth.timestamp_window", &known), Some("oauth.timestamp_window_seconds"));
         assert_eq!(nearest("oauht", &known), Some("oauth"));
         assert_eq!(nearest("server.quite_another_thing", &known), None);

@@ -57,7 +57,7 @@ impl DatabaseSettings {
     pub(super) fn read(section: &mut Section<'_>) -> DatabaseSettings {
         DatabaseSettings {
             url: section.parsed("url").unwrap_or_else(DatabaseUrl::usual),
-            connections: usize::from(section.number("connections", 4u16, 1..=512)),
+            connections: usize::from(section.number("connections", 4u16, 1..=64)),
         }
     }
 }

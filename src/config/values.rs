@@ -288,7 +288,7 @@ impl DatabaseUrl {
 
     /// The SQLite file, as given (relative to the working directory); `None` for `sqlite::memory:` and PostgreSQL.
     pub fn sqlite_path(&self) -> Option<&Path> {
-        self.0.strip_prefix("sqlite://").map(Path::new)
+        self.0.strip_prefix("sqlite://").filter(|path| *path != ":memory:").map(Path::new)
     }
 
     /// A SQLite file.
@@ -308,9 +308,9 @@ impl FromStr for DatabaseUrl {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<DatabaseUrl, InvalidValue> {
-        let is_file = text
-            .strip_prefix("sqlite://")
-            .is_some_and(|path| !path.is_empty() && !path.ends_with('/') && !path.contains(['\0', '?']));
+        let is_file = text.strip_prefix("sqlite://").is_some_and(|path| {
+            !path.is_empty() && !path.ends_with('/') && !path.starts_with("file:") && !path.contains(['\0', '?'])
+        });
         let is_postgres = ["postgres://", "postgresql://"]
             .iter()
             .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));

@@ -51,11 +51,9 @@ pub struct Upstream {
 /// Why there is no upstream.
 #[derive(Debug, Error)]
 pub enum UpstreamError {
-    /// The operating system's certificates are needed for an https upstream.
-    #[error("no certificate authority to check {origin} by: {reason}")]
+    /// The operating system's certificates are needed for https.
+    #[error("there is no certificate authority to check https by (set SSL_CERT_FILE): {reason}")]
     NoRoots {
-        /// The upstream.
-        origin: String,
         /// What the system said.
         reason: String,
     },
@@ -80,7 +78,7 @@ impl Upstream {
     pub fn new(settings: &UpstreamSettings) -> Result<Option<Self>, UpstreamError> {
         let Some(origin) = &settings.url else { return Ok(None) };
         let patience = Duration::from_secs(u64::from(settings.timeout_seconds));
-        Ok(Some(Self::over(origin.clone(), tls(origin)?, patience)))
+        Ok(Some(Self::over(origin.clone(), client_tls(origin.is_https())?, patience)))
     }
 
     /// The same upstream, without a connection yet.
@@ -153,21 +151,26 @@ fn broke_while_kept(error: &hyper_util::client::legacy::Error) -> bool {
     !error.is_connect() && cause.is_some_and(|cause| cause.is_incomplete_message() || cause.is_canceled())
 }
 
-fn tls(origin: &Origin) -> Result<ClientConfig, UpstreamError> {
+/// What certificates are checked by: the operating system's authorities, or `SSL_CERT_FILE`. `https`: whether there
+/// will be any to check.
+///
+/// # Errors
+/// [`UpstreamError`].
+pub fn client_tls(https: bool) -> Result<ClientConfig, UpstreamError> {
     let mut roots = RootCertStore::empty();
-    if origin.is_https() {
+    if https {
         let found = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() {
             let reason = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
-            return Err(UpstreamError::NoRoots { origin: origin.to_string(), reason });
+            return Err(UpstreamError::NoRoots { reason });
         }
     }
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
-        .map_err(|error| UpstreamError::NoRoots { origin: origin.to_string(), reason: error.to_string() })
+        .map_err(|error| UpstreamError::NoRoots { reason: error.to_string() })
 }
 
 /// The body of a request on its way out.

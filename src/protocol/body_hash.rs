@@ -20,13 +20,13 @@ pub enum BodyHash {
     Right,
     /// It is the hash of something else.
     Wrong,
-    /// The body is a form: its parameters are signed already, and the extension (§4.1.1) forbids a hash.
+    /// The body is a form: its parameters are signed already, and the extension forbids a hash.
     OnForm,
     /// The body was not read, so nothing can be said.
     Unread,
 }
 
-/// The base64 of the body's hash (§3.2): SHA-1, or the hash of the newer methods. No body is an empty one (§3.1).
+/// The base64 of the body's hash: SHA-1, or the hash of the newer methods. No body is an empty one.
 ///
 /// ```
 /// use countersign::protocol::{body_hash::body_hash, signature::SignatureMethod};
@@ -42,7 +42,7 @@ pub fn body_hash(method: SignatureMethod, body: &[u8]) -> String {
     }
 }
 
-/// Compares `presented`, the decoded `oauth_body_hash`, with the body of `request` (§4.2).
+/// Compares `presented`, the decoded `oauth_body_hash`, with the body of `request`.
 ///
 /// SHA-1 is taken beside every method: the draft knows no other hash, and oauthlib writes it with HMAC-SHA256 too. An
 /// empty body is none, whatever its content type.

@@ -1,4 +1,4 @@
-//! The server's nonces for Digest, and which counts of them were used (RFC 7616 §3.3, §3.4.6, §5.4).
+//! The server's nonces for Digest, and which counts of them were used (RFC 7616 §3.3, §3.4, §5.4).
 //!
 //! A nonce carries its own proof: time, issuer and random octets under a MAC, so that a stranger can't make one and
 //! the server keeps nothing until somebody has used one well. Nothing here hashes passwords or asks for the time.
@@ -119,7 +119,7 @@ pub enum Origin {
 /// Why a count (`nc`) is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CountRefused {
-    /// The count was used before: a replay (RFC 7616 §5.4).
+    /// The count was used before: a replay (RFC 7616 §5.5).
     #[error("this count was used before")]
     Repeated,
     /// So far behind the highest one, or so long ago, that it isn't known any more: say `stale=true`.

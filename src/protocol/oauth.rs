@@ -44,6 +44,8 @@ pub const SCOPE: &str = "scope";
 pub const PROBLEM: &str = "oauth_problem";
 /// `oauth_problem_advice`, in answers only (Problem Reporting).
 pub const PROBLEM_ADVICE: &str = "oauth_problem_advice";
+/// `oauth_version` as RFC 5849 §3.1 has it, and as node-oauth's own examples write it.
+const VERSIONS: [&str; 2] = ["1.0", "1.0A"];
 /// The longest value of a protocol parameter; an RSA signature of 8192 bits has 1368 characters.
 pub const MAXIMUM_VALUE: usize = 4096;
 /// The longest nonce, in characters.
@@ -259,7 +261,7 @@ impl<'a> Named<'a> {
 
     fn into_parameters(self) -> Result<ProtocolParameters<'a>, ProtocolError> {
         self.check_presence()?;
-        if self.version.is_some_and(|version| version.value != "1.0") {
+        if self.version.is_some_and(|version| !VERSIONS.contains(&version.value.as_ref())) {
             return Err(ProtocolError::Version);
         }
         let signature_method =
@@ -289,7 +291,7 @@ impl<'a> Named<'a> {
         let may_miss_both = plaintext && self.timestamp.is_none() && self.nonce.is_none();
         let required = [
             (CONSUMER_KEY, self.client_key.is_some_and(|key| !key.value.is_empty())),
-            (SIGNATURE_METHOD, self.signature_method.is_some_and(|method| !method.value.is_empty())),
+            (SIGNATURE_METHOD, self.signature_method.is_some()),
             (SIGNATURE, self.signature.is_some()),
             (TIMESTAMP, may_miss_both || self.timestamp.is_some()),
             (NONCE, may_miss_both || self.nonce.is_some()),

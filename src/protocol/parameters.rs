@@ -12,7 +12,7 @@ use super::header::{Credentials, HeaderError};
 use super::request::{ReceivedRequest, Sent};
 
 /// More than any API needs, and few enough to sort for a stranger.
-pub const MAXIMUM: usize = 1000;
+pub const MAXIMUM: usize = 2048;
 
 /// Why the parameters of a request could not be collected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

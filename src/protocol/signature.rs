@@ -193,7 +193,12 @@ fn hmac<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> Vec<u8> {
 
 fn equal_mac(computed: &[u8], presented: &str) -> bool {
     // The length is public (it follows from the method); the octets are compared in constant time.
-    STANDARD.decode(presented).is_ok_and(|presented| !computed.is_empty() && bool::from(computed.ct_eq(&presented)))
+    unbase64(presented).is_some_and(|presented| !computed.is_empty() && bool::from(computed.ct_eq(&presented)))
+}
+
+/// The octets of a signature. RFC 2045 §6.8 lets base64 be broken into lines, and some clients do.
+fn unbase64(presented: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(presented.replace(['\r', '\n'], "")).ok()
 }
 
 /// An RSA public key, parsed once and kept, for the three RSA methods.
@@ -258,7 +263,7 @@ impl RsaVerificationKey {
     }
 
     fn admits(&self, key: &ParsedPublicKey, text: &[u8], presented: &str) -> bool {
-        STANDARD.decode(presented).is_ok_and(|signature| key.verify_sig(text, &signature).is_ok())
+        unbase64(presented).is_some_and(|signature| key.verify_sig(text, &signature).is_ok())
     }
 }
 
@@ -431,6 +436,14 @@ mod tests {
             let key = VerificationKey::Shared(SECRETS);
             assert!(verify(SignatureMethod::HmacSha1, &base_string(), key, presented).is_err(), "{presented}");
         }
+    }
+
+    #[test]
+    fn a_signature_may_be_broken_into_lines() {
+        let signature = sign(SignatureMethod::HmacSha512, &base_string(), &SigningKey::Shared(SECRETS)).unwrap();
+        let broken = format!("{}\r\n{}\n", &signature[..76], &signature[76..]);
+        let key = VerificationKey::Shared(SECRETS);
+        assert!(verify(SignatureMethod::HmacSha512, &base_string(), key, &broken).is_ok());
     }
 
     #[test]

@@ -590,7 +590,7 @@ pub(super) fn insert_company(
     Ok(company)
 }
 
-const DIGEST_COLUMN: &str = "digest_secrets.sealed_hashes";
+pub(super) const DIGEST_COLUMN: &str = "digest_secrets.sealed_hashes";
 
 /// Adds Digest secrets of an account, or of one of its keys.
 pub(super) fn insert_digest<'a>(
@@ -622,7 +622,7 @@ pub(super) fn insert_digest<'a>(
     Ok(())
 }
 
-fn digest_row(username: &str, realm: &str) -> String {
+pub(super) fn digest_row(username: &str, realm: &str) -> String {
     // No username holds a colon.
     format!("{username}:{realm}")
 }

@@ -331,7 +331,7 @@ fn append(
     audit::append(transaction.connection, entry, by)
 }
 
-const SECRET_COLUMN: &str = "clients.secret";
+pub(super) const SECRET_COLUMN: &str = "clients.secret";
 
 fn place(client_key: &ClientKey) -> Place<'_> {
     Place { column: SECRET_COLUMN, row: client_key.as_str() }

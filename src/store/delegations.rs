@@ -625,8 +625,8 @@ const DENIED: &str = "denied";
 const EXCHANGED: &str = "exchanged";
 const EXHAUSTED: &str = "exhausted";
 
-const TEMPORARY: &str = "temporary_credentials.secret";
-const TOKEN: &str = "token_credentials.secret";
+pub(super) const TEMPORARY: &str = "temporary_credentials.secret";
+pub(super) const TOKEN: &str = "token_credentials.secret";
 
 fn seal(vault: &Vault, column: &'static str, token: &TokenHash, secret: &Secret) -> Vec<u8> {
     vault.seal(secret, Place { column, row: &token.to_hex() })
@@ -792,7 +792,7 @@ pub(super) fn find_token(
     row.map(|(row, sealed)| Ok((row.into_token()?, open(vault, TOKEN, token, &sealed)?))).transpose()
 }
 
-fn stored_hash(bytes: &[u8]) -> Result<TokenHash, StoreError> {
+pub(super) fn stored_hash(bytes: &[u8]) -> Result<TokenHash, StoreError> {
     let bytes: [u8; 32] = bytes.try_into().map_err(|_| StoreError::Corrupt { what: "token_credentials.token_hash" })?;
     Ok(TokenHash::from_bytes(bytes))
 }

@@ -522,8 +522,8 @@ impl Directory {
 
     /// The API key of this account that has this private half, for names that say only whose key it is.
     ///
-    /// Which public half goes with a private one never changes, so nothing has to be forgotten here; whether the key
-    /// is still there and good is asked of [`api_key`](Self::api_key).
+    /// Which public half a private one was made for never changes, so nothing has to be forgotten here; whether the
+    /// key is still there and has this private half is asked of [`api_key`](Self::api_key).
     pub async fn api_key_of(
         &self,
         account: &AccountId,
@@ -539,7 +539,7 @@ impl Directory {
         let found = self.look_up(&self.caches.private_keys, Kind::PrivateKey, &hash, &hash, now, load).await?;
         let Some(found) = found else { return Ok(None) };
         let key = self.api_key(&found.public_key, now).await?;
-        Ok(key.filter(|key| key.key.account == *account))
+        Ok(key.filter(|key| key.key.account == *account && key.matches(private_key.expose().as_bytes())))
     }
 
     /// The session whose secret has this hash.

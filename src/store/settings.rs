@@ -12,7 +12,7 @@ use super::connection::{AnyConnection, Database, StoreError};
 use super::schema::settings;
 use super::vault::{Place, Vault};
 
-const COLUMN: &str = "settings.value";
+pub(super) const COLUMN: &str = "settings.value";
 
 /// Named secrets of the server.
 #[derive(Clone)]

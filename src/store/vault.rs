@@ -184,6 +184,14 @@ impl Vault {
         std::str::from_utf8(opened).ok().map(Secret::new)
     }
 
+    /// Sealed anew under the active key, if an older one sealed it.
+    pub fn reseal(&self, sealed: &[u8], place: Place<'_>) -> Result<Option<Vec<u8>>, StoreError> {
+        if !self.is_outdated(sealed) {
+            return Ok(None);
+        }
+        self.open(sealed, place).map(|secret| Some(self.seal(&secret, place)))
+    }
+
     /// Whether an older key sealed this, so that it should be sealed anew.
     pub fn is_outdated(&self, sealed: &[u8]) -> bool {
         sealed.first_chunk::<4>().is_none_or(|id| u32::from_be_bytes(*id) != self.active.0)
@@ -239,7 +247,11 @@ mod tests {
         assert!(vault.open(&sealed, PLACE).is_ok());
         assert!(vault.is_outdated(&sealed));
         assert!(!vault.is_outdated(&vault.seal(&Secret::new("s"), PLACE)));
-        assert!(Vault::new(&new, &[]).open(&sealed, PLACE).is_err());
+        let again = vault.reseal(&sealed, PLACE).expect("opens").expect("is outdated");
+        assert!(vault.reseal(&again, PLACE).expect("opens").is_none());
+        let alone = Vault::new(&new, &[]);
+        assert!(alone.open(&again, PLACE).is_ok());
+        assert!(alone.open(&sealed, PLACE).is_err() && alone.reseal(&sealed, PLACE).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use crate::store::connection::Database;
+use crate::store::Store;
 use crate::store::replay::ReplayStore;
 use crate::web::judge::Judge;
 use crate::web::request::peer_of;
@@ -24,8 +24,8 @@ pub async fn live() -> HttpResponse {
 }
 
 /// The process can decide about requests: its database answers and nonces can be remembered.
-pub async fn ready(database: Data<Database>, replay: Data<Arc<ReplayStore>>) -> HttpResponse {
-    let database = database.ping().await.is_ok();
+pub async fn ready(store: Data<Store>, replay: Data<Arc<ReplayStore>>) -> HttpResponse {
+    let database = store.database.ping().await.is_ok();
     let replay = replay.is_ready();
     let word = |good| if good { "ready" } else { "unavailable" };
     let health = Health { status: word(database && replay), database: word(database), replay: word(replay) };

@@ -35,6 +35,42 @@ pub struct Answers {
     clock: Clock,
 }
 
+/// What a proxy is told about a request that it asked about. It has no body.
+#[derive(Clone, Debug)]
+pub struct ProxyAnswer {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl ProxyAnswer {
+    /// The request may pass, with these headers.
+    pub const fn admitted(headers: Vec<(HeaderName, HeaderValue)>) -> Self {
+        Self { status: StatusCode::OK, headers }
+    }
+
+    /// The question itself is not answered.
+    pub fn forbidden(reason: &'static str) -> Self {
+        let header = (HeaderName::from_static("x-auth-error"), HeaderValue::from_static(reason));
+        Self { status: StatusCode::FORBIDDEN, headers: vec![header] }
+    }
+
+    /// A value that no header can hold is left out: it only explains.
+    fn add(&mut self, name: HeaderName, value: &str) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+    }
+
+    /// The answer itself.
+    pub fn into_response(self) -> HttpResponse {
+        let mut answer = HttpResponse::build(self.status);
+        for header in self.headers {
+            answer.append_header(header);
+        }
+        answer.finish()
+    }
+}
+
 /// Why there is no answer from the API behind us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamFailure {
@@ -96,6 +132,44 @@ impl Answers {
         answer
     }
 
+    /// A refusal as a proxy in front of the API is told it: no body, the reason in `X-Auth-Error`.
+    ///
+    /// Most proxies understand 401 and 403 alone. `speaks_http`: this one hands every answer on to the client, so the
+    /// store's failing may be 503 and the way to the login a redirect.
+    pub fn refuse_to_proxy(
+        &self,
+        request: Option<&ReceivedRequest<'_>>,
+        route: Option<&Route>,
+        rejection: &Rejection,
+        speaks_http: bool,
+    ) -> ProxyAnswer {
+        let refusal = &rejection.public;
+        let status = match status(refusal) {
+            StatusCode::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
+            StatusCode::SERVICE_UNAVAILABLE if speaks_http => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::FORBIDDEN,
+        };
+        let mut answer = ProxyAnswer { status, headers: Vec::new() };
+        answer.add(HeaderName::from_static("x-auth-error"), refusal.code());
+        if let (Refusal::LoginRequired, Some(request)) = (refusal, request) {
+            // Absolute: some proxies would read a path as one of ours.
+            let login = format!("{}://{}{}", request.scheme.as_str(), request.authority, login_path(request));
+            if speaks_http {
+                answer.status = StatusCode::FOUND;
+                answer.add(LOCATION, &login);
+                return answer;
+            }
+            answer.add(HeaderName::from_static("x-auth-redirect"), &login);
+        }
+        for challenge in self.due_challenges(route, refusal) {
+            answer.add(WWW_AUTHENTICATE, &challenge);
+        }
+        if let Refusal::Throttled { retry_after } = refusal {
+            answer.add(RETRY_AFTER, &retry_after.seconds().to_string());
+        }
+        answer
+    }
+
     /// What a client hears when the API behind us gives no answer.
     pub fn upstream(&self, failure: UpstreamFailure) -> HttpResponse {
         let (status, code, message) = match failure {
@@ -123,7 +197,11 @@ impl Answers {
         answer.append_header((WWW_AUTHENTICATE, self.oauth_challenge(Some(refusal)).to_string()));
         answer.insert_header((header::CACHE_CONTROL, "no-store"));
         if accept.is_some_and(|accept| accept.contains("application/json")) {
-            return answer.json(self.failure(&rejection.public));
+            let mut body = serde_json::Map::new();
+            body.insert(oauth::PROBLEM.to_owned(), refusal.problem.as_str().into());
+            body.insert(oauth::PROBLEM_ADVICE.to_owned(), refusal.advice.as_str().into());
+            body.extend(refusal.details.iter().map(|(name, value)| ((*name).to_owned(), value.as_str().into())));
+            return answer.json(body);
         }
         let mut body = format!("{}={}", oauth::PROBLEM, refusal.problem);
         body.push_str(&format!("&{}={}", oauth::PROBLEM_ADVICE, encode(&refusal.advice)));
@@ -156,29 +234,29 @@ impl Answers {
     }
 
     fn add_challenges(&self, answer: &mut HttpResponseBuilder, route: Option<&Route>, refusal: &Refusal) {
+        for challenge in self.due_challenges(route, refusal) {
+            answer.append_header((WWW_AUTHENTICATE, challenge));
+        }
+    }
+
+    fn due_challenges(&self, route: Option<&Route>, refusal: &Refusal) -> Vec<String> {
         match (route, refusal) {
-            (Some(route), refusal) if status(refusal) == StatusCode::UNAUTHORIZED => {
-                for challenge in self.challenges(route, refusal) {
-                    answer.append_header((WWW_AUTHENTICATE, challenge));
-                }
-            }
-            (_, Refusal::OAuth(problem)) => {
-                answer.append_header((WWW_AUTHENTICATE, self.oauth_challenge(Some(problem)).to_string()));
-            }
+            (Some(route), refusal) if status(refusal) == StatusCode::UNAUTHORIZED => self.challenges(route, refusal),
+            (_, Refusal::OAuth(problem)) => vec![self.oauth_challenge(Some(problem)).to_string()],
             (None, refusal) if status(refusal) == StatusCode::UNAUTHORIZED => {
-                answer.append_header((
-                    WWW_AUTHENTICATE,
-                    Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8").to_string(),
-                ));
+                vec![Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8").to_string()]
             }
-            (_, _) => {}
+            (_, _) => Vec::new(),
         }
     }
 
     fn oauth_challenge(&self, refusal: Option<&OAuthRefusal>) -> Challenge {
         let challenge = Challenge::new("OAuth").quoted("realm", &self.realm);
         match refusal {
-            Some(refusal) => challenge.quoted(oauth::PROBLEM, refusal.problem.as_str()),
+            Some(refusal) => refusal.details.iter().fold(
+                challenge.quoted(oauth::PROBLEM, refusal.problem.as_str()),
+                |challenge, (name, value)| challenge.quoted(name, value),
+            ),
             None => challenge,
         }
     }
@@ -358,11 +436,15 @@ const fn oauth_message(problem: Problem) -> &'static str {
 
 /// To the login page and, after it, back to where the request wanted to go.
 fn see_login(request: &ReceivedRequest<'_>) -> HttpResponse {
+    HttpResponse::Found().insert_header((LOCATION, login_path(request))).finish()
+}
+
+fn login_path(request: &ReceivedRequest<'_>) -> String {
     let target = match request.query {
         Some(query) => format!("{}?{query}", request.path),
         None => request.path.to_owned(),
     };
-    HttpResponse::Found().insert_header((LOCATION, format!("/login?next={}", encode(&target)))).finish()
+    format!("/login?next={}", encode(&target))
 }
 
 /// Lets a browser's script from an admitted origin read the answer. On a route that names origins, its word is the only

@@ -90,7 +90,7 @@ def test_deny_gives_the_app_nothing(server, app, browser):
     callback = browser.callback(authorize_url(server, request), decision="deny")
     assert "oauth_problem=permission_denied" in callback
     answer = access_token(server, app, request, "anything")
-    assert answer.status == 401
+    assert (answer.status, answer.form["oauth_problem"]) == (403, "permission_denied")
 
 
 def test_the_consent_form_without_its_csrf_token_changes_nothing(server, app, browser):

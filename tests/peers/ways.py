@@ -37,7 +37,7 @@ def challenges(answer):
 class Digest:
     """One nonce of the server's, used for as many requests as the test likes.
 
-    `changes` replace fields of the header after the response was computed, `None` leaves one out.
+    `changes` replace fields of the header after the response was computed; with `None` a field is left out.
     """
 
     def __init__(self, server, username, password, algorithm="SHA-256", session=False, qop="auth", headers=()):
@@ -68,7 +68,7 @@ class Digest:
             request.append(ALGORITHMS[self.algorithm](body).hexdigest())
         return self.hash(secret, nonce, nc, self.cnonce, self.qop, self.hash(*request))
 
-    def header(self, verb, uri, count=None, body=b"", nonce=None, **changes):
+    def header(self, verb, uri, count=None, body=b"", nonce=None, changes=()):
         self.count += 1
         nc = f"{self.count if count is None else count:08x}"
         nonce = nonce or self.challenge["nonce"]
@@ -85,7 +85,7 @@ class Digest:
         }
         if "opaque" in self.challenge:
             values["opaque"] = f'"{self.challenge["opaque"]}"'
-        values |= changes
+        values |= dict(changes)
         return "Digest " + ", ".join(f"{name}={value}" for name, value in values.items() if value is not None)
 
     def send(self, verb="GET", target="/v2/me", body=None, sent_target=None, sent_body=None, **more):

@@ -26,6 +26,7 @@ use countersign::store::delegations::{
     DelegationError, ExchangeLimits, GrantFilter, IssuedTemporary, IssuedToken, TokenFilter,
 };
 use countersign::store::directory::DirectorySettings;
+use countersign::store::reseal::reseal_all;
 use countersign::store::sessions::SessionKind;
 use countersign::store::transfer::TransferError;
 use countersign::store::vault::{MasterKey, Vault};
@@ -569,10 +570,16 @@ fn a_regenerated_key_kills_the_old_private_half_at_once() {
         let found = directory.api_key(&public_key, NOW).await.expect("an answer").expect("is there");
         assert!(found.matches(old.expose().as_bytes()) && !found.matches(b"wrong"));
         assert_eq!(found.standing(NOW).map(ToString::to_string), Ok("a:read".to_owned()));
+        let known = async |account: &Account, private_key: &Secret| {
+            directory.api_key_of(&account.id, private_key, NOW).await.expect("an answer").is_some()
+        };
+        let al = kit.account("al").await;
+        assert!(known(&jo, &old).await && !known(&al, &old).await);
         let new = Secret::generate(&mut rand::rng());
         kit.store.api_keys.regenerate(&public_key, new.clone(), Vec::new(), &by()).await.expect("regenerated");
         let found = directory.api_key(&public_key, NOW).await.expect("an answer").expect("is there");
         assert!(found.matches(new.expose().as_bytes()) && !found.matches(old.expose().as_bytes()));
+        assert!(known(&jo, &new).await && !known(&jo, &old).await);
         let list = kit.store.api_keys.list(&Reach::Everything, Some(&jo.id), Page::default()).await.expect("a list");
         assert!(list.items.first().is_some_and(|item| new.expose().ends_with(item.hint.as_str())));
         kit.store.api_keys.delete(&public_key, &by()).await.expect("deleted");
@@ -1196,6 +1203,33 @@ fn no_secret_stands_in_the_database_file() {
             let secret = secret.expose().as_bytes();
             assert!(!bytes.windows(secret.len()).any(|window| window == secret));
         }
+    });
+}
+
+#[test]
+fn after_resealing_the_old_master_key_is_not_needed_any_more() {
+    on_each_shared_database(async |kit| {
+        let password = StoredPassword { hash: Secret::new("$argon2id$"), digest: vec![digest_secret("jo")] };
+        let new = NewAccount { password: Some(password), ..NewAccount::named(name("jo")) };
+        let jo = kit.store.accounts.create(new, &by()).await.expect("an account");
+        let client = kit.client(&jo, "").await;
+        let key = &client.client.client_key;
+        kit.store.clients.rotate_secret(key, Lifetime::from_seconds(60), &by()).await.expect("rotated");
+        let token = kit.token(&client, &jo, "").await;
+        kit.store.settings.establish("jwt", Secret::new("x"), NOW).await.expect("kept");
+
+        let new_key = MasterKey::generate();
+        let both = Vault::new(&new_key, std::slice::from_ref(&kit.key));
+        let resealed = reseal_all(&kit.store.database, Arc::new(both)).await.expect("resealed");
+        // Two secrets of the client, the used request token, the access token, the Digest secret, the setting.
+        assert_eq!(resealed, 6);
+        let alone = Kit::open(kit.url.clone(), new_key);
+        assert!(alone.is_good(&token).await);
+        let found = alone.store.directory.client(key, NOW).await.expect("an answer").expect("is there");
+        assert!(found.previous_secret(NOW).is_some_and(|old| old.matches(client.secret.expose().as_bytes())));
+        assert!(alone.store.settings.get("jwt").await.expect("an answer").is_some());
+        let user = DigestUser::Plain("jo".to_owned());
+        assert!(alone.store.directory.digest(&user, "Countersign", NOW).await.expect("an answer").is_some());
     });
 }
 

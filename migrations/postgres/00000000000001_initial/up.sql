@@ -59,6 +59,7 @@ CREATE INDEX api_keys_by_time ON api_keys (created_at, public_key);
 CREATE INDEX api_keys_by_account ON api_keys (account, created_at, public_key);
 CREATE INDEX api_keys_by_impersonator ON api_keys (impersonator);
 CREATE INDEX api_keys_by_end ON api_keys (expires_at);
+CREATE INDEX api_keys_by_private_key ON api_keys (private_key_hash);
 
 -- What Digest (RFC 7616) needs instead of a password: one row for each spelling of the user name.
 CREATE TABLE digest_secrets (

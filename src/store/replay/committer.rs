@@ -65,7 +65,7 @@ struct Shared {
     closing: Condvar,
     /// What the queue says, for readers without its lock.
     takes_in: AtomicBool,
-    /// The time of the last claim.
+    /// The time when last told.
     now: AtomicI64,
     /// Buckets before this one are expired.
     first_kept: AtomicI64,
@@ -108,7 +108,11 @@ enum Work {
 
 impl Committer {
     /// Starts a thread for each journal. `commit_delay` is added to every commit: zero but in tests and measurements.
-    pub fn start(journals: Vec<Box<dyn Journal>>, commit_delay: Duration, now: Timestamp) -> std::io::Result<Self> {
+    pub fn start(
+        journals: Vec<Box<dyn Journal>>,
+        commit_delay: Duration,
+        now: Timestamp,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
@@ -126,20 +130,36 @@ impl Committer {
             commit_delay,
             flights: journals.iter().map(|_| Mutex::new(Flight::new())).collect(),
         });
-        let committer = Self { shared: Arc::clone(&shared), threads: Mutex::default() };
+        let committer = Self {
+            shared: Arc::clone(&shared),
+            threads: Mutex::default(),
+        };
         for (number, journal) in journals.into_iter().enumerate() {
-            let lane =
-                Lane { shared: Arc::clone(&shared), number, journal, expired_to: i64::MIN, commits_since_expiry: 0 };
+            let lane = Lane {
+                shared: Arc::clone(&shared),
+                number,
+                journal,
+                time: RunningTime::from(now.unix()),
+                expired_to: i64::MIN,
+                commits_since_expiry: 0,
+            };
             committer.spawn("replay-commit", move || lane.run())?;
         }
         committer.spawn("replay-watch", move || shared.watch())?;
         Ok(committer)
     }
 
+    /// Tells the lanes what time it is.
+    pub fn note_time(&self, now: Timestamp) {
+        // Mostly it is the same second: then the line of memory stays shared between the workers.
+        if self.shared.now.load(Ordering::Relaxed) != now.unix() {
+            self.shared.now.store(now.unix(), Ordering::Relaxed);
+        }
+    }
+
     /// Queues a record for the next commit.
-    pub fn submit(&self, record: Record, now: Timestamp) -> Result<Waiting, NotTakenIn> {
+    pub fn submit(&self, record: Record) -> Result<Waiting, NotTakenIn> {
         let (ticket, waiting) = ticket::pair();
-        self.shared.now.store(now.unix(), Ordering::Relaxed);
         let mut queue = self.shared.lock();
         if !queue.takes_in() {
             return Err(NotTakenIn);
@@ -224,7 +244,11 @@ impl Queue {
 
 impl Flight {
     fn new() -> Self {
-        Self { healthy: true, began: Instant::now(), batch: Vec::new() }
+        Self {
+            healthy: true,
+            began: Instant::now(),
+            batch: Vec::new(),
+        }
     }
 }
 
@@ -245,7 +269,9 @@ impl Shared {
 
     #[expect(clippy::indexing_slicing, reason = "there is a flight for each lane")]
     fn flight(&self, lane: usize) -> MutexGuard<'_, Flight> {
-        self.flights[lane].lock().unwrap_or_else(PoisonError::into_inner)
+        self.flights[lane]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the lane out of the count, once. The last lane to leave refuses what waits.
@@ -300,15 +326,14 @@ impl Shared {
                 !flight.batch.is_empty() && flight.began.elapsed() >= patience
             };
             if is_late {
-                tracing::error!(waited_seconds = patience.as_secs(), "the replay store does not answer");
+                tracing::error!(
+                    waited_seconds = patience.as_secs(),
+                    "the replay store does not answer"
+                );
                 self.leave_the_healthy(lane);
                 refuse(std::mem::take(&mut self.flight(lane).batch));
             }
         }
-    }
-
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix(self.now.load(Ordering::Relaxed))
     }
 
     fn count(counter: &AtomicU64, more: usize) {
@@ -322,6 +347,7 @@ struct Lane {
     /// Which of the flights is its own.
     number: usize,
     journal: Box<dyn Journal>,
+    time: RunningTime,
     /// Everything before this bucket is removed from the store.
     expired_to: i64,
     commits_since_expiry: u32,
@@ -361,7 +387,11 @@ impl Lane {
                 return Work::Expire;
             }
             queue.idle += 1;
-            queue = self.shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .shared
+                .arrived
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
             queue.idle -= 1;
             queue.woken = queue.woken.saturating_sub(1);
         }
@@ -375,7 +405,8 @@ impl Lane {
             flight.began = Instant::now();
             flight.batch = batch;
         }
-        let outcomes = self.journal.commit(&records, self.shared.now());
+        let now = self.time.now(&self.shared);
+        let outcomes = self.journal.commit(&records, now);
         if !self.shared.commit_delay.is_zero() {
             std::thread::sleep(self.shared.commit_delay);
         }
@@ -397,14 +428,19 @@ impl Lane {
         Shared::count(&self.shared.counts.records, records.len());
         let mut outcomes = outcomes.into_iter();
         // A store that gives too few outcomes leaves the rest refused, never accepted.
-        ticket::complete(batch.into_iter().map(|pending| (pending.ticket, outcomes.next())));
+        ticket::complete(
+            batch
+                .into_iter()
+                .map(|pending| (pending.ticket, outcomes.next())),
+        );
         Ok(())
     }
 
     fn expire(&mut self) -> Result<(), JournalError> {
         self.commits_since_expiry = 0;
         let first_kept = self.shared.first_kept.load(Ordering::SeqCst);
-        if !self.journal.expire(Bucket(first_kept), self.shared.now())? {
+        let now = self.time.now(&self.shared);
+        if !self.journal.expire(Bucket(first_kept), now)? {
             self.expired_to = first_kept;
         }
         Ok(())
@@ -429,7 +465,8 @@ impl Lane {
                     return false;
                 }
             }
-            match self.journal.recover(self.shared.now()) {
+            let now = self.time.now(&self.shared);
+            match self.journal.recover(now) {
                 Ok(()) => {
                     self.shared.join_the_healthy(self.number);
                     tracing::info!("the replay store works again");
@@ -450,6 +487,32 @@ impl Drop for Lane {
     }
 }
 
+/// The time that was last told, run on: a server that is not ready gets no requests that would tell it.
+struct RunningTime {
+    told: i64,
+    at: Instant,
+}
+
+impl From<i64> for RunningTime {
+    fn from(told: i64) -> Self {
+        Self {
+            told,
+            at: Instant::now(),
+        }
+    }
+}
+
+impl RunningTime {
+    fn now(&mut self, shared: &Shared) -> Timestamp {
+        let told = shared.now.load(Ordering::Relaxed);
+        if told != self.told {
+            *self = Self::from(told);
+        }
+        let since = i64::try_from(self.at.elapsed().as_secs()).unwrap_or(0);
+        Timestamp::from_unix(self.told.saturating_add(since))
+    }
+}
+
 fn refuse(batch: impl IntoIterator<Item = Pending>) {
     ticket::complete(batch.into_iter().map(|pending| (pending.ticket, None)));
 }
@@ -465,7 +528,11 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix(1_700_000_000);
 
     fn record(bits: u64) -> Record {
-        Record { bucket: Bucket::of(NOW), fingerprint: Fingerprint::from_bits(bits), client: ClientSlot(0) }
+        Record {
+            bucket: Bucket::of(NOW),
+            fingerprint: Fingerprint::from_bits(bits),
+            client: ClientSlot(0),
+        }
     }
 
     /// What a scripted store does with its next batch.
@@ -493,7 +560,11 @@ mod tests {
         }
 
         fn recover(&mut self, _: Timestamp) -> Result<(), JournalError> {
-            if self.recovers { Ok(()) } else { Err(JournalError::Damaged("as scripted")) }
+            if self.recovers {
+                Ok(())
+            } else {
+                Err(JournalError::Damaged("as scripted"))
+            }
         }
 
         fn expire(&mut self, _: Bucket, _: Timestamp) -> Result<bool, JournalError> {
@@ -506,7 +577,11 @@ mod tests {
     fn scripted(recovers: bool) -> (Box<dyn Journal>, Sender<Next>, Receiver<usize>) {
         let (say, script) = channel();
         let (begun, batches) = channel();
-        let journal = Scripted { script, begun, recovers };
+        let journal = Scripted {
+            script,
+            begun,
+            recovers,
+        };
         (Box::new(journal), say, batches)
     }
 
@@ -515,7 +590,9 @@ mod tests {
     }
 
     fn wait(waiting: Waiting) -> ticket::Answer {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
         runtime.block_on(waiting)
     }
 
@@ -523,13 +600,18 @@ mod tests {
     fn what_arrives_during_a_commit_is_one_batch() {
         let (journal, say, batches) = scripted(true);
         let committer = start(vec![journal]);
-        let first = committer.submit(record(1), NOW).expect("taken in");
+        let first = committer.submit(record(1)).expect("taken in");
         assert_eq!(batches.recv(), Ok(1));
-        let rest: Vec<_> = (2..100).map(|bits| committer.submit(record(bits), NOW).expect("taken in")).collect();
+        let rest: Vec<_> = (2..100)
+            .map(|bits| committer.submit(record(bits)).expect("taken in"))
+            .collect();
         drop(say);
         assert_eq!(wait(first), Some(Outcome::Fresh));
         assert_eq!(batches.recv(), Ok(98));
-        assert!(rest.into_iter().all(|waiting| wait(waiting) == Some(Outcome::Fresh)));
+        assert!(
+            rest.into_iter()
+                .all(|waiting| wait(waiting) == Some(Outcome::Fresh))
+        );
         assert_eq!(committer.counts().commits.load(Ordering::Relaxed), 2);
     }
 
@@ -537,14 +619,14 @@ mod tests {
     fn a_failed_batch_and_what_waits_behind_it_are_refused() {
         let (journal, say, batches) = scripted(false);
         let committer = start(vec![journal]);
-        let first = committer.submit(record(1), NOW).expect("taken in");
+        let first = committer.submit(record(1)).expect("taken in");
         assert_eq!(batches.recv(), Ok(1));
-        let second = committer.submit(record(2), NOW).expect("taken in");
+        let second = committer.submit(record(2)).expect("taken in");
         say.send(Next::Fail).expect("it listens");
         assert_eq!(wait(first), None);
         assert_eq!(wait(second), None);
         assert!(!committer.is_ready());
-        assert!(committer.submit(record(3), NOW).is_err());
+        assert!(committer.submit(record(3)).is_err());
     }
 
     #[test]
@@ -556,8 +638,10 @@ mod tests {
         say_failing.send(Next::Fail).expect("it listens");
         drop(say_failing);
         // Of the first few one fails; each of the others has to wake the lane that works.
-        let answers = (1..2_000).map(|bits| wait(committer.submit(record(bits), NOW).expect("ready")));
-        let refused = answers.filter(|answer| *answer != Some(Outcome::Fresh)).count();
+        let answers = (1..2_000).map(|bits| wait(committer.submit(record(bits)).expect("ready")));
+        let refused = answers
+            .filter(|answer| *answer != Some(Outcome::Fresh))
+            .count();
         assert!(refused <= 1, "{refused} refused");
         assert!(committer.is_ready());
     }
@@ -566,9 +650,9 @@ mod tests {
     fn a_panic_in_a_store_leaves_nobody_waiting() {
         let (journal, say, batches) = scripted(true);
         let committer = start(vec![journal]);
-        let first = committer.submit(record(1), NOW).expect("taken in");
+        let first = committer.submit(record(1)).expect("taken in");
         assert_eq!(batches.recv(), Ok(1));
-        let second = committer.submit(record(2), NOW).expect("taken in");
+        let second = committer.submit(record(2)).expect("taken in");
         say.send(Next::Panic).expect("it listens");
         assert_eq!(wait(first), None);
         assert_eq!(wait(second), None);
@@ -579,9 +663,9 @@ mod tests {
     fn a_store_that_does_not_answer_leaves_nobody_waiting_and_may_answer_later() {
         let (journal, say, batches) = scripted(true);
         let committer = start(vec![journal]);
-        let first = committer.submit(record(1), NOW).expect("taken in");
+        let first = committer.submit(record(1)).expect("taken in");
         assert_eq!(batches.recv(), Ok(1));
-        let second = committer.submit(record(2), NOW).expect("taken in");
+        let second = committer.submit(record(2)).expect("taken in");
         committer.shared.refuse_late(Duration::ZERO);
         assert_eq!(wait(first), None);
         assert_eq!(wait(second), None);
@@ -590,7 +674,7 @@ mod tests {
         while !committer.is_ready() {
             std::thread::yield_now();
         }
-        let third = committer.submit(record(3), NOW).expect("taken in");
+        let third = committer.submit(record(3)).expect("taken in");
         assert_eq!(wait(third), Some(Outcome::Fresh));
     }
 
@@ -598,13 +682,13 @@ mod tests {
     fn closing_commits_what_waits() {
         let (journal, say, batches) = scripted(true);
         let committer = start(vec![journal]);
-        let first = committer.submit(record(1), NOW).expect("taken in");
+        let first = committer.submit(record(1)).expect("taken in");
         assert_eq!(batches.recv(), Ok(1));
-        let second = committer.submit(record(2), NOW).expect("taken in");
+        let second = committer.submit(record(2)).expect("taken in");
         drop(say);
         committer.close();
         assert_eq!(wait(first), Some(Outcome::Fresh));
         assert_eq!(wait(second), Some(Outcome::Fresh));
-        assert!(committer.submit(record(3), NOW).is_err());
+        assert!(committer.submit(record(3)).is_err());
     }
 }

@@ -51,9 +51,9 @@ pub enum JournalError {
         /// `redis_wait_replicas`.
         wanted: u32,
     },
-    /// The small file beside the journal.
-    #[error("the floor file beside the journal: {0}")]
-    FloorFile(std::io::Error),
+    /// The journal's file, or its floor file.
+    #[error("{0}")]
+    File(std::io::Error),
     /// What is stored is not what this program writes, or not fit for it.
     #[error("{0}")]
     Damaged(&'static str),
@@ -63,7 +63,7 @@ pub enum JournalError {
 pub trait Journal: Send {
     /// Makes the batch durable and says of each record, in order, whether it was new.
     ///
-    /// `now`: the time of the last claim. `Err`: it is not known what was kept; the caller refuses them all.
+    /// `Err`: it is not known what was kept; the caller refuses them all.
     fn commit(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<Outcome>, JournalError>;
 
     /// After a failure: comes back to work, or says that it still cannot. Writes something, to know.

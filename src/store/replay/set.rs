@@ -29,15 +29,12 @@ impl FingerprintSet {
 
     /// Makes it a member; `false` when it was one already.
     pub fn insert(&mut self, fingerprint: Fingerprint) -> bool {
-        if self.contains(fingerprint) {
-            return false;
-        }
         if self.taken >= self.places.len() / 4 * 3 {
             self.grow();
         }
-        put(&mut self.places, fingerprint.0);
-        self.taken += 1;
-        true
+        let is_new = put(&mut self.places, fingerprint.0);
+        self.taken += usize::from(is_new);
+        is_new
     }
 
     /// How many members it has.
@@ -68,13 +65,22 @@ fn home(fingerprint: NonZeroU64, places: usize) -> usize {
     usize::try_from((u128::from(fingerprint.get()) * places) >> 64).unwrap_or(0)
 }
 
-fn put(places: &mut [Option<NonZeroU64>], fingerprint: NonZeroU64) {
+/// `false` when it was there.
+fn put(places: &mut [Option<NonZeroU64>], fingerprint: NonZeroU64) -> bool {
     let home = home(fingerprint, places.len()).min(places.len());
     let (before, after) = places.split_at_mut(home);
-    // A quarter of the places is always free, so there is one to find.
-    if let Some(free) = after.iter_mut().chain(before).find(|place| place.is_none()) {
-        *free = Some(fingerprint);
+    for place in after.iter_mut().chain(before) {
+        match place {
+            Some(member) if *member == fingerprint => return false,
+            Some(_) => {}
+            None => {
+                *place = Some(fingerprint);
+                return true;
+            }
+        }
     }
+    // Not reached: a quarter of the places is always free.
+    false
 }
 
 #[cfg(test)]

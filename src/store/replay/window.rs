@@ -84,11 +84,13 @@ impl Window {
         Ok(())
     }
 
-    /// Remembers a record that a store held already. Beyond the capacity too: it was accepted once.
-    pub fn restore(&self, record: Record) {
-        if self.shard(record).set(record.bucket).insert(record.fingerprint) {
-            self.live.fetch_add(1, Ordering::Relaxed);
-            self.shares.add(record);
+    /// Takes in what a store held already.
+    #[must_use]
+    pub fn refill(&self) -> Refill<'_> {
+        Refill {
+            window: self,
+            bins: (0..SHARDS).map(|_| Vec::new()).collect(),
+            held: 0,
         }
     }
 
@@ -108,7 +110,10 @@ impl Window {
         for shard in &self.shards {
             let expired: Vec<_> = {
                 let mut shard = lock(shard);
-                shard.buckets.extract_if(.., |(bucket, _)| *bucket < first_kept).collect()
+                shard
+                    .buckets
+                    .extract_if(.., |(bucket, _)| *bucket < first_kept)
+                    .collect()
             };
             for (bucket, set) in expired {
                 let count = u64::try_from(set.len()).unwrap_or(u64::MAX);
@@ -131,16 +136,70 @@ impl Window {
             .iter()
             .map(|shard| {
                 let shard = lock(shard);
-                shard.buckets.iter().map(|(_, set)| set.heap_bytes()).sum::<usize>()
+                shard
+                    .buckets
+                    .iter()
+                    .map(|(_, set)| set.heap_bytes())
+                    .sum::<usize>()
             })
             .sum()
     }
 
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "there are as many as a byte has values"
+    )]
     fn shard(&self, record: Record) -> MutexGuard<'_, Shard> {
-        // The low byte chooses the shard; the set below uses the high bits.
-        let [low, ..] = record.fingerprint.bits().to_le_bytes();
-        #[expect(clippy::indexing_slicing, reason = "a byte is below SHARDS")]
-        lock(&self.shards[usize::from(low)])
+        lock(&self.shards[shard_of(record)])
+    }
+}
+
+/// The low byte chooses the shard; the set below uses the high bits.
+fn shard_of(record: Record) -> usize {
+    let [low, ..] = record.fingerprint.bits().to_le_bytes();
+    usize::from(low)
+}
+
+/// Fills a window, many records of a shard at a time, so that the processor finds their sets in its caches.
+pub struct Refill<'a> {
+    window: &'a Window,
+    bins: Box<[Vec<Record>]>,
+    held: usize,
+}
+
+/// Records that a refill holds before it moves them to their shards: 24 MiB.
+const HELD: usize = 1 << 20;
+
+impl Refill<'_> {
+    /// Remembers the record. Beyond the capacity too: it was accepted once.
+    pub fn push(&mut self, record: Record) {
+        #[expect(clippy::indexing_slicing, reason = "there is a bin for each shard")]
+        self.bins[shard_of(record)].push(record);
+        self.held += 1;
+        if self.held >= HELD {
+            self.flush();
+        }
+    }
+
+    /// Moves the rest.
+    pub fn finish(mut self) {
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        for (shard, bin) in self.window.shards.iter().zip(&mut self.bins) {
+            {
+                let mut shard = lock(shard);
+                bin.retain(|record| shard.set(record.bucket).insert(record.fingerprint));
+            }
+            let count = u64::try_from(bin.len()).unwrap_or(u64::MAX);
+            self.window.live.fetch_add(count, Ordering::Relaxed);
+            // Apart from the sets: an atomic addition would wait for each of them to arrive from memory.
+            for record in bin.drain(..) {
+                self.window.shares.add(record);
+            }
+        }
+        self.held = 0;
     }
 }
 
@@ -179,21 +238,34 @@ impl Counters {
         Self((0..2 * 256).map(|_| AtomicU32::new(0)).collect())
     }
 
-    #[expect(clippy::indexing_slicing, reason = "a byte is below the length of a row")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a byte is below the length of a row"
+    )]
     fn pair(&self, client: ClientSlot) -> [&AtomicU32; 2] {
         let [first, second] = client.0.to_be_bytes();
-        [&self.0[usize::from(first)], &self.0[256 + usize::from(second)]]
+        [
+            &self.0[usize::from(first)],
+            &self.0[256 + usize::from(second)],
+        ]
     }
 }
 
 impl Shares {
     fn new(buckets: usize) -> Self {
-        Self { totals: Counters::new(), by_bucket: (0..buckets.max(1)).map(|_| Counters::new()).collect() }
+        Self {
+            totals: Counters::new(),
+            by_bucket: (0..buckets.max(1)).map(|_| Counters::new()).collect(),
+        }
     }
 
     fn held_by(&self, client: ClientSlot) -> u64 {
         let [first, second] = self.totals.pair(client);
-        u64::from(first.load(Ordering::Relaxed).min(second.load(Ordering::Relaxed)))
+        u64::from(
+            first
+                .load(Ordering::Relaxed)
+                .min(second.load(Ordering::Relaxed)),
+        )
     }
 
     fn add(&self, record: Record) {
@@ -249,9 +321,18 @@ mod tests {
         let window = Window::new(100_000, 12);
         let won: usize = std::thread::scope(|scope| {
             let racers: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| (1..2_000).filter(|n| window.admit(record(5, *n, 0)).is_ok()).count()))
+                .map(|_| {
+                    scope.spawn(|| {
+                        (1..2_000)
+                            .filter(|n| window.admit(record(5, *n, 0)).is_ok())
+                            .count()
+                    })
+                })
                 .collect();
-            racers.into_iter().map(|racer| racer.join().expect("no panic")).sum()
+            racers
+                .into_iter()
+                .map(|racer| racer.join().expect("no panic"))
+                .sum()
         });
         assert_eq!(won, 1_999);
     }
@@ -291,10 +372,17 @@ mod tests {
     #[test]
     fn a_greedy_client_leaves_room_for_others_until_its_minutes_are_forgotten() {
         let window = Window::new(1_000, 12);
-        let greedy = (1..=1_000).filter(|n| window.admit(record(5, *n, 0x0101)).is_ok()).count();
+        let greedy = (1..=1_000)
+            .filter(|n| window.admit(record(5, *n, 0x0101)).is_ok())
+            .count();
         assert_eq!(greedy, 500);
-        assert_eq!(window.admit(record(5, 5_000, 0x0101)), Err(Refusal::ShareTaken));
-        let modest = (2_000..2_100).filter(|n| window.admit(record(6, *n, 0x0202)).is_ok()).count();
+        assert_eq!(
+            window.admit(record(5, 5_000, 0x0101)),
+            Err(Refusal::ShareTaken)
+        );
+        let modest = (2_000..2_100)
+            .filter(|n| window.admit(record(6, *n, 0x0202)).is_ok())
+            .count();
         assert_eq!(modest, 100);
         window.raise_floor(Bucket(6));
         window.drop_before(Bucket(6));
@@ -305,9 +393,11 @@ mod tests {
     #[test]
     fn what_a_store_held_is_restored_beyond_the_capacity() {
         let window = Window::new(1, 12);
-        window.restore(record(5, 1, 0));
-        window.restore(record(5, 2, 0));
-        window.restore(record(5, 2, 0));
+        let mut refill = window.refill();
+        for bits in [1, 2, 2] {
+            refill.push(record(5, bits, 0));
+        }
+        refill.finish();
         assert_eq!(window.live(), 2);
         assert_eq!(window.admit(record(5, 2, 0)), Err(Refusal::Used));
         assert_eq!(window.admit(record(5, 3, 1)), Err(Refusal::Full));

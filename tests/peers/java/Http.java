@@ -1,4 +1,4 @@
-// The JDK's two HTTP clients, which answer a 401 by themselves. In: URL, username, password, client key (or empty).
+// The JDK's two HTTP clients, which answer a 401 by themselves. In: URL, username, password, client key, Host header.
 // Out: a line of JSON with the statuses.
 import java.net.Authenticator;
 import java.net.HttpURLConnection;
@@ -11,7 +11,7 @@ import java.net.http.HttpResponse;
 
 public class Http {
     public static void main(String[] given) throws Exception {
-        String url = given[0], clientKey = given[3];
+        String url = given[0], clientKey = given[3], host = given[4];
         Authenticator authenticator = new Authenticator() {
             @Override
             protected PasswordAuthentication getPasswordAuthentication() {
@@ -20,16 +20,13 @@ public class Http {
         };
         HttpClient client = HttpClient.newBuilder().authenticator(authenticator).build();
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(url));
-        if (!clientKey.isEmpty()) {
-            request.header("X-Client-Key", clientKey);
-        }
+        request.header("X-Client-Key", clientKey).header("Host", host);
         HttpResponse<String> answer = client.send(request.build(), HttpResponse.BodyHandlers.ofString());
 
         Authenticator.setDefault(authenticator);
         HttpURLConnection connection = (HttpURLConnection) new URL(url).openConnection();
-        if (!clientKey.isEmpty()) {
-            connection.setRequestProperty("X-Client-Key", clientKey);
-        }
+        connection.setRequestProperty("X-Client-Key", clientKey);
+        connection.setRequestProperty("Host", host);
         int old = connection.getResponseCode();
         String body = old == 200 ? new String(connection.getInputStream().readAllBytes(), "UTF-8") : "null";
         System.out.printf(

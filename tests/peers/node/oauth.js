@@ -7,7 +7,7 @@ const [base, key, secret, callback, method, rsaKey] = process.argv.slice(2);
 // For RSA-SHA1 the package takes the private key in the place of the secret.
 const signingKey = method === 'RSA-SHA1' ? fs.readFileSync(rsaKey, 'utf8') : secret;
 const consumer = (withSecret) =>
-  new OAuth(`${base}/oauth/request_token`, `${base}/oauth/access_token`, key, withSecret, '1.0A', callback, method);
+  new OAuth(`${base}/oauth/request_token`, `${base}/oauth/access_token`, key, withSecret, '1.0', callback, method);
 
 const call = (start) =>
   new Promise((resolve) => start((error, ...rest) => resolve({ error, rest })));

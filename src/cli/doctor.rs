@@ -1,0 +1,392 @@
+//! `doctor`: checks a live deployment from outside, as a client sees it, and names the line to change.
+//!
+//! It makes an account, a client and an access token for itself in the configured database, sends requests through the
+//! proxy, and takes all of it away again. What the API hears can only be checked in its place (`--echo`). It changes no
+//! configuration.
+
+mod wire;
+
+use std::time::Duration;
+
+use clap::Args;
+use rand::distr::{Alphanumeric, SampleString};
+use serde::Serialize;
+
+use super::operator::Operator;
+use super::output::{self, FormatArgs, Shape};
+use super::{Failure, SourceArgs};
+use crate::domain::credentials::{Secret, Username};
+use crate::domain::scope::Scopes;
+use crate::protocol::client::{ClientRequest, RequestUrl};
+use crate::protocol::request::UriScheme;
+use crate::protocol::signature::{SharedSecrets, SignatureMethod, SigningKey};
+use crate::store::accounts::NewAccount;
+use crate::store::clients::NewClient;
+use crate::store::delegations::IssuedToken;
+use crate::time::Clock;
+use wire::{Answer, Echo, Sender};
+
+/// How long a running server may take to see what was made here.
+const SEEN_WITHIN: Duration = Duration::from_secs(3);
+
+#[derive(Args)]
+pub struct DoctorArgs {
+    /// Where clients reach the API: the proxy's address, such as https://api.example.com
+    #[arg(long, value_name = "URL")]
+    proxy: String,
+    /// A path under a route of the gateway; what the API makes of it does not matter
+    #[arg(long, default_value = "/countersign-doctor")]
+    path: String,
+    /// Stand in the API's place at this address while checking (stop the API first): shows what it would hear
+    #[arg(long, value_name = "ADDR")]
+    echo: Option<String>,
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+/// One finding.
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    result: Verdict,
+    /// What was seen.
+    seen: String,
+    /// The line to change; empty when all is well.
+    change: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Good,
+    Bad,
+    /// Nothing can be said.
+    Unknown,
+}
+
+impl Shape for Finding {
+    const COLUMNS: &'static [&'static str] = &["check", "result", "seen", "change"];
+    const FIELDS: &'static [&'static str] = Self::COLUMNS;
+}
+
+/// Checks the deployment; fails if anything is bad.
+///
+/// # Errors
+/// [`Failure`]: settings, nobody answers, or a bad finding.
+pub fn run(args: DoctorArgs, sources: SourceArgs) -> Result<(), Failure> {
+    let format = args.format.format();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let findings = runtime.block_on(async {
+        let operator = Operator::new(sources).await?;
+        let patient = Patient::admit(&args, &operator).await?;
+        let findings = patient.examine().await;
+        patient.discharge(&operator).await?;
+        Ok::<_, Failure>(findings?)
+    })?;
+    output::list(format, &findings)?;
+    match findings.iter().filter(|finding| finding.result == Verdict::Bad).count() {
+        0 => Ok(()),
+        bad => Err(Failure::Refused(format!("{bad} of {} checks found something to change", findings.len()))),
+    }
+}
+
+/// The deployment under examination, and the credentials that were made for it.
+struct Patient {
+    /// Without a final slash.
+    origin: String,
+    path: String,
+    sender: Sender,
+    echo: Option<Echo>,
+    username: Username,
+    client_key: crate::domain::credentials::ClientKey,
+    client_secret: Secret,
+    token: IssuedToken,
+    account: crate::domain::credentials::AccountId,
+}
+
+impl Patient {
+    async fn admit(args: &DoctorArgs, operator: &Operator) -> Result<Self, Failure> {
+        let origin = args.proxy.trim_end_matches('/').to_owned();
+        let url = RequestUrl::parse(&origin).map_err(|error| Failure::Usage(format!("--proxy: {error}")))?;
+        if url.path != "/" || url.query.is_some() || !args.path.starts_with('/') {
+            return Err(Failure::Usage("--proxy is an origin, --path a path such as /v2/doctor".to_owned()));
+        }
+        let sender = Sender::new(url.scheme == UriScheme::Https)?;
+        let echo = match &args.echo {
+            Some(address) => Some(Echo::start(address).await?),
+            None => None,
+        };
+        let (store, by) = (&operator.store, &operator.by);
+        let name = format!("countersign-doctor-{}", random(8));
+        let username = Username::parse(&name).map_err(|error| Failure::Refused(error.to_string()))?;
+        let account = store.accounts.create(NewAccount::named(username.clone()), by).await?;
+        let wanted = operator.configuration.routes.iter().flat_map(|route| &route.scopes).flat_map(|(_, scopes)| scopes);
+        let scopes = Scopes::parse_each(wanted.map(|scope| scope.as_str()));
+        let scopes = scopes.map_err(|error| Failure::Refused(error.to_string()))?;
+        let mut client = NewClient::named(account.id.clone(), "countersign doctor");
+        client.scopes = scopes.clone();
+        let issued = store.clients.create(client, by).await?;
+        let token = store.delegations.issue_directly(&issued.client.client_key, &account.id, scopes, None, by).await?;
+        Ok(Self {
+            origin,
+            path: args.path.clone(),
+            sender,
+            echo,
+            username,
+            client_key: issued.client.client_key,
+            client_secret: issued.secret,
+            token,
+            account: account.id,
+        })
+    }
+
+    /// Everything that was made goes with its account.
+    async fn discharge(&self, operator: &Operator) -> Result<(), Failure> {
+        Ok(operator.store.accounts.delete(&self.account, &operator.by).await?)
+    }
+
+    async fn examine(&self) -> anyhow::Result<Vec<Finding>> {
+        self.wait_until_seen().await?;
+        Ok(vec![
+            self.asks_at_all().await?,
+            self.origin_is_right().await?,
+            self.path_is_exact().await?,
+            self.query_is_exact().await?,
+            self.form_comes_along().await?,
+            self.odd_paths_are_refused().await?,
+            self.authz_is_closed().await?,
+            self.identity_arrives_and_can_not_be_forged().await?,
+            self.credentials_stay_behind().await?,
+        ])
+    }
+
+    /// A server that runs already sees what the command line made within a second.
+    async fn wait_until_seen(&self) -> anyhow::Result<()> {
+        let end = tokio::time::Instant::now() + SEEN_WITHIN;
+        while tokio::time::Instant::now() < end {
+            let answer = self.signed("GET", &self.path, &self.origin, &self.path, None, None).await?;
+            if !answer.headers.get_all("www-authenticate").iter().any(|challenge| {
+                challenge.to_str().is_ok_and(|challenge| challenge.contains("consumer_key_unknown"))
+            }) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        anyhow::bail!("the server behind {} does not know a client of this database: is it another database?", self.origin)
+    }
+
+    async fn asks_at_all(&self) -> anyhow::Result<Finding> {
+        let answer = self.sender.send("GET", &self.url(&self.path), &[], None).await?;
+        let check = "a request without a credential is refused";
+        Ok(match answer.status {
+            401 => good(check),
+            status => bad(
+                check,
+                format!("{status} instead of 401"),
+                "the proxy must ask Countersign on this path: nginx auth_request, Caddy forward_auth, Traefik middlewares, \
+                 Envoy ext_authz; and a [[route]] must match it",
+            ),
+        })
+    }
+
+    async fn origin_is_right(&self) -> anyhow::Result<Finding> {
+        let check = "scheme and host are those that clients use";
+        if self.signed("GET", &self.path, &self.origin, &self.path, None, None).await?.passed() {
+            return Ok(good(check));
+        }
+        let (scheme, authority) = self.origin.split_once("://").unwrap_or(("http", &self.origin));
+        let other = if scheme == "https" { "http" } else { "https" };
+        let without_port = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let guesses = [
+            (format!("{other}://{authority}"), "the other scheme"),
+            (format!("{scheme}://{without_port}"), "the host without its port"),
+            (format!("{other}://{without_port}"), "the other scheme and no port"),
+        ];
+        for (origin, what) in &guesses {
+            if self.signed("GET", &self.path, origin, &self.path, None, None).await?.passed() {
+                return Ok(bad(
+                    check,
+                    format!("Countersign believes that it is {origin}: {what}"),
+                    "set server.public_url; or in the proxy: nginx X-Original-URL $scheme://$http_host$request_uri, else \
+                     X-Forwarded-Proto and X-Forwarded-Host as the client used them, and list the proxy in server.trusted_proxies",
+                ));
+            }
+        }
+        Ok(bad(
+            check,
+            "no signature is accepted, whatever the origin".to_owned(),
+            "read the server's log: it says what it saw; metadata_missing and untrusted_proxy are said in X-Auth-Error",
+        ))
+    }
+
+    async fn path_is_exact(&self) -> anyhow::Result<Finding> {
+        let check = "the path arrives byte for byte";
+        let target = format!("{}/a%7Eb%20c/d;e=1", self.path);
+        let change = "send the path as it came: nginx $request_uri (not $uri), proxy_pass without a path, merge_slashes off; \
+                      HAProxy without normalize-uri; Envoy without normalize_path";
+        if !self.signed("GET", &target, &self.origin, &target, None, None).await?.passed() {
+            return Ok(bad(check, format!("a signature of {target} is not accepted"), change));
+        }
+        Ok(match self.echo.as_ref().and_then(Echo::take) {
+            Some(arrived) if arrived.target != target => {
+                bad(check, format!("{target} became {} on the way to the API", arrived.target), change)
+            }
+            Some(_) | None => good(check),
+        })
+    }
+
+    async fn query_is_exact(&self) -> anyhow::Result<Finding> {
+        let check = "the query arrives byte for byte";
+        let target = format!("{}?b=1&a=%2f%20+&a=&c&=d", self.path);
+        let change = "send the query as it came, in its order and with its empty parameters";
+        if !self.signed("GET", &target, &self.origin, &target, None, None).await?.passed() {
+            return Ok(bad(check, format!("a signature of {target} is not accepted"), change));
+        }
+        Ok(match self.echo.as_ref().and_then(Echo::take) {
+            Some(arrived) if arrived.target != target => {
+                bad(check, format!("{target} became {} on the way to the API", arrived.target), change)
+            }
+            Some(_) | None => good(check),
+        })
+    }
+
+    async fn form_comes_along(&self) -> anyhow::Result<Finding> {
+        let check = "the body of a form comes along";
+        let form = "a=1&b=x%20y";
+        let answer = self.signed("POST", &self.path, &self.origin, &self.path, Some(form), Some(form)).await?;
+        if answer.passed() {
+            return Ok(good(check));
+        }
+        let change = "nginx: docs/deploy/nginx-njs.conf; Traefik: forwardBody and maxBodySize; Envoy: with_request_body; \
+                      Caddy 2.11: X-Original-Body {http.request.body_base64}; or let Countersign be the proxy";
+        if answer.header("x-auth-error") == Some("body_unavailable") {
+            return Ok(bad(check, "body_unavailable: clients that send forms are refused".to_owned(), change));
+        }
+        let lost = self.signed("POST", &self.path, &self.origin, &self.path, Some(form), None).await?.passed();
+        let seen = if lost { "the form is judged as if it were empty".to_owned() } else { format!("{} for a signed form", answer.status) };
+        Ok(bad(check, seen, change))
+    }
+
+    async fn odd_paths_are_refused(&self) -> anyhow::Result<Finding> {
+        let check = "a path that can be read in two ways is refused";
+        for odd in ["/../countersign-doctor", "//countersign-doctor", "/%2e%2e/countersign-doctor", "/a%2fb"] {
+            let target = format!("{}{odd}", self.path);
+            if self.signed("GET", &target, &self.origin, &target, None, None).await?.passed() {
+                let change = "a route with raw_paths lets them through: is that meant? Else the proxy does not hand the path over as it came";
+                return Ok(bad(check, format!("{target} passes"), change));
+            }
+        }
+        Ok(good(check))
+    }
+
+    async fn authz_is_closed(&self) -> anyhow::Result<Finding> {
+        let check = "nobody outside can ask /authz";
+        for path in ["/authz/nginx", "/authz/forward", "/authz/envoy/"] {
+            let answer = self.sender.send("GET", &self.url(path), &[], None).await?;
+            if answer.header("x-auth-error").is_some_and(|error| error == "metadata_missing") {
+                let change = "the proxy passes /authz on to Countersign: let it pass on only Countersign's pages and /oauth";
+                return Ok(bad(check, format!("{path} is answered"), change));
+            }
+        }
+        Ok(good(check))
+    }
+
+    async fn identity_arrives_and_can_not_be_forged(&self) -> anyhow::Result<Finding> {
+        let check = "the API hears who is calling, and nobody can forge it";
+        let Some(echo) = &self.echo else { return Ok(unknown(check)) };
+        let forged = ["X-Auth-Account", "X_Auth_Account", "X-Auth_Company", "X-Auth-Impersonated-By"];
+        let headers: Vec<_> = forged.iter().map(|name| (*name, "forged")).collect();
+        self.signed_with("GET", &self.path, &self.origin, &self.path, None, None, &headers).await?;
+        let change = "the proxy must set every X-Auth header from Countersign's answer, also the empty ones, and drop names \
+                      with underscores: see docs/deploy";
+        Ok(match echo.take() {
+            None => bad(check, "the request did not reach the API".to_owned(), "the proxy must pass requests on to --echo's address"),
+            Some(arrived) if arrived.headers.iter().any(|(_, value)| value == "forged") => {
+                let names: Vec<_> = arrived.headers.iter().filter(|(_, value)| value == "forged").map(|(name, _)| name.as_str()).collect();
+                bad(check, format!("forged headers arrive: {}", names.join(", ")), change)
+            }
+            Some(arrived) if arrived.header("x-auth-account") != Some(self.username.as_str()) => {
+                bad(check, "X-Auth-Account is missing or another's".to_owned(), change)
+            }
+            Some(_) => good(check),
+        })
+    }
+
+    async fn credentials_stay_behind(&self) -> anyhow::Result<Finding> {
+        let check = "no credential reaches the API";
+        let Some(echo) = &self.echo else { return Ok(unknown(check)) };
+        self.signed("GET", &self.path, &self.origin, &self.path, None, None).await?;
+        let change = "take Authorization, X-Client-Key and X-App-Key away on the way to the API: see docs/deploy";
+        Ok(match echo.take() {
+            Some(arrived) if arrived.header("authorization").is_some_and(|value| !value.is_empty()) => {
+                bad(check, "Authorization arrives".to_owned(), change)
+            }
+            Some(_) => good(check),
+            None => bad(check, "the request did not reach the API".to_owned(), "the proxy must pass requests on to --echo's address"),
+        })
+    }
+
+    async fn signed(
+        &self,
+        method: &str,
+        target: &str,
+        origin: &str,
+        signed_target: &str,
+        body: Option<&str>,
+        signed_form: Option<&str>,
+    ) -> anyhow::Result<Answer> {
+        self.signed_with(method, target, origin, signed_target, body, signed_form, &[]).await
+    }
+
+    /// Sends `target`, signed as if it were `signed_target` at `origin`: what is accepted tells what the server saw.
+    #[expect(clippy::too_many_arguments, reason = "what is sent and what is signed differ on purpose, in every part")]
+    async fn signed_with(
+        &self,
+        method: &str,
+        target: &str,
+        origin: &str,
+        signed_target: &str,
+        body: Option<&str>,
+        signed_form: Option<&str>,
+        more: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
+        let url = format!("{origin}{signed_target}");
+        let request = ClientRequest {
+            method,
+            url: RequestUrl::parse(&url)?,
+            form: signed_form,
+            client_key: self.client_key.as_str(),
+            token: Some(self.token.token.expose()),
+            signature_method: SignatureMethod::HmacSha256,
+            timestamp: Clock::system().now(),
+            nonce: &random(24),
+            more: &[],
+        };
+        let secrets = SharedSecrets { client: self.client_secret.expose(), token: self.token.secret.expose() };
+        let signed = request.sign(&SigningKey::Shared(secrets))?;
+        let mut headers = vec![("authorization", signed.authorization.as_str())];
+        headers.extend_from_slice(more);
+        self.sender.send(method, &self.url(target), &headers, body).await
+    }
+
+    fn url(&self, target: &str) -> String {
+        format!("{}{target}", self.origin)
+    }
+}
+
+fn random(length: usize) -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), length).to_lowercase()
+}
+
+const fn good(check: &'static str) -> Finding {
+    Finding { check, result: Verdict::Good, seen: String::new(), change: "" }
+}
+
+const fn bad(check: &'static str, seen: String, change: &'static str) -> Finding {
+    Finding { check, result: Verdict::Bad, seen, change }
+}
+
+fn unknown(check: &'static str) -> Finding {
+    let seen = "only the API can tell: stop it and use --echo with its address".to_owned();
+    Finding { check, result: Verdict::Unknown, seen, change: "" }
+}

@@ -1,0 +1,147 @@
+//! Both ends of a probe: a client that sends targets byte for byte, and an echo in the place of the API.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Request};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::gateway::upstream;
+
+/// An answer that takes longer is none.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client without cookies, redirects and opinions.
+pub struct Sender {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+}
+
+/// What came back.
+pub struct Answer {
+    /// E.g. 200.
+    pub status: u16,
+    /// As they came.
+    pub headers: HeaderMap,
+}
+
+impl Answer {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether the gateway let the request through: what the API made of it does not matter.
+    pub const fn passed(&self) -> bool {
+        !matches!(self.status, 400 | 401 | 403 | 500..)
+    }
+}
+
+impl Sender {
+    /// `https`: whether certificates will have to be checked.
+    ///
+    /// # Errors
+    /// There is nothing to check them by.
+    pub fn new(https: bool) -> anyhow::Result<Self> {
+        let connector = HttpsConnectorBuilder::new().with_tls_config(upstream::client_tls(https)?);
+        let connector = connector.https_or_http().enable_http1().build();
+        Ok(Self { client: Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector) })
+    }
+
+    /// Sends one request; `form`: the body, with the content type of a form.
+    ///
+    /// # Errors
+    /// Nobody answered.
+    pub async fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        form: Option<&str>,
+    ) -> anyhow::Result<Answer> {
+        let mut request = Request::builder().method(method).uri(url).header("user-agent", "countersign-doctor");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if form.is_some() {
+            request = request.header("content-type", "application/x-www-form-urlencoded");
+        }
+        let body = Full::new(Bytes::copy_from_slice(form.unwrap_or_default().as_bytes()));
+        let answer = tokio::time::timeout(PATIENCE, self.client.request(request.body(body)?)).await;
+        let answer = answer.with_context(|| format!("{url}: no answer"))?.with_context(|| format!("{url}: nobody answers"))?;
+        Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone() })
+    }
+}
+
+/// One request as the API got it.
+#[derive(Clone, Debug, Default)]
+pub struct Arrived {
+    /// As it came.
+    pub target: String,
+    /// Names in lower case, values as they came.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Arrived {
+    /// The value of a header, spelled exactly so.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Stands where the API stands, says yes to everything, and remembers the last request.
+#[derive(Clone)]
+pub struct Echo(Arc<Mutex<Option<Arrived>>>);
+
+impl Echo {
+    /// Listens until the process ends.
+    ///
+    /// # Errors
+    /// The address is taken: the API itself still runs there.
+    pub async fn start(address: &str) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("can't listen on {address}: stop the API for the time of this check, so that its place is free")
+        })?;
+        let echo = Self(Arc::default());
+        let remembered = echo.clone();
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                let remembered = remembered.clone();
+                tokio::spawn(async move { remembered.answer(connection).await });
+            }
+        });
+        Ok(echo)
+    }
+
+    /// The last request since the last question.
+    pub fn take(&self) -> Option<Arrived> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Answers one request and closes: a proxy that keeps connections makes another.
+    async fn answer(&self, connection: TcpStream) -> std::io::Result<()> {
+        let mut connection = BufReader::new(connection);
+        let mut line = String::new();
+        connection.read_line(&mut line).await?;
+        let mut arrived =
+            Arrived { target: line.split(' ').nth(1).unwrap_or_default().to_owned(), headers: Vec::new() };
+        loop {
+            line.clear();
+            connection.read_line(&mut line).await?;
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            arrived.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let length = arrived.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        tokio::io::copy(&mut (&mut connection).take(length), &mut tokio::io::sink()).await?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrived);
+        connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await?;
+        connection.shutdown().await
+    }
+}

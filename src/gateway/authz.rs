@@ -1,0 +1,225 @@
+//! `/authz/forward`, `/authz/nginx`, `/authz/envoy/…`: a proxy asks whether a request may pass, and who is calling.
+//!
+//! Only trusted proxies are answered. A question that can't be understood is refused. Answers have no body: nginx gives
+//! up its connection to us otherwise.
+
+use std::sync::Arc;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::web::{Bytes, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::auth::verdict::{Identity, Refusal, Rejection};
+use crate::config::GatewaySettings;
+use crate::gateway::assertion::{Assertions, Subject};
+use crate::gateway::identity_headers;
+use crate::gateway::metadata::{BodyIs, Described, Family};
+use crate::gateway::shared_verdicts::{SharedVerdicts, question};
+use crate::policy::Route;
+use crate::protocol::request::ReceivedRequest;
+use crate::web::judge::Judge;
+use crate::web::request::peer_of;
+use crate::web::response::{ProxyAnswer, preflight};
+
+/// What the endpoints need besides the judge; one for the whole server.
+pub struct Authz {
+    assertions: Option<Arc<Assertions>>,
+    request_id_header: Option<String>,
+    shared: SharedVerdicts<ProxyAnswer>,
+}
+
+impl Authz {
+    /// `assertions`: when `gateway.assertion` is on.
+    pub fn new(settings: &GatewaySettings, assertions: Option<Arc<Assertions>>) -> Self {
+        let request_id_header = settings.request_id_header.as_ref().map(|name| name.as_str().to_ascii_lowercase());
+        Self { assertions, request_id_header, shared: SharedVerdicts::new() }
+    }
+}
+
+/// `/authz/forward`.
+pub async fn forward(
+    judge: Data<Arc<Judge>>,
+    authz: Data<Arc<Authz>>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    authz.answer(Family::Forward, &judge, &request, payload).await
+}
+
+/// `/authz/nginx`.
+pub async fn nginx(
+    judge: Data<Arc<Judge>>,
+    authz: Data<Arc<Authz>>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    authz.answer(Family::Nginx, &judge, &request, payload).await
+}
+
+/// `/authz/envoy/{path}`.
+pub async fn envoy(
+    judge: Data<Arc<Judge>>,
+    authz: Data<Arc<Authz>>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    authz.answer(Family::Envoy, &judge, &request, payload).await
+}
+
+impl Authz {
+    async fn answer(&self, family: Family, judge: &Judge, request: &HttpRequest, payload: Payload) -> HttpResponse {
+        let peer = peer_of(request);
+        if !judge.rim.trusts(peer) {
+            tracing::warn!(%peer, path = request.uri().path(), "not a trusted proxy: list it in server.trusted_proxies");
+            return ProxyAnswer::forbidden("untrusted_proxy").into_response();
+        }
+        let described = match family.describe(request) {
+            Ok(described) => described,
+            Err(missing) => {
+                tracing::warn!(%peer, missing, "a proxy asked without saying about what");
+                return ProxyAnswer::forbidden("metadata_missing").into_response();
+            }
+        };
+        let mut received = match self.receive(judge, request, &described) {
+            Ok(received) => received,
+            Err(refusal) => return self.refuse(family, judge, None, None, &refusal.into()).into_response(),
+        };
+        let body = match self.body(family, judge, request, payload, &received).await {
+            Ok(body) => body,
+            Err(rejection) => return self.refuse(family, judge, Some(&received), None, &rejection).into_response(),
+        };
+        received.body = body.as_deref();
+        let verdict = async || self.verdict(family, judge, request, &received, &described).await;
+        match self.request_id(request) {
+            Some(id) => self.shared.once(question(id, peer, family, &received), received.arrived, verdict).await,
+            None => match verdict().await {
+                Ok(answer) | Err(answer) => answer,
+            },
+        }
+        .into_response()
+    }
+
+    fn receive<'a>(
+        &self,
+        judge: &Judge,
+        request: &'a HttpRequest,
+        described: &'a Described<'a>,
+    ) -> Result<ReceivedRequest<'a>, Refusal> {
+        let asked = judge.rim.receive(request, &described.origin)?;
+        Ok(ReceivedRequest { method: described.method, path: described.path, query: described.query, ..asked })
+    }
+
+    /// The client's body, if it came along. Without it a form can't be judged; anything else can, as far as its hash is
+    /// not asked for.
+    async fn body(
+        &self,
+        family: Family,
+        judge: &Judge,
+        request: &HttpRequest,
+        mut payload: Payload,
+        received: &ReceivedRequest<'_>,
+    ) -> Result<Option<Bytes>, Rejection> {
+        let is_form = received.has_form_type() && matches!(received.method, "POST" | "PUT" | "PATCH");
+        let body = match family.body(request) {
+            BodyIs::Own => match judge.rim.read_body(request, &mut payload).await {
+                Ok(body) => Some(body),
+                Err(Refusal::BodyTooLarge { .. }) if !is_form => None,
+                Err(refusal) => return Err(refusal.into()),
+            },
+            BodyIs::Header(base64) => {
+                let decoded = STANDARD.decode(base64);
+                let broken = || Rejection::because(Refusal::BodyUnavailable, "X-Original-Body is not base64");
+                Some(decoded.map(Bytes::from).map_err(|_| broken())?)
+            }
+            BodyIs::Empty => Some(Bytes::new()),
+            BodyIs::Missing => None,
+        };
+        if is_form && body.is_none() {
+            return Err(Rejection::because(Refusal::BodyUnavailable, family.body_setting()));
+        }
+        Ok(body)
+    }
+
+    /// `Err` for an answer that must not be given again.
+    async fn verdict(
+        &self,
+        family: Family,
+        judge: &Judge,
+        request: &HttpRequest,
+        received: &ReceivedRequest<'_>,
+        described: &Described<'_>,
+    ) -> Result<ProxyAnswer, ProxyAnswer> {
+        let route = match judge.policy.route(received) {
+            Ok(route) => route,
+            Err(rejection) => return Ok(self.refuse(family, judge, Some(received), None, &rejection)),
+        };
+        if preflight(received, request.headers(), route).is_some() {
+            // The upstream answers it, and hears that nobody is calling.
+            return Ok(ProxyAnswer::admitted(empty_headers()));
+        }
+        let judged = match judge.identify(received, route).await {
+            Ok(identity) => self.identity_headers(&identity, received, described),
+            Err(rejection) => Err(rejection),
+        };
+        match judged {
+            Ok(headers) => Ok(ProxyAnswer::admitted(headers)),
+            Err(rejection) => {
+                let answer = self.refuse(family, judge, Some(received), Some(route), &rejection);
+                if rejection.public == Refusal::Unavailable { Err(answer) } else { Ok(answer) }
+            }
+        }
+    }
+
+    fn identity_headers(
+        &self,
+        identity: &Identity,
+        received: &ReceivedRequest<'_>,
+        described: &Described<'_>,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, Rejection> {
+        let failed = |error: String| Rejection::because(Refusal::Unavailable, error);
+        let mut headers = empty_headers();
+        let mut set = |name: &'static str, value: &str| {
+            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| failed(error.to_string()))?;
+            if let Some(header) = headers.iter_mut().find(|(known, _)| known == name) {
+                header.1 = value;
+            }
+            Ok::<(), Rejection>(())
+        };
+        for (name, value) in identity_headers::NAMES.into_iter().zip(identity_headers::values(identity)) {
+            set(name, &value)?;
+        }
+        if let Some(assertions) = &self.assertions {
+            let origin = described.origin.to_string();
+            let signed = assertions.sign(identity, Subject::of(received, &origin));
+            set(identity_headers::ASSERTION, &signed.map_err(|error| failed(error.to_string()))?)?;
+        }
+        Ok(headers)
+    }
+
+    fn refuse(
+        &self,
+        family: Family,
+        judge: &Judge,
+        received: Option<&ReceivedRequest<'_>>,
+        route: Option<&Route>,
+        rejection: &Rejection,
+    ) -> ProxyAnswer {
+        judge.note(received, rejection);
+        let speaks_http = family == Family::Forward;
+        judge.answers.refuse_to_proxy(received, route, rejection, speaks_http)
+    }
+
+    fn request_id<'a>(&self, request: &'a HttpRequest) -> Option<&'a str> {
+        let name = self.request_id_header.as_deref()?;
+        let id = request.headers().get(name)?.to_str().ok()?;
+        (!id.is_empty()).then_some(id)
+    }
+}
+
+/// All of them, with nothing in them.
+fn empty_headers() -> Vec<(HeaderName, HeaderValue)> {
+    let names = identity_headers::NAMES.into_iter().chain([identity_headers::ASSERTION]);
+    names.map(|name| (HeaderName::from_static(name), HeaderValue::from_static(""))).collect()
+}

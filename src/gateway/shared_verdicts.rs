@@ -1,0 +1,162 @@
+//! One client request gets one verdict, also when its proxy asks twice: `gateway.request_id_header`.
+//!
+//! nginx asks again after an internal redirect, and proxies repeat a question whose answer was lost; a nonce is good for
+//! once. Two questions are one if they have the same id, come from the same proxy and describe the same request, down
+//! to its credential and body. Answers are kept for ten seconds and in bounded number; what fell out is judged anew.
+
+use std::net::IpAddr;
+
+use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use crate::gateway::metadata::Family;
+use crate::protocol::request::{Headers, ReceivedRequest, Sent};
+use crate::time::{Lifetime, Timestamp};
+
+/// How long an answer is given again.
+const KEPT: Lifetime = Lifetime::from_seconds(10);
+
+/// Answers that are kept at most; a few hundred bytes each.
+const CAPACITY: usize = 32_768;
+
+/// Kept answers of type `A`.
+pub struct SharedVerdicts<A> {
+    answers: Cache<[u8; 32], (A, Timestamp)>,
+}
+
+impl<A: Clone> SharedVerdicts<A> {
+    /// Without any answer yet.
+    pub fn new() -> Self {
+        Self { answers: Cache::new(CAPACITY) }
+    }
+
+    /// The answer of `judge`, or the one that it gave to the same question before. Of several that ask at once one is
+    /// judged and all get its answer.
+    ///
+    /// # Errors
+    /// An answer that must not be given again: `judge` returns it as `Err`.
+    pub async fn once(&self, question: [u8; 32], now: Timestamp, judge: impl AsyncFnOnce() -> Result<A, A>) -> A {
+        let is_old = |(_, given): &(A, Timestamp)| *given + KEPT < now;
+        self.answers.remove_if(&question, is_old);
+        let answered = self.answers.get_or_insert_async(&question, async { judge().await.map(|answer| (answer, now)) });
+        match answered.await {
+            Ok((answer, _)) | Err(answer) => answer,
+        }
+    }
+}
+
+impl<A: Clone> Default for SharedVerdicts<A> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What makes two questions one. `id`: what the proxy wrote in the configured header.
+pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedRequest<'_>) -> [u8; 32] {
+    let ReceivedRequest { method, scheme, authority, path, query, headers, body, client_address, arrived: _ } = request;
+    let mut digest = Sha256::new();
+    let mut add = |part: Option<&[u8]>| {
+        // The length in front keeps neighbours apart, and absence apart from emptiness.
+        let length = part.map_or(u64::MAX, |part| u64::try_from(part.len()).unwrap_or(u64::MAX));
+        digest.update(length.to_be_bytes());
+        digest.update(part.unwrap_or_default());
+    };
+    for text in [id, method, scheme.as_str(), authority, path] {
+        add(Some(text.as_bytes()));
+    }
+    add(query.map(str::as_bytes));
+    add(*body);
+    let Headers {
+        authorization,
+        client_key,
+        cookie,
+        user_agent,
+        content_type,
+        origin,
+        fetch_site,
+        csrf_token,
+        oauth_scope,
+        accept,
+        meant_methods,
+    } = headers;
+    for sent in [authorization, client_key] {
+        match sent {
+            Sent::Never => add(None),
+            Sent::Once(text) => add(Some(text.as_bytes())),
+            Sent::Repeatedly => add(Some(b"\0 more than one")),
+        }
+    }
+    for text in [cookie, user_agent, content_type, origin, fetch_site, csrf_token, oauth_scope, accept] {
+        add(text.map(str::as_bytes));
+    }
+    for text in meant_methods {
+        add(text.map(str::as_bytes));
+    }
+    for address in [peer, *client_address] {
+        add(Some(address.to_string().as_bytes()));
+    }
+    add(Some(&[family as u8]));
+    digest.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::request::UriScheme;
+    use std::cell::Cell;
+
+    const NOW: Timestamp = Timestamp::from_unix(1000);
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn request(path: &str) -> ReceivedRequest<'_> {
+        ReceivedRequest {
+            method: "GET",
+            scheme: UriScheme::Https,
+            authority: "h",
+            path,
+            query: None,
+            headers: Headers::default(),
+            body: None,
+            client_address: PEER,
+            arrived: NOW,
+        }
+    }
+
+    #[actix_web::test]
+    async fn the_second_question_gets_the_first_answer_for_ten_seconds() {
+        let verdicts = SharedVerdicts::new();
+        let judged = Cell::new(0);
+        let ask = async |now| {
+            let judge = async || {
+                judged.set(judged.get() + 1);
+                Ok(judged.get())
+            };
+            verdicts.once([1; 32], now, judge).await
+        };
+        assert_eq!((ask(NOW).await, ask(NOW + KEPT).await), (1, 1));
+        assert_eq!(ask(NOW + Lifetime::from_seconds(11)).await, 2);
+    }
+
+    #[actix_web::test]
+    async fn an_answer_that_must_not_be_kept_is_not() {
+        let verdicts = SharedVerdicts::new();
+        assert_eq!(verdicts.once([1; 32], NOW, async || Err("unavailable")).await, "unavailable");
+        assert_eq!(verdicts.once([1; 32], NOW, async || Ok("good")).await, "good");
+    }
+
+    #[test]
+    fn anything_that_differs_makes_another_question() {
+        let first = question("id", PEER, Family::Nginx, &request("/a"));
+        assert_eq!(first, question("id", PEER, Family::Nginx, &request("/a")));
+        assert_ne!(first, question("other", PEER, Family::Nginx, &request("/a")));
+        assert_ne!(first, question("id", PEER, Family::Nginx, &request("/b")));
+        assert_ne!(first, question("id", "192.0.2.1".parse().unwrap(), Family::Nginx, &request("/a")));
+        assert_ne!(first, question("id", PEER, Family::Forward, &request("/a")));
+        let mut with_query = request("/a");
+        with_query.query = Some("");
+        assert_ne!(first, question("id", PEER, Family::Nginx, &with_query));
+        let mut signed = request("/a");
+        signed.headers.authorization = Sent::Once("OAuth x");
+        assert_ne!(first, question("id", PEER, Family::Nginx, &signed));
+    }
+}

@@ -1,0 +1,19 @@
+//! Parameters of a form: normalized once, they are normalized for good.
+#![no_main]
+
+use countersign::protocol::oauth::{ProtocolParameters, is_signed, mentions_oauth};
+use countersign::protocol::parameters::{Parameters, Source};
+use libfuzzer_sys::fuzz_target;
+
+fn normalized(parameters: &Parameters<'_>) -> String {
+    let pairs = parameters.normalized().into_iter().map(|parameter| format!("{}={}", parameter.name, parameter.value));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+fuzz_target!(|form: &str| {
+    let Ok(parameters) = Parameters::of_form(form, Source::Body) else { return };
+    let once = normalized(&parameters);
+    assert_eq!(normalized(&Parameters::of_form(&once, Source::Query).expect("canonical")), once);
+    assert_eq!(mentions_oauth(form), is_signed(&parameters));
+    let _ = ProtocolParameters::read(&parameters);
+});

@@ -1,0 +1,146 @@
+"""Fixtures: Countersign in front of a small API, by itself and behind real proxies that run the configurations of docs/deploy.
+
+The harness of tests/peers starts the server; the proxies run as an operator would run them, on free ports, in temporary
+folders, and are ended by their process id. A proxy that is not installed skips its tests by name.
+"""
+
+import pathlib
+import shutil
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "peers"))
+
+import proxies  # noqa: E402
+from api import Api  # noqa: E402
+from browser import Browser  # noqa: E402
+from dance import dance  # noqa: E402
+from harness import Server, binary, free_port  # noqa: E402
+
+BEHIND = """
+[server]
+trusted_proxies = ["127.0.0.1"]
+[gateway]
+request_id_header = "X-Request-Id"
+[throttle]
+failures = 100000
+[[route]]
+path = "/strict/**"
+methods = ["oauth1", "basic"]
+scopes = { GET = ["thing:read"], "*" = ["thing:write"] }
+[[route]]
+path = "/page/**"
+methods = ["session"]
+[[route]]
+path = "/cors/**"
+methods = ["oauth1"]
+cors_origins = ["https://app.example.com"]
+[[route]]
+path = "/raw/**"
+raw_paths = true
+client_key = "optional"
+[[route]]
+path = "/**"
+methods = ["oauth1", "oauth1_two_legged", "basic", "api_key", "digest", "jwt"]
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_binary():
+    if not binary().exists():
+        pytest.exit(f"there is no binary at {binary()}: cargo build --locked", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def api():
+    """The operator's API: says what it received."""
+    started = Api()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def new_server(tmp_path_factory):
+    servers = []
+
+    def start(config="", name="server", **more):
+        server = Server(tmp_path_factory.mktemp(name), config, **more)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+class World:
+    """A server with people in it: an account, its client, an access token, an API key."""
+
+    def __init__(self, server):
+        self.server = server
+        self.owner = server.account("owner@example.com", company="acme")
+        self.client = server.client(self.owner, scopes=["thing:read"])
+        self.reader = server.client(self.owner, scopes=["thing:read"])
+        self.token = dance(server, self.client, Browser(self.owner))
+        self.key = server.key(self.owner)
+
+
+@pytest.fixture(scope="session")
+def behind(new_server):
+    """Countersign as a proxy's adviser."""
+    world = World(new_server(BEHIND, "behind"))
+    yield world
+    world.server.stop()
+
+
+@pytest.fixture(scope="session")
+def inline(new_server, api):
+    """Countersign as the proxy itself."""
+    config = BEHIND + f'[upstream]\nurl = "{api.url}"\ntimeout_seconds = 2\n'
+    world = World(new_server(config, "inline"))
+    yield world
+    world.server.stop()
+
+
+@pytest.fixture(scope="session")
+def new_proxy(tmp_path_factory):
+    running = []
+
+    def start(kind, countersign, api, **more):
+        if not shutil.which(proxies.PROGRAM[kind]):
+            pytest.skip(f"{proxies.PROGRAM[kind]} is not installed")
+        proxy = proxies.Proxy(kind, tmp_path_factory.mktemp(kind), free_port(), countersign, api, **more)
+        running.append(proxy)
+        return proxy.start()
+
+    yield start
+    for proxy in running:
+        proxy.stop()
+
+
+@pytest.fixture(scope="session", params=["nginx", "nginx-njs", "caddy"])
+def advised(request, new_proxy, behind, api):
+    """Each proxy that asks Countersign, with the configuration of docs/deploy."""
+    return new_proxy(request.param, behind.server.authority, api.authority)
+
+
+@pytest.fixture(scope="session")
+def njs(new_proxy, behind, api):
+    return new_proxy("nginx-njs", behind.server.authority, api.authority)
+
+
+@pytest.fixture(scope="session")
+def nginx(new_proxy, behind, api):
+    return new_proxy("nginx", behind.server.authority, api.authority)
+
+
+@pytest.fixture(scope="session")
+def caddy(new_proxy, behind, api):
+    return new_proxy("caddy", behind.server.authority, api.authority)
+
+
+@pytest.fixture(scope="session")
+def haproxy(new_proxy, inline, api):
+    """TLS in front of Countersign, which is the proxy itself."""
+    return new_proxy("haproxy", inline.server.authority, api.authority)

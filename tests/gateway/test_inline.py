@@ -1,0 +1,366 @@
+"""Countersign as the reverse proxy itself, over raw connections, and with HAProxy's TLS in front."""
+
+import hashlib
+import json
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+import signer
+import wire
+from harness import eventually
+from requests_oauthlib import OAuth1Session
+
+MEGABYTE = b"x" * (1 << 20)
+
+
+def sign(world, verb, target, host=None, scheme="http", **more):
+    url = f"{scheme}://{host or world.server.authority}{target}"
+    return ("Authorization", signer.authorization(verb, url, world.client, world.token, **more))
+
+
+def basic(world):
+    import base64
+
+    return ("Authorization", "Basic " + base64.b64encode(f"{world.key.public}:{world.key.private}".encode()).decode())
+
+
+def send(world, verb, target, headers=(), body=None, **more):
+    return wire.send(world.server, verb, target, headers, body, **more)
+
+
+def seen(answer):
+    assert answer.status == 200, f"{answer.status} {answer.body[:300]!r}"
+    received = answer.json
+    received["names"] = [name for name, _ in received["headers"]]
+    received["headers"] = dict(received["headers"])
+    return received
+
+
+def connect(world):
+    return socket.create_connection((world.server.host, world.server.port), timeout=60)
+
+
+def memory_kib(server):
+    for line in open(f"/proc/{server.process.pid}/status", encoding="ascii"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1])
+    raise AssertionError("no VmHWM")
+
+
+@pytest.mark.parametrize("verb", ["GET", "PUT", "DELETE", "PATCH", "PROPFIND"])
+@pytest.mark.parametrize("target", ["/things/a%20b;c=d/~%2d?x=%2F&x=0&&y=", "/%C3%A4?q=a+b?c/d", "/things?", "/things/", "/a'(b)*!$,:@"])
+def test_method_and_target_arrive_byte_for_byte(inline, verb, target):
+    received = seen(send(inline, verb, target, [sign(inline, verb, target)]))
+    assert (received["method"], received["target"]) == (verb, target)
+
+
+def test_the_api_hears_who_is_calling_from_where(inline):
+    received = seen(send(inline, "GET", "/things", [sign(inline, "GET", "/things"), ("X-Custom", "ä")]))
+    headers = received["headers"]
+    assert headers["x-auth-account"] == "owner@example.com" and headers["x-auth-credential"] == "oauth1"
+    for name in ("external-id", "impersonated-by", "assertion"):
+        assert headers[f"x-auth-{name}"] == ""
+    assert headers["host"] == headers["x-forwarded-host"] == inline.server.authority
+    assert (headers["x-forwarded-for"], headers["x-forwarded-proto"]) == ("127.0.0.1", "http")
+    assert "x-custom" in headers
+
+
+def test_no_credential_and_no_forged_identity_arrives(inline):
+    forged = ["X-Auth-Account", "x_auth_account", "X-Auth_Company", "X-AUTH-SCOPES", "X-Auth-Token", "X.Auth.Account"]
+    headers = [(name, "forged") for name in forged] + [
+        ("X-Client-Key", inline.client.key), ("Cookie", "a=1; countersign_session=s; b=2"), ("Proxy-Authorization", "x"),
+    ]
+    received = seen(send(inline, "GET", "/things", [sign(inline, "GET", "/things"), *headers]))
+    assert "forged" not in received["headers"].values()
+    assert received["headers"]["cookie"] == "a=1; b=2"
+    for name in ("authorization", "x-client-key", "proxy-authorization"):
+        assert name not in received["names"]
+    assert received["names"].count("x-auth-account") == 1
+
+
+def test_credentials_in_the_query_stay_behind_and_the_rest_keeps_its_bytes(inline):
+    path = f"/things?a=%2F&client_key={inline.client.key}&b=+"
+    parameters = signer.sign("GET", f"{inline.server.base}{path}", inline.client, inline.token)
+    assert seen(send(inline, "GET", f"{path}&{signer.form_encoded(parameters)}"))["target"] == "/things?a=%2F&b=+"
+    parameters = signer.sign("GET", f"{inline.server.base}/things", inline.client, inline.token)
+    assert seen(send(inline, "GET", f"/things?{signer.form_encoded(parameters)}"))["target"] == "/things"
+
+
+def test_a_form_arrives_as_it_was_sent_but_for_protocol_parameters(inline):
+    form_type = ("Content-Type", "application/x-www-form-urlencoded")
+    body = "a=1&b=x+y&&c=%c3"
+    received = seen(send(inline, "POST", "/things", [sign(inline, "POST", "/things", form=body), form_type], body))
+    assert (received["body"], received["headers"]["content-length"]) == (body, str(len(body)))
+    parameters = signer.sign("POST", f"{inline.server.base}/things", inline.client, inline.token, form="a=1&b=%20")
+    received = seen(send(inline, "POST", "/things", [form_type], f"a=1&{signer.form_encoded(parameters)}&b=%20"))
+    assert received["body"] == "a=1&b=%20"
+
+
+def test_what_belongs_to_a_connection_ends_at_it(inline):
+    headers = [("Keep-Alive", "5"), ("X-Hop", "1"), ("TE", "trailers"), ("Upgrade", "h2c")]
+    head = f"GET /things HTTP/1.1\r\nHost: {inline.server.authority}\r\nConnection: close, X-Hop, Upgrade\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in [sign(inline, "GET", "/things"), *headers])
+    received = seen(wire.exchange((inline.server.host, inline.server.port), head.encode() + b"\r\n"))
+    for name in ("keep-alive", "x-hop", "te", "upgrade", "connection"):
+        assert name not in received["names"]
+
+
+def test_a_client_can_not_make_the_proxy_drop_an_identity_header(inline):
+    head = f"GET /things HTTP/1.1\r\nHost: {inline.server.authority}\r\nConnection: close, X-Auth-Account, X-Forwarded-For\r\n"
+    name, value = sign(inline, "GET", "/things")
+    made = f"{head}{name}: {value}\r\n\r\n".encode()
+    headers = seen(wire.exchange((inline.server.host, inline.server.port), made))["headers"]
+    assert headers["x-auth-account"] == "owner@example.com" and headers["x-forwarded-for"] == "127.0.0.1"
+
+
+def test_forwarding_headers_of_a_stranger_are_replaced(new_server, api):
+    server = new_server(f'[upstream]\nurl = "{api.url}"\n', "stranger")
+    key = server.key(server.account("s@example.com"))
+    import base64
+
+    credential = "Basic " + base64.b64encode(f"{key.public}:{key.private}".encode()).decode()
+    forged = [("X-Forwarded-For", "1.2.3.4"), ("X_Forwarded_For", "1.2.3.4"), ("X-Real-IP", "1.2.3.4"), ("Forwarded", "for=1.2.3.4")]
+    headers = seen(wire.send(server, "GET", "/things", [("Authorization", credential), *forged]))["headers"]
+    assert headers["x-forwarded-for"] == "127.0.0.1" and "1.2.3.4" not in json.dumps(headers)
+
+
+def test_head_and_empty_answers_are_framed_as_they_should(inline):
+    answer = send(inline, "HEAD", "/things", [sign(inline, "HEAD", "/things")])
+    assert (answer.status, answer.body) == (200, b"") and int(answer.one("Content-Length")) > 0
+    answer = send(inline, "GET", "/stream/0", [sign(inline, "GET", "/stream/0")])
+    assert (answer.status, answer.body) == (200, b"")
+
+
+def test_http_1_0_gets_its_answer_without_chunks(inline):
+    name, value = sign(inline, "GET", "/stream/100000")
+    with connect(inline) as connection:
+        connection.sendall(f"GET /stream/100000 HTTP/1.0\r\nHost: {inline.server.authority}\r\n{name}: {value}\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"chunked" not in head.lower() and len(body) == 100000
+
+
+def test_connections_to_the_api_are_kept(inline, api):
+    seen(send(inline, "GET", "/things", [sign(inline, "GET", "/things")]))
+    before = api.connections
+    for _ in range(20):
+        seen(send(inline, "GET", "/things", [sign(inline, "GET", "/things")]))
+    assert api.connections - before <= 2
+    for _ in range(5):
+        seen(send(inline, "GET", "/close", [sign(inline, "GET", "/close")]))
+
+
+def test_a_request_that_a_kept_connection_lost_is_sent_again(inline):
+    for _ in range(3):
+        assert send(inline, "GET", "/things", [sign(inline, "GET", "/things")]).status == 200
+
+
+def test_an_upload_and_a_download_of_a_gigabyte_take_no_memory(inline):
+    size = 1 << 30
+    before = memory_kib(inline.server)
+    with connect(inline) as connection:
+        name, value = basic(inline)
+        head = f"PUT /things HTTP/1.1\r\nHost: {inline.server.authority}\r\n{name}: {value}\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        digest = hashlib.sha256()
+        for _ in range(size // len(MEGABYTE)):
+            connection.sendall(MEGABYTE)
+            digest.update(MEGABYTE)
+        received = seen(wire.read_answer(connection))
+    assert (received["size"], received["sha256"]) == (size, digest.hexdigest())
+    with connect(inline) as connection:
+        connection.sendall(f"GET /stream/{size} HTTP/1.1\r\nHost: {inline.server.authority}\r\n{name}: {value}\r\nConnection: close\r\n\r\n".encode())
+        total = 0
+        while piece := connection.recv(1 << 20):
+            total += len(piece)
+    assert total > size
+    assert memory_kib(inline.server) - before < 64 * 1024
+
+
+def test_a_chunked_upload_streams(inline):
+    name, value = basic(inline)
+    with connect(inline) as connection:
+        connection.sendall(f"POST /things HTTP/1.1\r\nHost: {inline.server.authority}\r\n{name}: {value}\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode())
+        for _ in range(50):
+            connection.sendall(b"%x\r\n%s\r\n" % (len(MEGABYTE), MEGABYTE))
+        connection.sendall(b"0\r\n\r\n")
+        received = seen(wire.read_answer(connection))
+    assert received["size"] == 50 << 20 and received["headers"]["transfer-encoding"] == "chunked"
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 1073741824", "Transfer-Encoding: chunked"])
+def test_an_upload_that_is_refused_is_cut_off(inline, framing):
+    with connect(inline) as connection:
+        connection.sendall(f"PUT /things HTTP/1.1\r\nHost: {inline.server.authority}\r\n{framing}\r\n\r\n".encode())
+        sent = 0
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            while sent < 200:
+                connection.sendall(b"100000\r\n" + MEGABYTE + b"\r\n" if "chunked" in framing else MEGABYTE)
+                sent += 1
+            raise AssertionError(f"{sent} MB were read from a stranger")
+
+
+def test_a_large_form_is_413(inline):
+    body = "a=" + "x" * (1 << 20)
+    answer = send(inline, "POST", "/things", [basic(inline), ("Content-Type", "application/x-www-form-urlencoded")], body)
+    assert (answer.status, answer.json["code"]) == (413, "body_too_large")
+
+
+def test_an_api_that_answers_early_is_heard(inline):
+    name, value = basic(inline)
+    with connect(inline) as connection:
+        connection.sendall(f"PUT /early HTTP/1.1\r\nHost: {inline.server.authority}\r\n{name}: {value}\r\nContent-Length: 100000000\r\n\r\n".encode())
+        assert wire.read_answer(connection).status in (413, 502)
+
+
+def test_an_api_that_breaks_off_is_502_and_a_slow_one_504(inline):
+    answer = send(inline, "GET", "/broken", [sign(inline, "GET", "/broken")])
+    assert (answer.status, answer.json["code"]) == (502, "upstream_unreachable")
+    answer = send(inline, "GET", "/slow", [sign(inline, "GET", "/slow")])
+    assert (answer.status, answer.json["code"]) == (504, "upstream_slow")
+
+
+def test_an_api_that_is_down_is_502_and_a_stranger_does_not_hear_of_it(new_server):
+    from harness import free_port
+
+    server = new_server(f'[upstream]\nurl = "http://127.0.0.1:{free_port()}"\n', "down")
+    key = server.key(server.account("d@example.com"))
+    import base64
+
+    credential = "Basic " + base64.b64encode(f"{key.public}:{key.private}".encode()).decode()
+    assert wire.send(server, "GET", "/things", [("Authorization", credential)]).status == 502
+    assert wire.send(server, "GET", "/things").status == 401
+
+
+@pytest.mark.parametrize("path", ["/slow", "/drip"])
+def test_when_the_client_is_gone_the_api_is_left_alone(inline, api, path):
+    api.left_alone.clear()
+    name, value = basic(inline)
+    with connect(inline) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {inline.server.authority}\r\n{name}: {value}\r\n\r\n".encode())
+        if path == "/drip":
+            assert connection.recv(10)
+        else:
+            threading.Event().wait(0.2)
+    assert api.left_alone.wait(1.5)
+
+
+def test_when_the_client_goes_in_the_middle_of_an_upload_the_api_sees_no_whole_body(inline, api):
+    api.left_alone.clear()
+    name, value = basic(inline)
+    with connect(inline) as connection:
+        connection.sendall(f"POST /things HTTP/1.1\r\nHost: {inline.server.authority}\r\n{name}: {value}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".encode())
+        threading.Event().wait(0.2)
+    assert api.left_alone.wait(5)
+
+
+def test_a_web_socket_is_passed_through_after_its_credential_was_judged(inline):
+    def upgrade(credential):
+        lines = ["GET /ws HTTP/1.1", f"Host: {inline.server.authority}", "Connection: Upgrade", "Upgrade: websocket", *credential]
+        connection = connect(inline)
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += connection.recv(1) or pytest.fail("closed")
+        return connection, head.decode()
+
+    connection, head = upgrade([])
+    assert head.startswith("HTTP/1.1 401")
+    connection.close()
+    name, value = sign(inline, "GET", "/ws")
+    connection, head = upgrade([f"{name}: {value}"])
+    assert head.startswith("HTTP/1.1 101") and "sec-websocket-accept: x" in head.lower()
+    with connection:
+        for _ in range(3):
+            connection.sendall(b"\x81\x05hello")
+            assert connection.recv(100) == b"\x81\x05hello"
+
+
+def test_a_web_socket_ends_when_its_client_does(inline, api):
+    api.left_alone.clear()
+    name, value = sign(inline, "GET", "/ws")
+    with connect(inline) as connection:
+        connection.sendall(f"GET /ws HTTP/1.1\r\nHost: {inline.server.authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{name}: {value}\r\n\r\n".encode())
+        assert connection.recv(12) == b"HTTP/1.1 101"
+    assert api.left_alone.wait(5)
+
+
+@pytest.mark.parametrize("framing", [
+    "Content-Length: 5\r\nTransfer-Encoding: chunked", "Content-Length: 5\r\nContent-Length: 6", "Transfer-Encoding: chunked, identity",
+    "Transfer-Encoding: xchunked", "Content-Length: +5", "Content-Length: 5, 5", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    "Transfer-Encoding:\x0bchunked", "Content-Length : 5",
+])
+def test_framing_that_two_readers_read_differently_is_refused(inline, framing):
+    name, value = basic(inline)
+    made = f"POST /things HTTP/1.1\r\nHost: {inline.server.authority}\r\n{name}: {value}\r\n{framing}\r\n\r\n0\r\n\r\n"
+    answer = wire.exchange((inline.server.host, inline.server.port), made.encode())
+    assert answer.status in (400, None), answer
+
+
+def test_a_smuggled_request_does_not_reach_the_api(inline):
+    """What follows a body is another request to us, judged by itself, and never part of one to the API."""
+    name, value = basic(inline)
+    inner = "GET /admin HTTP/1.1\r\nHost: x\r\nX-Auth-Account: root\r\n\r\n"
+    made = f"POST /things HTTP/1.1\r\nHost: {inline.server.authority}\r\n{name}: {value}\r\nContent-Length: 0\r\n\r\n{inner}"
+    with connect(inline) as connection:
+        connection.sendall(made.encode())
+        assert seen(wire.read_answer(connection))["size"] == 0
+        assert wire.read_answer(connection).status == 401
+
+
+def test_cors_is_the_route_s_affair(inline):
+    origin = ("Origin", "https://app.example.com")
+    asked = [origin, ("Access-Control-Request-Method", "PUT"), ("Access-Control-Request-Headers", "authorization")]
+    answer = send(inline, "OPTIONS", "/cors/x", asked)
+    assert (answer.status, answer.one("Access-Control-Allow-Origin")) == (204, origin[1])
+    assert (answer.one("Access-Control-Allow-Methods"), answer.one("Access-Control-Allow-Headers")) == ("PUT", "authorization")
+    answer = send(inline, "GET", "/cors/x", [sign(inline, "GET", "/cors/x"), origin])
+    assert (answer.status, answer.one("Access-Control-Allow-Origin")) == (200, origin[1])
+    assert send(inline, "GET", "/cors/x", [origin]).one("Access-Control-Allow-Origin") == origin[1]
+    evil = [("Origin", "https://evil.example"), *asked[1:]]
+    answer = send(inline, "OPTIONS", "/cors/x", evil)
+    assert answer.status == 401 and not answer.all("Access-Control-Allow-Origin")
+
+
+def test_requests_oauthlib_and_curl_through_haproxy_s_tls(inline, haproxy, tmp_path):
+    with OAuth1Session(inline.client.key, inline.client.secret, inline.token.token, inline.token.secret) as session:
+        session.trust_env, session.verify = False, str(haproxy.certificate)
+        answer = session.post(f"{haproxy.base}/things?ü=a b", data={"a": "1", "ä": "x y"})
+        assert answer.status_code == 200
+        headers = dict(answer.json()["headers"])
+        assert headers["x-forwarded-proto"] == "https" and headers["x-forwarded-for"] == "127.0.0.1, 127.0.0.1"
+    url, owner = f"{haproxy.base}/things", f"{inline.owner.username}:{inline.owner.password}"
+    client = ["-H", f"X-Client-Key: {inline.client.key}", "--cacert", str(haproxy.certificate)]
+    for how in (["--digest"], ["--basic"], ["--basic", "--http2"]):
+        line = ["curl", "-sS", "--max-time", "30", "-o", "/dev/null", "-w", "%{http_code}", *how, "-u", owner, *client, url]
+        assert subprocess.run(line, capture_output=True, text=True, check=True).stdout == "200"
+
+
+def test_haproxy_does_not_let_a_client_say_where_it_comes_from(inline, haproxy):
+    target = "/things"
+    value = signer.authorization("GET", f"{haproxy.base}{target}", inline.client, inline.token)
+    forged = [("X-Forwarded-Proto", "http"), ("X-Forwarded-Host", "evil"), ("X-Forwarded-For", "1.2.3.4")]
+    received = seen(haproxy.send("GET", target, [("Authorization", value), *forged]))
+    assert "1.2.3.4" not in json.dumps(received["headers"])
+
+
+def test_an_https_upstream_is_checked_and_spoken_to_by_its_own_name(new_server, new_proxy, api, inline, tmp_path):
+    """The upstream is HAProxy with TLS and HTTP/2; its certificate is found by SSL_CERT_FILE."""
+    tls = new_proxy("haproxy", api.authority, api.authority)
+    config = f'[upstream]\nurl = "{tls.base}"\n'
+    for environment, status in (({"SSL_CERT_FILE": str(tls.certificate)}, 200), ({}, 502)):
+        server = new_server(config, f"tls-{status}", environment=environment)
+        key = server.key(server.account("u@example.com"))
+        import base64
+
+        credential = ("Authorization", "Basic " + base64.b64encode(f"{key.public}:{key.private}".encode()).decode())
+        answer = wire.send(server, "POST", "/things?a=%2f", [credential, ("Content-Type", "text/plain")], b"hello")
+        assert answer.status == status
+        if status == 200:
+            received = seen(answer)
+            assert (received["target"], received["body"]) == ("/things?a=%2f", "hello")
+            assert received["headers"]["host"] == tls.authority
+            assert received["headers"]["x-auth-account"] == "u@example.com"

@@ -1,0 +1,171 @@
+"""Real proxies that ask Countersign, with the configurations of docs/deploy: real clients through each of them."""
+
+import base64
+import json
+import subprocess
+
+import pytest
+import signer
+from requests_oauthlib import OAuth1Session
+
+ODD_TARGETS = [
+    "/things/a%20b?x=1&x=0&y=",
+    "/things/%C3%A4?q=%2F%3F&e=%20+",
+    "/things/a;b=c/d.e?=&==",
+    "/things/AbC%2d~?a=b?c/d",
+    "/things?",
+]
+
+
+def sign(proxy, world, verb, target, **more):
+    value = signer.authorization(verb, f"{proxy.base}{target}", world.client, world.token, **more)
+    return [("Authorization", value)]
+
+
+def seen(answer):
+    """What the API received; the answer must be good."""
+    assert answer.status == 200, f"{answer.status} {answer.headers} {answer.body[:300]!r}"
+    received = answer.json
+    received["headers"] = dict(received["headers"])
+    return received
+
+
+def session(world, **more):
+    made = OAuth1Session(world.client.key, world.client.secret, world.token.token, world.token.secret, **more)
+    made.trust_env = False
+    return made
+
+
+def curl(*arguments):
+    line = ["curl", "-sS", "--max-time", "60", "-w", "\n%{http_code}", *arguments]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status), body
+
+
+@pytest.mark.parametrize("target", ODD_TARGETS)
+def test_a_signed_target_arrives_byte_for_byte(advised, behind, target):
+    assert seen(advised.send("GET", target, sign(advised, behind, "GET", target)))["target"] == target
+
+
+def test_the_api_hears_who_is_calling_and_no_credential(advised, behind):
+    headers = seen(advised.send("GET", "/things", sign(advised, behind, "GET", "/things")))["headers"]
+    assert headers["x-auth-account"] == behind.owner.username
+    assert headers["x-auth-company"] == "acme"
+    assert headers["x-auth-client"] == behind.client.key
+    assert headers["x-auth-credential"] == "oauth1"
+    assert headers["x-auth-scopes"] == "thing:read"
+    assert not headers.get("x-auth-impersonated-by") and not headers.get("x-auth-assertion")
+    assert "authorization" not in headers
+
+
+@pytest.mark.parametrize("name", [
+    "X-Auth-Account", "X_Auth_Account", "x-auth_account", "X-AUTH-COMPANY", "X-Auth-Impersonated-By", "X_AUTH_SCOPES",
+])
+def test_identity_headers_of_the_client_do_not_arrive(advised, behind, name):
+    headers = sign(advised, behind, "GET", "/things")
+    sent = seen(advised.send("GET", "/things", [*headers, (name, "forged")]))["headers"]
+    assert "forged" not in sent.values()
+
+
+def test_without_a_credential_it_is_401_with_a_challenge(advised):
+    answer = advised.send("GET", "/things")
+    assert answer.status == 401
+    assert answer.all("WWW-Authenticate")[0].startswith("Digest ")
+
+
+def test_a_wrong_signature_is_401_and_a_used_nonce_too(advised, behind):
+    headers = sign(advised, behind, "GET", "/things")
+    assert advised.send("GET", "/things?added=1", headers).status == 401
+    assert advised.send("GET", "/things", headers).status == 200
+    assert advised.send("GET", "/things", headers).status == 401
+
+
+def test_a_missing_scope_is_403(advised, behind):
+    assert advised.send("DELETE", "/strict/x", sign(advised, behind, "DELETE", "/strict/x")).status == 403
+    assert advised.send("GET", "/strict/x", sign(advised, behind, "GET", "/strict/x")).status == 200
+
+
+@pytest.mark.parametrize("target", ["/strict/../things", "/things//x", "/things/%2e%2e/x", "/a%2fb", "/Strict/x", "/strict;a/x"])
+def test_a_path_that_readers_read_differently_does_not_pass(advised, behind, target):
+    answer = advised.send("GET", target, sign(advised, behind, "GET", target))
+    assert answer.status in (400, 403), f"{answer.status} {answer.body[:200]!r}"
+
+
+def test_requests_oauthlib_gets_through(advised, behind):
+    with session(behind) as made:
+        assert made.get(f"{advised.base}/things/ä?q=a b&r=ü").status_code == 200
+        assert made.post(f"{advised.base}/things", json={"a": 1}).json()["body"] == '{"a": 1}'
+        assert made.delete(f"{advised.base}/things/1").status_code == 200
+    with session(behind, signature_type="query") as made:
+        assert made.get(f"{advised.base}/things?x=1").status_code == 200
+
+
+def test_curl_gets_through_by_basic_digest_and_key(advised, behind):
+    owner = f"{behind.owner.username}:{behind.owner.password}"
+    url, client = f"{advised.base}/things?a=1", ["-H", f"X-Client-Key: {behind.client.key}"]
+    status, body = curl("--basic", "-u", owner, *client, url)
+    assert status == 200 and "x-client-key" not in body
+    assert curl("--digest", "-u", owner, *client, url)[0] == 200
+    assert curl("-u", f"{behind.key.public}:{behind.key.private}", url)[0] == 200
+    assert curl("-u", f"{behind.key.public}:wrong", url)[0] == 401
+    status, body = curl("-u", owner, *client, "-X", "PUT", "-H", "Content-Type: application/json", "-d", '{"a":1}', url)
+    assert status == 200 and json.loads(body)["body"] == '{"a":1}'
+
+
+def test_a_form_without_its_body_is_refused_by_name(behind, nginx, caddy):
+    body = "a=1&b=x+y"
+    for proxy in (nginx, caddy):
+        headers = [*sign(proxy, behind, "POST", "/things", form=body), ("Content-Type", "application/x-www-form-urlencoded")]
+        answer = proxy.send("POST", "/things", headers, body)
+        assert (answer.status, answer.one("X-Auth-Error")) == (403, "body_unavailable")
+
+
+def test_an_empty_form_gets_through(advised, behind):
+    headers = [*sign(advised, behind, "POST", "/things"), ("Content-Type", "application/x-www-form-urlencoded")]
+    assert seen(advised.send("POST", "/things", headers, b""))["size"] == 0
+
+
+def test_a_signed_form_gets_through_nginx_with_njs(behind, njs):
+    body = "a=1&b=x+y&c=%C3%A4"
+    headers = [*sign(njs, behind, "POST", "/things?q=1", form=body), ("Content-Type", "application/x-www-form-urlencoded")]
+    received = seen(njs.send("POST", "/things?q=1", headers, body))
+    assert (received["method"], received["target"], received["body"]) == ("POST", "/things?q=1", body)
+    assert received["headers"]["x-auth-account"] == behind.owner.username
+    refused = njs.send("POST", "/things?q=1", headers, body + "&d=1")
+    assert refused.status == 401 and refused.all("WWW-Authenticate")
+    with session(behind) as made:
+        assert made.post(f"{njs.base}/things", data={"a": "1", "ü": "x y"}).status_code == 200
+    with session(behind, signature_type="body") as made:
+        answer = made.post(f"{njs.base}/things", data={"a": "1"}, headers={"Content-Type": "application/x-www-form-urlencoded"})
+        assert answer.status_code == 200
+
+
+def test_nginx_with_njs_takes_credentials_out_of_the_query_and_cookies(behind, njs):
+    parameters = signer.sign("GET", f"{njs.base}/things?a=%2F&client_key={behind.client.key}", behind.client, behind.token)
+    target = f"/things?a=%2F&client_key={behind.client.key}&{signer.form_encoded(parameters)}"
+    received = seen(njs.send("GET", target, [("Cookie", "a=1; countersign_session=s; b=2")]))
+    assert received["target"] == "/things?a=%2F"
+    assert received["headers"]["cookie"] == "a=1; b=2"
+
+
+def test_the_whole_dance_runs_through_the_proxy(advised, behind):
+    made = OAuth1Session(behind.client.key, behind.client.secret, callback_uri=behind.client.callback)
+    made.trust_env = False
+    with made:
+        assert made.fetch_request_token(f"{advised.base}/oauth/request_token")["oauth_callback_confirmed"] == "true"
+
+
+def test_a_caddy_of_today_sends_forms_by_header(behind):
+    """What Caddy 2.11 sends with the line of docs/deploy/Caddyfile: Debian's is older."""
+    import wire
+
+    url, body = "https://api.example.com/things", "a=1"
+    headers = [
+        ("Authorization", signer.authorization("POST", url, behind.client, behind.token, form=body)),
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("X-Forwarded-Method", "POST"), ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "api.example.com"), ("X-Forwarded-Uri", "/things"),
+        ("X-Original-Body", base64.b64encode(body.encode()).decode()),
+    ]
+    assert wire.send(behind.server, "GET", "/authz/forward", headers).status == 200
