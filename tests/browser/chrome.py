@@ -8,7 +8,7 @@ import pathlib
 import shutil
 
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -127,11 +127,14 @@ class Chrome:
             box.click()
 
     def press(self, label, within="main"):
-        """Press the button or open the fold that says this, and wait for the page that comes of it."""
+        """Press the button or open the fold that says this, and wait for the page that comes of it.
+
+        The first line counts: what follows is for those who hear the page.
+        """
         candidates = [
             element
             for element in self.all(f"{within} button, {within} a.button, {within} summary")
-            if element.is_displayed() and (element.text.strip() == label or element.text.strip().startswith(label + " "))
+            if element.is_displayed() and element.text.strip().split("\n")[0].removesuffix("…") == label
         ]
         assert candidates, f"nothing to press says {label!r}: {[e.text for e in self.all(within + ' button')]}"
         self.press_element(candidates[0])
@@ -150,7 +153,8 @@ class Chrome:
             try:
                 element.is_enabled()
                 return False
-            except (StaleElementReferenceException, NoSuchElementException):
+            except WebDriverException:
+                # Stale, or caught in the middle of going.
                 return True
 
         assert eventually(gone), "the page stayed"
