@@ -120,7 +120,8 @@ impl Patient {
         let name = format!("countersign-doctor-{}", random(8));
         let username = Username::parse(&name).map_err(|error| Failure::Refused(error.to_string()))?;
         let account = store.accounts.create(NewAccount::named(username.clone()), by).await?;
-        let wanted = operator.configuration.routes.iter().flat_map(|route| &route.scopes).flat_map(|(_, scopes)| scopes);
+        let wanted =
+            operator.configuration.routes.iter().flat_map(|route| &route.scopes).flat_map(|(_, scopes)| scopes);
         let scopes = Scopes::parse_each(wanted.map(|scope| scope.as_str()));
         let scopes = scopes.map_err(|error| Failure::Refused(error.to_string()))?;
         let mut client = NewClient::named(account.id.clone(), "countersign doctor");
@@ -165,14 +166,20 @@ impl Patient {
         let end = tokio::time::Instant::now() + SEEN_WITHIN;
         while tokio::time::Instant::now() < end {
             let answer = self.signed("GET", &self.path, &self.origin, &self.path, None, None).await?;
-            if !answer.headers.get_all("www-authenticate").iter().any(|challenge| {
-                challenge.to_str().is_ok_and(|challenge| challenge.contains("consumer_key_unknown"))
-            }) {
+            if !answer
+                .headers
+                .get_all("www-authenticate")
+                .iter()
+                .any(|challenge| challenge.to_str().is_ok_and(|challenge| challenge.contains("consumer_key_unknown")))
+            {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        anyhow::bail!("the server behind {} does not know a client of this database: is it another database?", self.origin)
+        anyhow::bail!(
+            "the server behind {} does not know a client of this database: is it another database?",
+            self.origin
+        )
     }
 
     async fn asks_at_all(&self) -> anyhow::Result<Finding> {
@@ -263,7 +270,11 @@ impl Patient {
             return Ok(bad(check, "body_unavailable: clients that send forms are refused".to_owned(), change));
         }
         let lost = self.signed("POST", &self.path, &self.origin, &self.path, Some(form), None).await?.passed();
-        let seen = if lost { "the form is judged as if it were empty".to_owned() } else { format!("{} for a signed form", answer.status) };
+        let seen = if lost {
+            "the form is judged as if it were empty".to_owned()
+        } else {
+            format!("{} for a signed form", answer.status)
+        };
         Ok(bad(check, seen, change))
     }
 
@@ -284,7 +295,8 @@ impl Patient {
         for path in ["/authz/nginx", "/authz/forward", "/authz/envoy/"] {
             let answer = self.sender.send("GET", &self.url(path), &[], None).await?;
             if answer.header("x-auth-error").is_some_and(|error| error == "metadata_missing") {
-                let change = "the proxy passes /authz on to Countersign: let it pass on only Countersign's pages and /oauth";
+                let change =
+                    "the proxy passes /authz on to Countersign: let it pass on only Countersign's pages and /oauth";
                 return Ok(bad(check, format!("{path} is answered"), change));
             }
         }
@@ -300,9 +312,18 @@ impl Patient {
         let change = "the proxy must set every X-Auth header from Countersign's answer, also the empty ones, and drop names \
                       with underscores: see docs/deploy";
         Ok(match echo.take() {
-            None => bad(check, "the request did not reach the API".to_owned(), "the proxy must pass requests on to --echo's address"),
+            None => bad(
+                check,
+                "the request did not reach the API".to_owned(),
+                "the proxy must pass requests on to --echo's address",
+            ),
             Some(arrived) if arrived.headers.iter().any(|(_, value)| value == "forged") => {
-                let names: Vec<_> = arrived.headers.iter().filter(|(_, value)| value == "forged").map(|(name, _)| name.as_str()).collect();
+                let names: Vec<_> = arrived
+                    .headers
+                    .iter()
+                    .filter(|(_, value)| value == "forged")
+                    .map(|(name, _)| name.as_str())
+                    .collect();
                 bad(check, format!("forged headers arrive: {}", names.join(", ")), change)
             }
             Some(arrived) if arrived.header("x-auth-account") != Some(self.username.as_str()) => {
@@ -322,7 +343,11 @@ impl Patient {
                 bad(check, "Authorization arrives".to_owned(), change)
             }
             Some(_) => good(check),
-            None => bad(check, "the request did not reach the API".to_owned(), "the proxy must pass requests on to --echo's address"),
+            None => bad(
+                check,
+                "the request did not reach the API".to_owned(),
+                "the proxy must pass requests on to --echo's address",
+            ),
         })
     }
 

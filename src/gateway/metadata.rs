@@ -217,9 +217,15 @@ mod tests {
     fn envoy_metadata_is_the_request_line_behind_the_prefix() {
         let request = |target: &str| {
             let host = ("host", "api.example.com");
-            TestRequest::with_uri(target).insert_header(host).insert_header(("x-forwarded-proto", "https")).to_http_request()
+            TestRequest::with_uri(target)
+                .insert_header(host)
+                .insert_header(("x-forwarded-proto", "https"))
+                .to_http_request()
         };
-        assert_eq!(told(Family::Envoy, &request("/authz/envoy/a%2Fb?c")).unwrap(), "GET https://api.example.com/a%2Fb?c");
+        assert_eq!(
+            told(Family::Envoy, &request("/authz/envoy/a%2Fb?c")).unwrap(),
+            "GET https://api.example.com/a%2Fb?c"
+        );
         assert!(told(Family::Envoy, &request("/authz/envoy")).is_err());
         assert!(told(Family::Envoy, &request("/authz/envoyage")).is_err());
     }
@@ -233,7 +239,8 @@ mod tests {
 
     #[test]
     fn a_body_is_there_empty_or_missing() {
-        let is = |family: Family, headers: &[(&'static str, &'static str)]| format!("{:?}", family.body(&with(headers)));
+        let is =
+            |family: Family, headers: &[(&'static str, &'static str)]| format!("{:?}", family.body(&with(headers)));
         assert_eq!(is(Family::Forward, &[("content-length", "3")]), "Own");
         assert_eq!(is(Family::Forward, &[("x-original-body", "YQ==")]), "Header(\"YQ==\")");
         assert_eq!(is(Family::Forward, &[("x-original-body", "YQ=="), ("content-length", "3")]), "Missing");

@@ -253,10 +253,12 @@ impl Answers {
     fn oauth_challenge(&self, refusal: Option<&OAuthRefusal>) -> Challenge {
         let challenge = Challenge::new("OAuth").quoted("realm", &self.realm);
         match refusal {
-            Some(refusal) => refusal.details.iter().fold(
-                challenge.quoted(oauth::PROBLEM, refusal.problem.as_str()),
-                |challenge, (name, value)| challenge.quoted(name, value),
-            ),
+            Some(refusal) => refusal
+                .details
+                .iter()
+                .fold(challenge.quoted(oauth::PROBLEM, refusal.problem.as_str()), |challenge, (name, value)| {
+                    challenge.quoted(name, value)
+                }),
             None => challenge,
         }
     }

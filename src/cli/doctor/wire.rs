@@ -75,7 +75,8 @@ impl Sender {
         }
         let body = Full::new(Bytes::copy_from_slice(form.unwrap_or_default().as_bytes()));
         let answer = tokio::time::timeout(PATIENCE, self.client.request(request.body(body)?)).await;
-        let answer = answer.with_context(|| format!("{url}: no answer"))?.with_context(|| format!("{url}: nobody answers"))?;
+        let answer =
+            answer.with_context(|| format!("{url}: no answer"))?.with_context(|| format!("{url}: nobody answers"))?;
         Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone() })
     }
 }
