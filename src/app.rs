@@ -48,6 +48,9 @@ use crate::{logging, opening};
 /// How long a connection may stay open between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// How long a connection is kept whose request was answered before it was read to its end.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// How long requests that are under way may take to end when the server is told to stop.
 const GRACE_SECONDS: u64 = 10;
 
@@ -329,6 +332,8 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
     .workers(configuration.server.workers)
     // A client that hangs up must be noticed while the upstream still works for it.
     .h1_allow_half_closed(configuration.upstream.url.is_none())
+    // A client whose upload was refused has this long to read why.
+    .client_disconnect_timeout(LINGER)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(GRACE_SECONDS);
     let listen = configuration.server.listen;
