@@ -5,11 +5,13 @@
 //! nobody took is an unknown key. So a key, its default and its limits stand in one place, and all that is wrong is said at once.
 //!
 //! Reading order: [`problem`] (what may be wrong), [`values`] (words, origins, networks, database addresses), [`tree`] (the layers),
-//! [`section`] (typed reading), [`settings`] (the components), [`route`] (`[[route]]` and `[[scope]]`).
+//! [`section`] (typed reading), [`settings`] (the components), [`route`] (`[[route]]` and `[[scope]]`),
+//! [`alias`] (`[[alias]]`).
 //!
 //! Deliberately absent: whatever would weaken authentication (there is no key that switches replay protection or signatures off), and
 //! reading of `process::env` itself: the environment is handed in, so that tests need none.
 
+pub mod alias;
 pub mod problem;
 pub mod route;
 mod section;
@@ -20,6 +22,7 @@ pub mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use alias::{AliasSettings, AliasTarget};
 pub use problem::{ConfigurationError, Problem};
 pub use route::{BodyHashRule, Challenge, ClientKeyRule, RouteSettings, ScopeSettings, Way};
 pub use settings::{
@@ -61,6 +64,8 @@ pub struct Configuration {
     pub scopes: Vec<ScopeSettings>,
     /// `[[route]]`, first match wins. Never empty: without any in the file there is one for every path.
     pub routes: Vec<RouteSettings>,
+    /// `[[alias]]`: other paths for endpoints of ours.
+    pub aliases: Vec<AliasSettings>,
 }
 
 /// Where settings come from. All parts may be empty.
@@ -116,6 +121,7 @@ impl Configuration {
                 routes if routes.is_empty() => vec![RouteSettings::for_every_path()],
                 routes => routes,
             },
+            aliases: root.tables("alias", AliasSettings::read),
         }
     }
 
@@ -129,6 +135,9 @@ impl Configuration {
                 "a PostgreSQL database needs a master key: set COUNTERSIGN_MASTER_KEY or COUNTERSIGN_MASTER_KEY_FILE (32 random bytes in base64, \
                  for instance from `head -c 32 /dev/urandom | base64`), the same on every node",
             );
+        }
+        if let Some(path) = alias::repeated(&self.aliases) {
+            survey.conflict(&format!("the path `{path}` has two [[alias]] entries: keep one"));
         }
         let mut named = std::collections::BTreeSet::new();
         for scope in &self.scopes {
