@@ -327,6 +327,50 @@ mod tests {
     }
 
     #[test]
+    fn an_alias_is_read_with_the_names_of_its_answer() {
+        let configuration = load(
+            "[[alias]]\npath = '/m/{username}/tokens'\nto = '/api/v1/members/{username}/tokens'\nfields = { publicKey = 'public_key' }",
+            &[],
+        )
+        .unwrap();
+        let [alias] = configuration.aliases.as_slice() else { panic!("one alias") };
+        assert_eq!((alias.path.as_str(), alias.to), ("/m/{username}/tokens", AliasTarget::MemberTokens));
+        assert_eq!(
+            alias.fields.iter().map(|(name, ours)| (name.as_str(), ours.as_str())).collect::<Vec<_>>(),
+            [("publicKey", "public_key")]
+        );
+    }
+
+    #[test]
+    fn an_alias_that_leads_nowhere_or_stands_twice_is_refused() {
+        for (file, complaint) in [
+            ("[[alias]]\npath = '/me'\n", "such as to = "),
+            ("[[alias]]\nto = '/v2/me'\n", "needs the path"),
+            ("[[alias]]\npath = '/me'\nto = '/login'\n", "should be one of"),
+            ("[[alias]]\npath = '/m'\nto = '/api/v1/members/{username}/tokens'\n", "both hold {username}"),
+            ("[[alias]]\npath = '/m'\nto = '/v2/me'\nshape = 'x'\n", "unknown key `alias.shape`"),
+            ("[[alias]]\npath = '/m'\nto = '/v2/me'\n[[alias]]\npath = '/m'\nto = '/v2/me'\n", "two [[alias]] entries"),
+        ] {
+            let error = load(file, &[]).unwrap_err();
+            assert!(error.contains(complaint), "{file}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_profile_is_a_configuration_as_it_stands() {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/profiles");
+        for name in ["appfigures", "itscope", "iterop", "connectwise"] {
+            let file = folder.join(name).with_extension("toml");
+            let loaded = Configuration::load(Sources { file: Some(file), ..Sources::default() });
+            assert_eq!(
+                loaded.map(|configuration| configuration.routes.is_empty()).map_err(|error| error.to_string()),
+                Ok(false),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn an_empty_variable_and_what_kubernetes_injects_count_as_not_set() {
         let configuration = load(
             "",
