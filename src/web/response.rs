@@ -338,6 +338,7 @@ pub const fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::ClientKeyRefused
         | Refusal::CrossSite(_)
         | Refusal::BodyUnavailable
+        | Refusal::ImpersonationRefused
         | Refusal::ScopeMissing { .. } => StatusCode::FORBIDDEN,
         Refusal::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -412,6 +413,10 @@ fn words(refusal: &Refusal) -> (String, String) {
             "It is unknown, disabled, not meant for HTTP authentication, or another account's.",
         ),
         Refusal::ScopeMissing { scopes } => (format!("Missing scope: {scopes}"), String::new()),
+        Refusal::ImpersonationRefused => with(
+            "This account can not act for that one",
+            "Integrators and admins may, for members of their own company.",
+        ),
         Refusal::BodyTooLarge { limit } => {
             (format!("A body that must be checked may have {limit} bytes at most."), String::new())
         }
