@@ -18,6 +18,7 @@ use crate::auth::basic::Basic;
 use crate::auth::client_key::ClientKeyNames;
 use crate::auth::digest::Digest;
 use crate::auth::hashing::Passwords;
+use crate::auth::impersonation::Impersonations;
 use crate::auth::inspection::Inspection;
 use crate::auth::jwt::Tokens;
 use crate::auth::oauth::OAuthVerifier;
@@ -42,7 +43,7 @@ use crate::web::request::Rim;
 use crate::web::response::Answers;
 use crate::web::tls::{Certificate, LOOK_EVERY};
 use crate::web::visit::Pages;
-use crate::web::{consent, health, me, oauth, tokens};
+use crate::web::{alias, consent, health, me, oauth, tokens};
 use crate::{logging, opening};
 
 /// How long a connection may stay open between two requests.
@@ -73,6 +74,8 @@ pub struct Components {
     pub replay: Arc<ReplayStore>,
     /// Accounts, clients, keys and what was delegated.
     pub store: Store,
+    /// Keys for members of one's company.
+    pub impersonations: Arc<Impersonations>,
     /// What stands in front of the operator's API.
     pub gateway: Arc<Gateway>,
     /// Hears what other processes change; ends with the last clone.
@@ -158,6 +161,11 @@ impl Components {
             answers: Answers::new(configuration, digest, clock),
             metrics: Metrics::new(),
         };
+        let impersonations = Impersonations::new(
+            store.clone(),
+            http_auth.realm.as_str().to_owned(),
+            Lifetime::from_seconds(configuration.impersonation.ttl_seconds),
+        );
         let gateway = Gateway::new(configuration, issuer(configuration), &signing_key)?;
         let judge = Arc::new(judge);
         let pages = Pages::new(configuration, Arc::clone(&judge), opened.master_key.id());
@@ -165,6 +173,7 @@ impl Components {
             judge,
             pages: Arc::new(pages),
             provider: Arc::new(provider),
+            impersonations: Arc::new(impersonations),
             gateway: Arc::new(gateway),
             signing_key,
             replay,
@@ -302,6 +311,7 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
         .service(web::resource(own("/health/live")).to(health::live))
         .service(web::resource(own("/health/ready")).to(health::ready))
         .service(web::resource(own("/metrics")).to(health::metrics))
+        .configure(|service| alias::configure(service, &configuration.aliases))
         .configure(|service| crate::web::pages(service, &own("")))
         .default_service(web::to(me::elsewhere));
 }
@@ -321,6 +331,7 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
             .app_data(Data::new(Arc::clone(&components.judge)))
             .app_data(Data::new(Arc::clone(&components.provider)))
             .app_data(Data::new(Arc::clone(&components.pages)))
+            .app_data(Data::new(Arc::clone(&components.impersonations)))
             .app_data(Data::new(Arc::clone(&components.replay)))
             .app_data(Data::new(Arc::clone(&components.signing_key)))
             .app_data(Data::new(components.store.database.clone()))

@@ -65,7 +65,7 @@ impl Store {
             sessions: Sessions::new(database.clone()),
             audit: AuditLog::new(database.clone()),
             settings: Settings::new(database.clone(), vault.clone()),
-            refusals: Refusals::new(database.clone()),
+            refusals: Refusals::new(database.clone(), vault.clone()),
             transfer: Transfer::new(database.clone(), vault.clone()),
             directory: Directory::new(database.clone(), vault, directory),
             database,

@@ -1,17 +1,25 @@
 //! Refused requests of known clients, the newest few of each: what the signature inspector shows their owner.
 //!
-//! A report is text that the caller has redacted; nothing in here reads it.
+//! A report holds what the client sent, its token too, so it is sealed like a secret. Nothing in here reads it.
 
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use diesel::prelude::*;
 
-use crate::domain::credentials::ClientKey;
+use crate::domain::credentials::{ClientKey, Secret};
 use crate::time::Timestamp;
 
 use super::connection::{Database, StoreError, is_dangling};
 use super::schema::refused_requests;
+use super::vault::{Place, Vault};
 
 /// How many reports of one client are kept.
 const KEPT: i64 = 50;
+
+/// Where reports are sealed for.
+const COLUMN: &str = "refused_requests.report";
 
 /// One refused request.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,17 +34,20 @@ pub struct Refusal {
 #[derive(Clone)]
 pub struct Refusals {
     database: Database,
+    vault: Arc<Vault>,
 }
 
 impl Refusals {
     /// Over this database.
-    pub const fn new(database: Database) -> Self {
-        Self { database }
+    pub const fn new(database: Database, vault: Arc<Vault>) -> Self {
+        Self { database, vault }
     }
 
     /// Keeps a report and forgets the oldest beyond the 50 newest of the client. The caller limits the rate.
     pub async fn keep(&self, client_key: &ClientKey, report: String, now: Timestamp) -> Result<(), StoreError> {
         let client_key = client_key.clone();
+        let place = Place { column: COLUMN, row: client_key.as_str() };
+        let sealed = STANDARD.encode(self.vault.seal(&Secret::new(report), place));
         self.database
             .write(move |transaction| {
                 let connection = &mut *transaction.connection;
@@ -44,7 +55,7 @@ impl Refusals {
                     .values((
                         refused_requests::client_key.eq(client_key.as_str()),
                         refused_requests::at.eq(now.unix()),
-                        refused_requests::report.eq(report),
+                        refused_requests::report.eq(sealed),
                     ))
                     .execute(connection);
                 match inserted {
@@ -71,7 +82,7 @@ impl Refusals {
 
     /// The newest first, at most 50.
     pub async fn list(&self, client_key: &ClientKey) -> Result<Vec<Refusal>, StoreError> {
-        let client_key = client_key.clone();
+        let (client_key, vault) = (client_key.clone(), Arc::clone(&self.vault));
         self.database
             .read(move |connection| {
                 let rows: Vec<(i64, i64, String)> = refused_requests::table
@@ -80,10 +91,13 @@ impl Refusals {
                     .order(refused_requests::id.desc())
                     .limit(KEPT)
                     .load(connection)?;
-                Ok(rows
-                    .into_iter()
-                    .map(|(id, at, report)| Refusal { id, at: Timestamp::from_unix(at), report })
-                    .collect())
+                let place = Place { column: COLUMN, row: client_key.as_str() };
+                let open = |(id, at, sealed): (i64, i64, String)| {
+                    let sealed = STANDARD.decode(sealed).map_err(|_| StoreError::Corrupt { what: COLUMN })?;
+                    let report = vault.open(&sealed, place)?.expose().to_owned();
+                    Ok(Refusal { id, at: Timestamp::from_unix(at), report })
+                };
+                rows.into_iter().map(open).collect()
             })
             .await
     }

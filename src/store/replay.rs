@@ -192,10 +192,7 @@ struct Memory {
 impl Memory {
     /// Of a store that decides by itself: a memory of what is known to be used.
     fn in_front(window: Window) -> Self {
-        Self {
-            window,
-            authoritative: false,
-        }
+        Self { window, authoritative: false }
     }
 }
 
@@ -206,11 +203,7 @@ impl ReplayStore {
     ///
     /// # Errors
     /// [`OpenError::Journal`] when another process owns the file or it cannot be used.
-    pub fn open_journal(
-        path: &Path,
-        settings: &ReplaySettings,
-        now: Timestamp,
-    ) -> Result<Self, OpenError> {
+    pub fn open_journal(path: &Path, settings: &ReplaySettings, now: Timestamp) -> Result<Self, OpenError> {
         let times = Times::of(settings, now)?;
         let synchronous = match settings.durability {
             Durability::Power => Synchronous::Full,
@@ -219,32 +212,16 @@ impl ReplayStore {
         let mut opened = SqliteJournal::open(path, synchronous, times.unforeseen)?;
         let window = Window::new(settings.capacity, times.live_buckets);
         window.raise_floor(opened.floor.max(times.first_kept));
-        opened
-            .journal
-            .refill(&window, times.first_kept)
-            .map_err(OpenError::Refill)?;
-        let memory = Memory {
-            window,
-            authoritative: true,
-        };
-        Self::start(
-            opened.key,
-            memory,
-            vec![Box::new(opened.journal)],
-            settings,
-            now,
-        )
+        opened.journal.refill(&window, times.first_kept).map_err(OpenError::Refill)?;
+        let memory = Memory { window, authoritative: true };
+        Self::start(opened.key, memory, vec![Box::new(opened.journal)], settings, now)
     }
 
     /// The store of many nodes in PostgreSQL, whose migrations are done. The window must be the same on all nodes.
     ///
     /// # Errors
     /// [`OpenError::Postgres`] when it cannot be reached or lacks the tables.
-    pub fn open_postgres(
-        url: &str,
-        settings: &ReplaySettings,
-        now: Timestamp,
-    ) -> Result<Self, OpenError> {
+    pub fn open_postgres(url: &str, settings: &ReplaySettings, now: Timestamp) -> Result<Self, OpenError> {
         let times = Times::of(settings, now)?;
         let journals = PostgresJournal::open(
             url,
@@ -260,16 +237,8 @@ impl ReplayStore {
             window.raise_floor(journal.horizon());
             key = journal.key();
         }
-        let journals = journals
-            .into_iter()
-            .map(|journal| Box::new(journal) as Box<dyn Journal>);
-        Self::start(
-            key,
-            Memory::in_front(window),
-            journals.collect(),
-            settings,
-            now,
-        )
+        let journals = journals.into_iter().map(|journal| Box::new(journal) as Box<dyn Journal>);
+        Self::start(key, Memory::in_front(window), journals.collect(), settings, now)
     }
 
     /// The store of many nodes in Redis or Valkey (6.2 or newer), `redis://` or `rediss://`. The window must be the same on all
@@ -277,30 +246,15 @@ impl ReplayStore {
     ///
     /// # Errors
     /// [`OpenError::Redis`] when it cannot be reached, may evict, or its clock is too far off.
-    pub fn open_redis(
-        url: &str,
-        settings: &ReplaySettings,
-        now: Timestamp,
-    ) -> Result<Self, OpenError> {
+    pub fn open_redis(url: &str, settings: &ReplaySettings, now: Timestamp) -> Result<Self, OpenError> {
         let times = Times::of(settings, now)?;
-        let journal = RedisJournal::open(
-            url,
-            settings.past_seconds,
-            settings.future_seconds,
-            settings.redis_wait_replicas,
-            now,
-        )
-        .map_err(OpenError::Redis)?;
+        let journal =
+            RedisJournal::open(url, settings.past_seconds, settings.future_seconds, settings.redis_wait_replicas, now)
+                .map_err(OpenError::Redis)?;
         let window = Window::new(settings.capacity, times.live_buckets);
         window.raise_floor(journal.floor());
         let key = journal.key();
-        Self::start(
-            key,
-            Memory::in_front(window),
-            vec![Box::new(journal)],
-            settings,
-            now,
-        )
+        Self::start(key, Memory::in_front(window), vec![Box::new(journal)], settings, now)
     }
 
     fn start(
@@ -336,11 +290,7 @@ impl ReplayStore {
             Ok(waiting) => State::Waiting(waiting),
             Err(refused) => State::Refused(refused),
         };
-        Claiming {
-            window: &self.memory.window,
-            until: self.newest_acceptable(now),
-            state,
-        }
+        Claiming { window: &self.memory.window, until: self.newest_acceptable(now), state }
     }
 
     fn decide(&self, claim: NonceClaim<'_>, now: Timestamp) -> Result<Waiting, ClaimRefused> {
@@ -356,29 +306,21 @@ impl ReplayStore {
         if claim.timestamp < oldest || claim.timestamp > self.newest_acceptable(now) {
             return Err(out_of_window);
         }
-        let record = self
-            .key
-            .record(claim.client_key, claim.token, claim.timestamp, claim.nonce);
-        self.memory
-            .window
-            .admit(record)
-            .map_err(|refusal| match refusal {
-                Refusal::Used => ClaimRefused::Used,
-                Refusal::BelowFloor => out_of_window,
-                Refusal::ShareTaken => ClaimRefused::ClientShareExhausted,
-                Refusal::Full => ClaimRefused::Full,
-            })?;
-        self.committer
-            .submit(record)
-            .map_err(|_| ClaimRefused::Unavailable)
+        let record = self.key.record(claim.client_key, claim.token, claim.timestamp, claim.nonce);
+        self.memory.window.admit(record).map_err(|refusal| match refusal {
+            Refusal::Used => ClaimRefused::Used,
+            Refusal::BelowFloor => out_of_window,
+            Refusal::ShareTaken => ClaimRefused::ClientShareExhausted,
+            Refusal::Full => ClaimRefused::Full,
+        })?;
+        self.committer.submit(record).map_err(|_| ClaimRefused::Unavailable)
     }
 
     /// Passes the time on to those who expire; returns the oldest timestamp in the window.
     fn note_time(&self, now: Timestamp) -> Timestamp {
         let oldest = Timestamp::from_unix(now.unix().saturating_sub(self.past_seconds));
         self.committer.note_time(now);
-        self.expiry
-            .notice(Bucket::of(oldest), self.memory.authoritative);
+        self.expiry.notice(Bucket::of(oldest), self.memory.authoritative);
         oldest
     }
 
@@ -456,10 +398,7 @@ impl Future for Claiming<'_> {
             Some(Outcome::Used) => Err(ClaimRefused::Used),
             Some(Outcome::BelowFloor(floor)) => {
                 self.window.raise_floor(floor);
-                Err(ClaimRefused::TimestampRefused {
-                    from: floor.start(),
-                    until: self.until,
-                })
+                Err(ClaimRefused::TimestampRefused { from: floor.start(), until: self.until })
             }
             Some(Outcome::Unknown) | None => Err(ClaimRefused::Unavailable),
         })
@@ -515,25 +454,19 @@ struct Wanted {
 impl Expiry {
     fn start(memory: Arc<Memory>, committer: Arc<Committer>) -> std::io::Result<Self> {
         let shared = Arc::new(ExpiryShared::default());
-        let thread = std::thread::Builder::new()
-            .name("replay-expiry".into())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || {
-                    while let Some(first_kept) = shared.next() {
-                        if memory.authoritative {
-                            memory.window.raise_floor(first_kept);
-                        }
-                        memory.window.drop_before(first_kept);
-                        committer.expire(first_kept);
+        let thread = std::thread::Builder::new().name("replay-expiry".into()).spawn({
+            let shared = Arc::clone(&shared);
+            move || {
+                while let Some(first_kept) = shared.next() {
+                    if memory.authoritative {
+                        memory.window.raise_floor(first_kept);
                     }
+                    memory.window.drop_before(first_kept);
+                    committer.expire(first_kept);
                 }
-            })?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-            noticed: AtomicI64::new(i64::MIN),
-        })
+            }
+        })?;
+        Ok(Self { shared, thread: Some(thread), noticed: AtomicI64::new(i64::MIN) })
     }
 
     /// Tells the thread when a minute has left the window. One load and one comparison, but for once a minute.
@@ -546,12 +479,7 @@ impl Expiry {
         if first_kept.0 <= noticed && !stepped_back {
             return;
         }
-        let claimed = self.noticed.compare_exchange(
-            noticed,
-            first_kept.0,
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
+        let claimed = self.noticed.compare_exchange(noticed, first_kept.0, Ordering::Relaxed, Ordering::Relaxed);
         if claimed.is_ok() {
             self.shared.lock().first_kept = Some(first_kept);
             self.shared.changed.notify_one();
@@ -568,9 +496,7 @@ impl ExpiryShared {
     fn next(&self) -> Option<Bucket> {
         let mut wanted = self
             .changed
-            .wait_while(self.lock(), |wanted| {
-                wanted.first_kept.is_none() && !wanted.ending
-            })
+            .wait_while(self.lock(), |wanted| wanted.first_kept.is_none() && !wanted.ending)
             .unwrap_or_else(PoisonError::into_inner);
         if wanted.ending {
             return None;
@@ -606,11 +532,7 @@ mod tests {
     impl Folder {
         fn new() -> Self {
             static NEXT: AtomicUsize = AtomicUsize::new(0);
-            let name = format!(
-                "countersign-replay-{}-{}",
-                std::process::id(),
-                NEXT.fetch_add(1, Ordering::Relaxed)
-            );
+            let name = format!("countersign-replay-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let folder = std::env::temp_dir().join(name);
             std::fs::create_dir_all(&folder).expect("a temporary folder");
             Self(folder)
@@ -657,20 +579,14 @@ mod tests {
         assert_eq!(claim(&store, "a", NOW, NOW).await, Ok(NonceRemembered(())));
         assert_eq!(claim(&store, "a", NOW, NOW).await, Err(ClaimRefused::Used));
         assert_eq!(claim(&store, "b", NOW, NOW).await, Ok(NonceRemembered(())));
-        assert_eq!(
-            claim(&store, "a", after(1), NOW).await,
-            Ok(NonceRemembered(()))
-        );
+        assert_eq!(claim(&store, "a", after(1), NOW).await, Ok(NonceRemembered(())));
     }
 
     #[tokio::test]
     async fn a_timestamp_outside_the_window_is_refused_and_told_the_window() {
         let folder = Folder::new();
         let store = folder.open(NOW).expect("opens");
-        let refused = Err(ClaimRefused::TimestampRefused {
-            from: after(-300),
-            until: after(300),
-        });
+        let refused = Err(ClaimRefused::TimestampRefused { from: after(-300), until: after(300) });
         assert_eq!(claim(&store, "a", after(-301), NOW).await, refused);
         assert_eq!(claim(&store, "a", after(301), NOW).await, refused);
         assert!(claim(&store, "a", after(-300), NOW).await.is_ok());
@@ -693,22 +609,14 @@ mod tests {
         let store = folder.open(NOW).expect("opens");
         store.close();
         assert!(!store.is_ready());
-        assert_eq!(
-            claim(&store, "a", NOW, NOW).await,
-            Err(ClaimRefused::Unavailable)
-        );
+        assert_eq!(claim(&store, "a", NOW, NOW).await, Err(ClaimRefused::Unavailable));
     }
 
     #[tokio::test]
     async fn a_claim_that_is_dropped_counts_as_used() {
         let folder = Folder::new();
         let store = folder.open(NOW).expect("opens");
-        let claim_now = NonceClaim {
-            client_key: "c",
-            token: "",
-            timestamp: NOW,
-            nonce: b"a",
-        };
+        let claim_now = NonceClaim { client_key: "c", token: "", timestamp: NOW, nonce: b"a" };
         drop(store.claim(claim_now, NOW));
         assert_eq!(store.claim(claim_now, NOW).await, Err(ClaimRefused::Used));
     }
@@ -716,10 +624,7 @@ mod tests {
     #[test]
     fn a_window_without_measure_is_not_taken() {
         let folder = Folder::new();
-        let settings = ReplaySettings {
-            past_seconds: 1_000_000,
-            ..ReplaySettings::default()
-        };
+        let settings = ReplaySettings { past_seconds: 1_000_000, ..ReplaySettings::default() };
         let opened = ReplayStore::open_journal(&folder.journal(), &settings, NOW);
         assert!(matches!(opened, Err(OpenError::WindowTooLong)));
     }

@@ -11,7 +11,7 @@ use super::accounts::{DIGEST_COLUMN, digest_row};
 use super::clients::SECRET_COLUMN;
 use super::connection::{AnyConnection, Database, StoreError};
 use super::delegations::{TEMPORARY, TOKEN, stored_hash};
-use super::schema::{clients, digest_secrets, settings, temporary_credentials, token_credentials};
+use super::schema::{clients, digest_secrets, refused_requests, settings, temporary_credentials, token_credentials};
 use super::settings::COLUMN as SETTING_COLUMN;
 use super::vault::{Place, Vault};
 
@@ -31,6 +31,8 @@ pub async fn reseal_all(database: &Database, vault: Arc<Vault>) -> Result<usize,
         }
     }
     let rest = database.write(move |transaction| {
+        // Reports of refused requests are news, not records: they go with the old key.
+        diesel::delete(refused_requests::table).execute(transaction.connection)?;
         Ok::<_, StoreError>(
             reseal_digests(transaction.connection, &vault)? + reseal_settings(transaction.connection, &vault)?,
         )

@@ -556,6 +556,12 @@ pub async fn audit(
         let next =
             rows.last().filter(|_| full).map(|row| visit.path(&format!("/admin/audit?{kept}&before={}", row.id)));
         let status = if problems.any() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+        // A box for dates can't hold what is none.
+        let form = AuditForm {
+            since: if problems.has("since") { String::new() } else { form.since },
+            until: if problems.has("until") { String::new() } else { form.until },
+            ..form
+        };
         let mut frame = visit.frame(Section::Admin);
         frame.problems = problems;
         let page = AuditPage {

@@ -74,7 +74,8 @@ pub fn rsa_key(typed: &str, text: &Texts) -> Result<Option<RsaPublicKey>, String
     if typed.trim().is_empty() {
         return Ok(None);
     }
-    RsaPublicKey::parse(typed).map(Some).map_err(|error| {
+    // Browsers send a form's line ends as CRLF.
+    RsaPublicKey::parse(&typed.replace("\r\n", "\n")).map(Some).map_err(|error| {
         match error {
             RsaKeyError::Unreadable => text.reasons.rsa_unreadable,
             RsaKeyError::Private => text.reasons.rsa_private,

@@ -258,10 +258,12 @@ impl Answers {
     fn oauth_challenge(&self, refusal: Option<&OAuthRefusal>) -> Challenge {
         let challenge = Challenge::new("OAuth").quoted("realm", &self.realm);
         match refusal {
-            Some(refusal) => refusal.details.iter().fold(
-                challenge.quoted(oauth::PROBLEM, refusal.problem.as_str()),
-                |challenge, (name, value)| challenge.quoted(name, value),
-            ),
+            Some(refusal) => refusal
+                .details
+                .iter()
+                .fold(challenge.quoted(oauth::PROBLEM, refusal.problem.as_str()), |challenge, (name, value)| {
+                    challenge.quoted(name, value)
+                }),
             None => challenge,
         }
     }
@@ -336,6 +338,7 @@ pub const fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::ClientKeyRefused
         | Refusal::CrossSite(_)
         | Refusal::BodyUnavailable
+        | Refusal::ImpersonationRefused
         | Refusal::ScopeMissing { .. } => StatusCode::FORBIDDEN,
         Refusal::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -410,6 +413,10 @@ fn words(refusal: &Refusal) -> (String, String) {
             "It is unknown, disabled, not meant for HTTP authentication, or another account's.",
         ),
         Refusal::ScopeMissing { scopes } => (format!("Missing scope: {scopes}"), String::new()),
+        Refusal::ImpersonationRefused => with(
+            "This account can not act for that one",
+            "Integrators and admins may, for members of their own company.",
+        ),
         Refusal::BodyTooLarge { limit } => {
             (format!("A body that must be checked may have {limit} bytes at most."), String::new())
         }

@@ -16,31 +16,17 @@ use countersign::time::Timestamp;
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |index: usize, default: u64| -> anyhow::Result<u64> {
-        Ok(arguments
-            .get(index)
-            .map_or(Ok(default), |text| text.parse())?)
+        Ok(arguments.get(index).map_or(Ok(default), |text| text.parse())?)
     };
-    match arguments
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["claims", place, _, _, ..] => {
             let mut settings = ReplaySettings::default();
             settings.commit_delay = Duration::from_micros(number(4, 0)?);
             let store = Arc::new(open(place, &settings)?);
-            claims(
-                &store,
-                number(2, 0)?,
-                number(3, 0)?,
-                Duration::from_nanos(number(5, 0)?),
-            );
+            claims(&store, number(2, 0)?, number(3, 0)?, Duration::from_nanos(number(5, 0)?));
         }
         ["memory", place, _] => memory(place, number(2, 0)?)?,
-        _ => anyhow::bail!(
-            "usage: claims PLACE TASKS SECONDS [DELAY_US] [WORK_NS] | memory JOURNAL NONCES"
-        ),
+        _ => anyhow::bail!("usage: claims PLACE TASKS SECONDS [DELAY_US] [WORK_NS] | memory JOURNAL NONCES"),
     }
     Ok(())
 }
@@ -80,11 +66,7 @@ fn claims(store: &Arc<ReplayStore>, tasks: u64, seconds: u64, work: Duration) {
         }
     });
     let accepted: u64 = counts.iter().map(|(accepted, _)| accepted).sum();
-    let slowest = counts
-        .iter()
-        .map(|(_, slowest)| *slowest)
-        .max()
-        .unwrap_or_default();
+    let slowest = counts.iter().map(|(_, slowest)| *slowest).max().unwrap_or_default();
     let statistics = store.statistics();
     let per_claim = |seconds: f64| seconds * 1e6 / accepted as f64;
     println!(
@@ -111,10 +93,7 @@ fn memory(place: &str, nonces: u64) -> anyhow::Result<()> {
     });
     let live = store.statistics().live;
     println!("filled {live} in {:?}", begin.elapsed());
-    println!(
-        "{:.1} bytes a nonce",
-        store.heap_bytes() as f64 / live as f64
-    );
+    println!("{:.1} bytes a nonce", store.heap_bytes() as f64 / live as f64);
     drop(store);
     println!("{} bytes of journal", std::fs::metadata(place)?.len());
     let before = resident_kib();
@@ -126,10 +105,7 @@ fn memory(place: &str, nonces: u64) -> anyhow::Result<()> {
         begin.0.elapsed(),
         cpu_seconds() - begin.1
     );
-    println!(
-        "resident: {before} KiB before, {} KiB after",
-        resident_kib()
-    );
+    println!("resident: {before} KiB before, {} KiB after", resident_kib());
     Ok(())
 }
 
@@ -148,49 +124,29 @@ async fn accept(store: &ReplayStore, run: i64, task: u64, n: u64) -> bool {
 }
 
 /// As a worker of actix: one thread, a local task for each connection.
-fn block_on<T: 'static, F: Future<Output = T> + 'static>(
-    tasks: u64,
-    task: impl Fn(u64) -> F,
-) -> Vec<T> {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-    else {
+fn block_on<T: 'static, F: Future<Output = T> + 'static>(tasks: u64, task: impl Fn(u64) -> F) -> Vec<T> {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else {
         return Vec::new();
     };
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        let tasks: Vec<_> = (0..tasks)
-            .map(|number| tokio::task::spawn_local(task(number)))
-            .collect();
-        futures_util::future::join_all(tasks)
-            .await
-            .into_iter()
-            .flatten()
-            .collect()
+        let tasks: Vec<_> = (0..tasks).map(|number| tokio::task::spawn_local(task(number))).collect();
+        futures_util::future::join_all(tasks).await.into_iter().flatten().collect()
     })
 }
 
 /// Processor time of this process, from `/proc`.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    let threads = std::fs::read_dir("/proc/self/task")
-        .into_iter()
-        .flatten()
-        .flatten();
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let nanoseconds: f64 = threads
         .filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok())
         .filter_map(|line| line.split(' ').next()?.parse::<f64>().ok())
         .sum();
-    if text.is_empty() {
-        0.0
-    } else {
-        nanoseconds / 1e9
-    }
+    if text.is_empty() { 0.0 } else { nanoseconds / 1e9 }
 }
 
 fn resident_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

@@ -47,14 +47,12 @@ golang-go | command -v go
 golang-github-gomodule-oauth1-dev | test -d /usr/share/gocode/src/github.com/gomodule/oauth1
 golang-github-mrjones-oauth-dev | test -d /usr/share/gocode/src/github.com/mrjones/oauth
 pkg-config liboauth-dev libcurl4-openssl-dev | pkg-config --exists oauth libcurl
-LIST
-  if [ -n "${PREPARE_BENCH:-}" ]; then
-    cat <<'LIST'
-nginx-light | test -x /usr/sbin/nginx
-redis-server | command -v redis-server
 postgresql | ls /usr/lib/postgresql/*/bin/postgres
+redis-server | command -v redis-server
+nginx-light libnginx-mod-http-js | test -e /usr/lib/nginx/modules/ngx_http_js_module.so
+caddy | command -v caddy
+haproxy | command -v haproxy
 LIST
-  fi
 }
 
 # Prints the packages of the lines whose command fails.

@@ -108,11 +108,7 @@ enum Work {
 
 impl Committer {
     /// Starts a thread for each journal. `commit_delay` is added to every commit: zero but in tests and measurements.
-    pub fn start(
-        journals: Vec<Box<dyn Journal>>,
-        commit_delay: Duration,
-        now: Timestamp,
-    ) -> std::io::Result<Self> {
+    pub fn start(journals: Vec<Box<dyn Journal>>, commit_delay: Duration, now: Timestamp) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
@@ -130,10 +126,7 @@ impl Committer {
             commit_delay,
             flights: journals.iter().map(|_| Mutex::new(Flight::new())).collect(),
         });
-        let committer = Self {
-            shared: Arc::clone(&shared),
-            threads: Mutex::default(),
-        };
+        let committer = Self { shared: Arc::clone(&shared), threads: Mutex::default() };
         for (number, journal) in journals.into_iter().enumerate() {
             let lane = Lane {
                 shared: Arc::clone(&shared),
@@ -244,11 +237,7 @@ impl Queue {
 
 impl Flight {
     fn new() -> Self {
-        Self {
-            healthy: true,
-            began: Instant::now(),
-            batch: Vec::new(),
-        }
+        Self { healthy: true, began: Instant::now(), batch: Vec::new() }
     }
 }
 
@@ -269,9 +258,7 @@ impl Shared {
 
     #[expect(clippy::indexing_slicing, reason = "there is a flight for each lane")]
     fn flight(&self, lane: usize) -> MutexGuard<'_, Flight> {
-        self.flights[lane]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.flights[lane].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the lane out of the count, once. The last lane to leave refuses what waits.
@@ -326,10 +313,7 @@ impl Shared {
                 !flight.batch.is_empty() && flight.began.elapsed() >= patience
             };
             if is_late {
-                tracing::error!(
-                    waited_seconds = patience.as_secs(),
-                    "the replay store does not answer"
-                );
+                tracing::error!(waited_seconds = patience.as_secs(), "the replay store does not answer");
                 self.leave_the_healthy(lane);
                 refuse(std::mem::take(&mut self.flight(lane).batch));
             }
@@ -387,11 +371,7 @@ impl Lane {
                 return Work::Expire;
             }
             queue.idle += 1;
-            queue = self
-                .shared
-                .arrived
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+            queue = self.shared.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
             queue.idle -= 1;
             queue.woken = queue.woken.saturating_sub(1);
         }
@@ -428,11 +408,7 @@ impl Lane {
         Shared::count(&self.shared.counts.records, records.len());
         let mut outcomes = outcomes.into_iter();
         // A store that gives too few outcomes leaves the rest refused, never accepted.
-        ticket::complete(
-            batch
-                .into_iter()
-                .map(|pending| (pending.ticket, outcomes.next())),
-        );
+        ticket::complete(batch.into_iter().map(|pending| (pending.ticket, outcomes.next())));
         Ok(())
     }
 
@@ -495,10 +471,7 @@ struct RunningTime {
 
 impl From<i64> for RunningTime {
     fn from(told: i64) -> Self {
-        Self {
-            told,
-            at: Instant::now(),
-        }
+        Self { told, at: Instant::now() }
     }
 }
 
@@ -528,11 +501,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix(1_700_000_000);
 
     fn record(bits: u64) -> Record {
-        Record {
-            bucket: Bucket::of(NOW),
-            fingerprint: Fingerprint::from_bits(bits),
-            client: ClientSlot(0),
-        }
+        Record { bucket: Bucket::of(NOW), fingerprint: Fingerprint::from_bits(bits), client: ClientSlot(0) }
     }
 
     /// What a scripted store does with its next batch.
@@ -560,11 +529,7 @@ mod tests {
         }
 
         fn recover(&mut self, _: Timestamp) -> Result<(), JournalError> {
-            if self.recovers {
-                Ok(())
-            } else {
-                Err(JournalError::Damaged("as scripted"))
-            }
+            if self.recovers { Ok(()) } else { Err(JournalError::Damaged("as scripted")) }
         }
 
         fn expire(&mut self, _: Bucket, _: Timestamp) -> Result<bool, JournalError> {
@@ -577,11 +542,7 @@ mod tests {
     fn scripted(recovers: bool) -> (Box<dyn Journal>, Sender<Next>, Receiver<usize>) {
         let (say, script) = channel();
         let (begun, batches) = channel();
-        let journal = Scripted {
-            script,
-            begun,
-            recovers,
-        };
+        let journal = Scripted { script, begun, recovers };
         (Box::new(journal), say, batches)
     }
 
@@ -590,9 +551,7 @@ mod tests {
     }
 
     fn wait(waiting: Waiting) -> ticket::Answer {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(waiting)
     }
 
@@ -602,16 +561,11 @@ mod tests {
         let committer = start(vec![journal]);
         let first = committer.submit(record(1)).expect("taken in");
         assert_eq!(batches.recv(), Ok(1));
-        let rest: Vec<_> = (2..100)
-            .map(|bits| committer.submit(record(bits)).expect("taken in"))
-            .collect();
+        let rest: Vec<_> = (2..100).map(|bits| committer.submit(record(bits)).expect("taken in")).collect();
         drop(say);
         assert_eq!(wait(first), Some(Outcome::Fresh));
         assert_eq!(batches.recv(), Ok(98));
-        assert!(
-            rest.into_iter()
-                .all(|waiting| wait(waiting) == Some(Outcome::Fresh))
-        );
+        assert!(rest.into_iter().all(|waiting| wait(waiting) == Some(Outcome::Fresh)));
         assert_eq!(committer.counts().commits.load(Ordering::Relaxed), 2);
     }
 
@@ -639,9 +593,7 @@ mod tests {
         drop(say_failing);
         // Of the first few one fails; each of the others has to wake the lane that works.
         let answers = (1..2_000).map(|bits| wait(committer.submit(record(bits)).expect("ready")));
-        let refused = answers
-            .filter(|answer| *answer != Some(Outcome::Fresh))
-            .count();
+        let refused = answers.filter(|answer| *answer != Some(Outcome::Fresh)).count();
         assert!(refused <= 1, "{refused} refused");
         assert!(committer.is_ready());
     }

@@ -113,18 +113,13 @@ impl SqliteJournal {
     /// Opens or makes the journal, and locks it.
     ///
     /// `unforeseen`: above everything that could have been accepted until now; the floor of a journal that lost its memory.
-    pub fn open(
-        path: &Path,
-        synchronous: Synchronous,
-        unforeseen: Bucket,
-    ) -> Result<Opened, SqliteOpenError> {
+    pub fn open(path: &Path, synchronous: Synchronous, unforeseen: Bucket) -> Result<Opened, SqliteOpenError> {
         let mut floor_file = FloorFile::lock(path)?;
         let broken = |error| SqliteOpenError::Journal(path.to_owned(), error);
         // SQLite keeps the mode of an empty file, and gives it to its log.
         open_private(path).map_err(|error| broken(JournalError::File(error)))?;
         let mut connection = connect(path, synchronous).map_err(broken)?;
-        let (key, floor) =
-            settle(&mut connection, path, &mut floor_file, unforeseen).map_err(broken)?;
+        let (key, floor) = settle(&mut connection, path, &mut floor_file, unforeseen).map_err(broken)?;
         let mut journal = Self {
             path: path.to_owned(),
             synchronous,
@@ -135,11 +130,7 @@ impl SqliteJournal {
             runs: VecDeque::new(),
         };
         journal.next_id = journal.with(last_id).map_err(broken)?.saturating_add(1);
-        Ok(Opened {
-            journal,
-            key,
-            floor,
-        })
+        Ok(Opened { journal, key, floor })
     }
 
     /// Fills the memory with what is in the file from `first_kept` on.
@@ -149,15 +140,8 @@ impl SqliteJournal {
         self.with(|connection| {
             let rows = batch::table
                 .order(batch::id)
-                .select((
-                    batch::id,
-                    batch::first_bucket,
-                    batch::max_bucket,
-                    batch::records,
-                ))
-                .load_iter::<(i64, i64, i64, Vec<u8>), diesel::connection::DefaultLoadingMode>(
-                    connection,
-                )?;
+                .select((batch::id, batch::first_bucket, batch::max_bucket, batch::records))
+                .load_iter::<(i64, i64, i64, Vec<u8>), diesel::connection::DefaultLoadingMode>(connection)?;
             for row in rows {
                 let (id, first_bucket, max_bucket, records) = row?;
                 note_row(&mut runs, id, Bucket(max_bucket));
@@ -177,15 +161,10 @@ impl SqliteJournal {
         Ok(())
     }
 
-    fn with<T>(
-        &mut self,
-        work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>,
-    ) -> Result<T, JournalError> {
+    fn with<T>(&mut self, work: impl FnOnce(&mut SqliteConnection) -> QueryResult<T>) -> Result<T, JournalError> {
         match &mut self.connection {
             Some(connection) => work(connection).map_err(JournalError::Database),
-            None => Err(JournalError::Damaged(
-                "the journal is closed after a failure",
-            )),
+            None => Err(JournalError::Damaged("the journal is closed after a failure")),
         }
     }
 }
@@ -225,24 +204,17 @@ impl Journal for SqliteJournal {
     fn recover(&mut self, _now: Timestamp) -> Result<(), JournalError> {
         // After an I/O error nothing that the connection holds can be trusted, so the file is opened and recovered anew.
         let last_written = self.next_id.saturating_sub(1);
-        let expected = self
-            .runs
-            .back()
-            .is_some_and(|run| run.last_id == last_written);
+        let expected = self.runs.back().is_some_and(|run| run.last_id == last_written);
         self.connection = None;
         self.connection = Some(connect(&self.path, self.synchronous)?);
         let found = self.with(|connection| {
-            diesel::update(state::table)
-                .set(state::probes.eq(state::probes + 1))
-                .execute(connection)?;
+            diesel::update(state::table).set(state::probes.eq(state::probes + 1)).execute(connection)?;
             last_id(connection)
         });
         match found {
             Ok(id) if expected && id < last_written => {
                 self.connection = None;
-                Err(JournalError::Damaged(
-                    "acknowledged rows are gone; restart the server",
-                ))
+                Err(JournalError::Damaged("acknowledged rows are gone; restart the server"))
             }
             // A row of a failed commit may be there all the same: it is kept, and the next one comes after it.
             Ok(id) => {
@@ -272,10 +244,7 @@ impl Journal for SqliteJournal {
             })
         })?;
         self.runs.pop_front();
-        Ok(self
-            .runs
-            .front()
-            .is_some_and(|run| run.max_bucket < first_kept))
+        Ok(self.runs.front().is_some_and(|run| run.max_bucket < first_kept))
     }
 
     fn close(&mut self) {
@@ -316,10 +285,7 @@ fn settle(
     unforeseen: Bucket,
 ) -> Result<(FingerprintKey, Bucket), JournalError> {
     // A number of the file system, compared for equality only.
-    let inode = std::fs::metadata(path)
-        .map_err(JournalError::File)?
-        .ino()
-        .cast_signed();
+    let inode = std::fs::metadata(path).map_err(JournalError::File)?.ino().cast_signed();
     let known: Option<(Vec<u8>, i64, i64, i64)> = state::table
         .select((state::hash_key, state::horizon, state::newest, state::inode))
         .first(connection)
@@ -339,11 +305,7 @@ fn settle(
             } else {
                 NEVER
             };
-            (
-                FingerprintKey::from_bytes(key),
-                floor.max(Bucket(horizon)),
-                Bucket(newest),
-            )
+            (FingerprintKey::from_bytes(key), floor.max(Bucket(horizon)), Bucket(newest))
         }
     };
     let newest = newest.max(floor_file.newest);
@@ -365,9 +327,7 @@ fn settle(
 }
 
 fn last_id(connection: &mut SqliteConnection) -> QueryResult<i64> {
-    let id: Option<i64> = batch::table
-        .select(diesel::dsl::max(batch::id))
-        .first(connection)?;
+    let id: Option<i64> = batch::table.select(diesel::dsl::max(batch::id)).first(connection)?;
     Ok(id.unwrap_or(0))
 }
 
@@ -392,11 +352,7 @@ fn note_row(runs: &mut VecDeque<Run>, id: i64, max_bucket: Bucket) {
             run.rows += 1;
             run.last_id = id;
         }
-        _ => runs.push_back(Run {
-            last_id: id,
-            rows: 1,
-            max_bucket,
-        }),
+        _ => runs.push_back(Run { last_id: id, rows: 1, max_bucket }),
     }
 }
 
@@ -415,10 +371,7 @@ fn pack(batch: &[Record]) -> Vec<Row> {
         let [b0, b1, rest @ ..] = record.bucket.0.to_le_bytes();
         let [r0, r1, r2, r3, r4, r5] = rest;
         let first_bucket = i64::from_le_bytes([0, 0, r0, r1, r2, r3, r4, r5]);
-        let row = match rows
-            .iter_mut()
-            .position(|row| row.first_bucket == first_bucket)
-        {
+        let row = match rows.iter_mut().position(|row| row.first_bucket == first_bucket) {
             Some(position) => rows.get_mut(position),
             None => {
                 rows.push(Row {
@@ -445,9 +398,7 @@ fn unpack(first_bucket: i64, records: &[u8]) -> impl Iterator<Item = Record> + '
         let [f0, f1, f2, f3, f4, f5, f6, f7, b0, b1, c0, c1] = *packed;
         Record {
             bucket: Bucket(first_bucket.saturating_add(i64::from(u16::from_le_bytes([b0, b1])))),
-            fingerprint: Fingerprint::from_bits(u64::from_le_bytes([
-                f0, f1, f2, f3, f4, f5, f6, f7,
-            ])),
+            fingerprint: Fingerprint::from_bits(u64::from_le_bytes([f0, f1, f2, f3, f4, f5, f6, f7])),
             client: ClientSlot(u16::from_le_bytes([c0, c1])),
         }
     })
@@ -455,13 +406,7 @@ fn unpack(first_bucket: i64, records: &[u8]) -> impl Iterator<Item = Record> + '
 
 /// Opens or makes a file that only its owner may read: the key of the fingerprints is nobody else's.
 fn open_private(path: &Path) -> std::io::Result<File> {
-    File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+    File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// The file beside the journal: the lock, and the newest minute ever accepted, as a decimal number.
@@ -488,11 +433,7 @@ impl FloorFile {
         let text = std::fs::read_to_string(&path).map_err(broken)?;
         let newest = match text.trim() {
             "" => NEVER,
-            number => Bucket(
-                number
-                    .parse()
-                    .map_err(|_| broken(std::io::ErrorKind::InvalidData.into()))?,
-            ),
+            number => Bucket(number.parse().map_err(|_| broken(std::io::ErrorKind::InvalidData.into()))?),
         };
         Ok(Self { file, newest })
     }
@@ -500,8 +441,7 @@ impl FloorFile {
     /// Writes ahead of use, and returns when it is on the disk.
     fn write(&mut self, newest: Bucket) -> std::io::Result<()> {
         // Of a fixed length, within one sector: a power cut leaves the old number or the new one.
-        self.file
-            .write_all_at(format!("{:020}\n", newest.0).as_bytes(), 0)?;
+        self.file.write_all_at(format!("{:020}\n", newest.0).as_bytes(), 0)?;
         self.file.sync_all()?;
         self.newest = newest;
         Ok(())
@@ -513,19 +453,12 @@ mod tests {
     use super::*;
 
     fn record(bucket: i64, bits: u64, client: u16) -> Record {
-        Record {
-            bucket: Bucket(bucket),
-            fingerprint: Fingerprint::from_bits(bits),
-            client: ClientSlot(client),
-        }
+        Record { bucket: Bucket(bucket), fingerprint: Fingerprint::from_bits(bits), client: ClientSlot(client) }
     }
 
     #[test]
     fn packed_records_come_back_as_they_were() {
-        let batch = [
-            record(29_000_000, u64::MAX, 7),
-            record(29_000_011, 1, u16::MAX),
-        ];
+        let batch = [record(29_000_000, u64::MAX, 7), record(29_000_011, 1, u16::MAX)];
         let rows = pack(&batch);
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].records.len(), 24);
@@ -539,10 +472,8 @@ mod tests {
         let batch = [record(65_535, 1, 0), record(65_536, 2, 0), record(-1, 3, 0)];
         let rows = pack(&batch);
         assert_eq!(rows.len(), 3);
-        let mut back: Vec<_> = rows
-            .iter()
-            .flat_map(|row| unpack(row.first_bucket, &row.records).collect::<Vec<_>>())
-            .collect();
+        let mut back: Vec<_> =
+            rows.iter().flat_map(|row| unpack(row.first_bucket, &row.records).collect::<Vec<_>>()).collect();
         back.sort_by_key(|record| record.fingerprint);
         assert_eq!(back, batch);
     }

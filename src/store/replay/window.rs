@@ -87,11 +87,7 @@ impl Window {
     /// Takes in what a store held already.
     #[must_use]
     pub fn refill(&self) -> Refill<'_> {
-        Refill {
-            window: self,
-            bins: (0..SHARDS).map(|_| Vec::new()).collect(),
-            held: 0,
-        }
+        Refill { window: self, bins: (0..SHARDS).map(|_| Vec::new()).collect(), held: 0 }
     }
 
     /// From now on records below `floor` are refused. A floor never sinks.
@@ -110,10 +106,7 @@ impl Window {
         for shard in &self.shards {
             let expired: Vec<_> = {
                 let mut shard = lock(shard);
-                shard
-                    .buckets
-                    .extract_if(.., |(bucket, _)| *bucket < first_kept)
-                    .collect()
+                shard.buckets.extract_if(.., |(bucket, _)| *bucket < first_kept).collect()
             };
             for (bucket, set) in expired {
                 let count = u64::try_from(set.len()).unwrap_or(u64::MAX);
@@ -136,19 +129,12 @@ impl Window {
             .iter()
             .map(|shard| {
                 let shard = lock(shard);
-                shard
-                    .buckets
-                    .iter()
-                    .map(|(_, set)| set.heap_bytes())
-                    .sum::<usize>()
+                shard.buckets.iter().map(|(_, set)| set.heap_bytes()).sum::<usize>()
             })
             .sum()
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "there are as many as a byte has values"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "there are as many as a byte has values")]
     fn shard(&self, record: Record) -> MutexGuard<'_, Shard> {
         lock(&self.shards[shard_of(record)])
     }
@@ -238,34 +224,21 @@ impl Counters {
         Self((0..2 * 256).map(|_| AtomicU32::new(0)).collect())
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "a byte is below the length of a row"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "a byte is below the length of a row")]
     fn pair(&self, client: ClientSlot) -> [&AtomicU32; 2] {
         let [first, second] = client.0.to_be_bytes();
-        [
-            &self.0[usize::from(first)],
-            &self.0[256 + usize::from(second)],
-        ]
+        [&self.0[usize::from(first)], &self.0[256 + usize::from(second)]]
     }
 }
 
 impl Shares {
     fn new(buckets: usize) -> Self {
-        Self {
-            totals: Counters::new(),
-            by_bucket: (0..buckets.max(1)).map(|_| Counters::new()).collect(),
-        }
+        Self { totals: Counters::new(), by_bucket: (0..buckets.max(1)).map(|_| Counters::new()).collect() }
     }
 
     fn held_by(&self, client: ClientSlot) -> u64 {
         let [first, second] = self.totals.pair(client);
-        u64::from(
-            first
-                .load(Ordering::Relaxed)
-                .min(second.load(Ordering::Relaxed)),
-        )
+        u64::from(first.load(Ordering::Relaxed).min(second.load(Ordering::Relaxed)))
     }
 
     fn add(&self, record: Record) {
@@ -321,18 +294,9 @@ mod tests {
         let window = Window::new(100_000, 12);
         let won: usize = std::thread::scope(|scope| {
             let racers: Vec<_> = (0..8)
-                .map(|_| {
-                    scope.spawn(|| {
-                        (1..2_000)
-                            .filter(|n| window.admit(record(5, *n, 0)).is_ok())
-                            .count()
-                    })
-                })
+                .map(|_| scope.spawn(|| (1..2_000).filter(|n| window.admit(record(5, *n, 0)).is_ok()).count()))
                 .collect();
-            racers
-                .into_iter()
-                .map(|racer| racer.join().expect("no panic"))
-                .sum()
+            racers.into_iter().map(|racer| racer.join().expect("no panic")).sum()
         });
         assert_eq!(won, 1_999);
     }
@@ -372,17 +336,10 @@ mod tests {
     #[test]
     fn a_greedy_client_leaves_room_for_others_until_its_minutes_are_forgotten() {
         let window = Window::new(1_000, 12);
-        let greedy = (1..=1_000)
-            .filter(|n| window.admit(record(5, *n, 0x0101)).is_ok())
-            .count();
+        let greedy = (1..=1_000).filter(|n| window.admit(record(5, *n, 0x0101)).is_ok()).count();
         assert_eq!(greedy, 500);
-        assert_eq!(
-            window.admit(record(5, 5_000, 0x0101)),
-            Err(Refusal::ShareTaken)
-        );
-        let modest = (2_000..2_100)
-            .filter(|n| window.admit(record(6, *n, 0x0202)).is_ok())
-            .count();
+        assert_eq!(window.admit(record(5, 5_000, 0x0101)), Err(Refusal::ShareTaken));
+        let modest = (2_000..2_100).filter(|n| window.admit(record(6, *n, 0x0202)).is_ok()).count();
         assert_eq!(modest, 100);
         window.raise_floor(Bucket(6));
         window.drop_before(Bucket(6));

@@ -1,0 +1,149 @@
+"""Fixtures: one server with some people in it, one Chromium with script and one without, and an app's own web server."""
+
+import http.server
+import threading
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from chrome import Chrome
+from harness import Server, binary
+
+# Scopes have sentences, and tests may fail to log in as often as they like.
+CONFIG = """
+[throttle]
+failures = 100000
+
+[[scope]]
+name = "account:read"
+title = "Read your account's data"
+titles = { de = "Die Daten Ihres Kontos lesen" }
+
+[[scope]]
+name = "products:read"
+title = "See your products"
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_binary():
+    if not binary().exists():
+        pytest.exit(f"there is no binary at {binary()}: cargo build --locked", returncode=1)
+
+
+@pytest.fixture(scope="session")
+def new_server(tmp_path_factory):
+    """Start servers of one's own: new_server(config) → Server. They are ended with the session."""
+    servers = []
+
+    def start(config="", name="server", **more):
+        server = Server(tmp_path_factory.mktemp(name), config, **more)
+        servers.append(server)
+        return server.start()
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(new_server):
+    return new_server(CONFIG, "shared")
+
+
+@pytest.fixture(scope="session")
+def developer(server):
+    return server.account("developer@example.com")
+
+
+@pytest.fixture(scope="session")
+def holder(server):
+    return server.account("holder@example.com")
+
+
+@pytest.fixture(scope="session")
+def admin(server):
+    return server.account("admin@example.com", role="admin")
+
+
+class App:
+    """The web server of an app, on another origin: remembers where people came back to."""
+
+    def __init__(self):
+        calls = self.calls = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                if self.path != "/favicon.ico":
+                    calls.append(self.path)
+                body = b"<!doctype html><html lang=en><title>App</title><link rel=icon href=data:,><h1>Welcome back</h1>"
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.base = f"http://127.0.0.1:{self.server.server_port}"
+        self.callback = f"{self.base}/callback"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def query(self):
+        """What the last visit brought."""
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.calls[-1]).query).items()}
+
+
+@pytest.fixture(scope="session")
+def app():
+    made = App()
+    yield made
+    made.server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def client(server, developer, app):
+    """An app that people are sent back to."""
+    return server.client(developer, callback=app.callback, scopes=("account:read", "products:read"))
+
+
+@pytest.fixture(scope="session")
+def client_oob(server, developer):
+    """An app that shows a code."""
+    return server.client(developer, callback="oob", scopes=("account:read",))
+
+
+@pytest.fixture(scope="session")
+def chromes():
+    """Browsers by what they can do, made when they are first needed."""
+    made = {}
+
+    def get(**kind):
+        key = tuple(sorted(kind.items()))
+        if key not in made:
+            made[key] = Chrome(**kind)
+        return made[key]
+
+    yield get
+    for chrome in made.values():
+        chrome.quit()
+
+
+@pytest.fixture
+def chrome(chromes):
+    """A browser that has never been anywhere. Whatever stands in its console at the end is a failure: a page broke its
+    own content security policy, or its script failed."""
+    browser = chromes()
+    browser.forget()
+    yield browser
+    assert browser.complaints() == []
+
+
+@pytest.fixture(params=[True, False], ids=["with script", "without script"])
+def any_chrome(request, chromes):
+    """The same with and without script."""
+    browser = chromes(script=request.param)
+    browser.forget()
+    yield browser
+    assert browser.complaints() == []

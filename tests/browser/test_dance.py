@@ -1,0 +1,211 @@
+"""The dance in a real browser: login, consent, the way back to the app's origin, the code, deny, and what goes wrong."""
+
+import dance
+from chrome import eventually
+from dance import authorize_url, temporary
+
+
+def me(server, client, token):
+    return dance.signed(server, "GET", "/v2/me", client, token)
+
+
+def exchange(server, client, request, verifier):
+    answer = dance.access_token(server, client, request, verifier)
+    assert answer.status == 200, answer.body
+    return dance.Token(answer.form["oauth_token"], answer.form["oauth_token_secret"], client, answer.form)
+
+
+def test_allowing_leads_back_to_the_app_with_a_verifier(any_chrome, server, client, holder, app):
+    request = temporary(server, client)
+    any_chrome.open(authorize_url(server, request))
+    assert any_chrome.heading == "Log in"
+    any_chrome.sign_in(holder)
+    assert any_chrome.heading.startswith("Allow App")
+    assert "Read your account's data" in any_chrome.text and holder.username in any_chrome.text
+    assert "You will be sent to 127.0.0.1." in any_chrome.text
+    any_chrome.press("Allow")
+    assert any_chrome.url.startswith(app.callback), any_chrome.source
+    assert app.query()["oauth_token"] == request.token
+    token = exchange(server, client, request, app.query()["oauth_verifier"])
+    assert sorted(token.fields["scope"].split()) == ["account:read", "products:read"]
+    assert me(server, client, token).json["account"]["username"] == holder.username
+
+
+def test_denying_leads_back_to_the_app_without_one(any_chrome, server, client, holder, app):
+    request = temporary(server, client)
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.sign_in(holder)
+    any_chrome.press("Deny")
+    assert any_chrome.url.startswith(app.callback)
+    assert app.query()["oauth_problem"] == "permission_denied" and "oauth_verifier" not in app.query()
+    assert dance.access_token(server, client, request, "x").status >= 400
+
+
+def test_what_is_unticked_is_not_allowed(any_chrome, server, client, holder, app):
+    request = temporary(server, client)
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.sign_in(holder)
+    any_chrome.tick("scope", "products:read", on=False)
+    any_chrome.press("Allow")
+    token = exchange(server, client, request, app.query()["oauth_verifier"])
+    assert token.fields["scope"] == "account:read"
+
+
+def test_an_app_without_a_callback_gets_its_code_from_the_page(any_chrome, server, client_oob, holder):
+    request = temporary(server, client_oob)
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.sign_in(holder)
+    assert "You will get a code" in any_chrome.text
+    any_chrome.press("Allow")
+    assert any_chrome.heading == "Your code"
+    exchange(server, client_oob, request, any_chrome.content("verifier"))
+
+
+def test_neither_choice_is_nearer_than_the_other(chrome, server, client, holder):
+    chrome.open(authorize_url(server, temporary(server, client)))
+    chrome.sign_in(holder)
+    allow, deny = chrome.all("main button[name=decision]")
+    assert chrome.run("return document.activeElement.tagName") == "BODY"
+    assert allow.size == deny.size
+    for look in ("background-color", "color", "border-color", "font-weight"):
+        assert allow.value_of_css_property(look) == deny.value_of_css_property(look)
+
+
+def test_not_you_logs_out_and_comes_back_to_the_question(any_chrome, server, client, holder, developer):
+    url = authorize_url(server, temporary(server, client))
+    any_chrome.open(url)
+    any_chrome.sign_in(holder)
+    any_chrome.press("Not you?")
+    assert any_chrome.heading == "Log in" and any_chrome.url == url
+    any_chrome.sign_in(developer)
+    assert developer.username in any_chrome.text
+
+
+def test_a_wrong_password_is_said_beside_the_field_and_the_name_stays(any_chrome, server, client, holder):
+    any_chrome.open(authorize_url(server, temporary(server, client)))
+    any_chrome.type("username", holder.username)
+    any_chrome.type("password", "wrong")
+    any_chrome.press("Log in")
+    assert any_chrome.reason("username") == "Username or password is wrong."
+    assert any_chrome.value("username") == holder.username and any_chrome.value("password") == ""
+    assert any_chrome.run("return document.activeElement.className") == "problems"
+    any_chrome.type("password", holder.password)
+    any_chrome.press("Log in")
+    assert any_chrome.heading.startswith("Allow App")
+
+
+def test_a_decision_counts_once_also_with_the_back_button(any_chrome, server, client_oob, holder):
+    request = temporary(server, client_oob)
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.sign_in(holder)
+    any_chrome.press("Allow")
+    verifier = any_chrome.content("verifier")
+    any_chrome.back()
+    if any_chrome.has("button[name=decision]"):
+        # The browser had kept the page; what it sends is refused.
+        any_chrome.press("Deny")
+    assert any_chrome.heading == "This request was decided before"
+    any_chrome.open(authorize_url(server, request))
+    assert any_chrome.heading == "This request was decided before"
+    assert verifier not in any_chrome.source
+    exchange(server, client_oob, request, verifier)
+
+
+def test_two_open_questions_are_answered_once(any_chrome, server, client_oob, holder):
+    request = temporary(server, client_oob)
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.sign_in(holder)
+    first = any_chrome.driver.current_window_handle
+    any_chrome.driver.switch_to.new_window("tab")
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.press("Allow")
+    assert any_chrome.has("#verifier")
+    any_chrome.driver.close()
+    any_chrome.driver.switch_to.window(first)
+    any_chrome.press("Deny")
+    assert any_chrome.heading == "This request was decided before"
+
+
+def test_a_second_account_can_not_decide_again(any_chrome, server, client, holder, developer):
+    request = temporary(server, client)
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.sign_in(holder)
+    any_chrome.press("Allow")
+    any_chrome.forget()
+    any_chrome.open(authorize_url(server, request))
+    assert any_chrome.heading == "This request was decided before"
+
+
+def test_a_form_of_the_account_before_decides_nothing(any_chrome, server, client_oob, holder, developer):
+    request = temporary(server, client_oob)
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.sign_in(holder)
+    first = any_chrome.driver.current_window_handle
+    any_chrome.driver.switch_to.new_window("tab")
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.press("Not you?")
+    any_chrome.sign_in(developer)
+    any_chrome.driver.close()
+    any_chrome.driver.switch_to.window(first)
+    any_chrome.press("Allow")
+    assert any_chrome.heading == "This form is no longer good"
+    assert dance.access_token(server, client_oob, request, "x").form["oauth_problem"] == "token_rejected"
+
+
+def test_an_expired_request_token_grants_nothing(any_chrome, new_server, app):
+    server = new_server("[oauth]\nrequest_token_ttl_seconds = 1\n", "impatient")
+    owner = server.account()
+    client = server.client(owner, callback=app.callback)
+    any_chrome.log_in(server.base, owner)
+    url = authorize_url(server, temporary(server, client))
+
+    def expired():
+        any_chrome.open(url)
+        return any_chrome.heading == "This request has expired"
+
+    assert eventually(expired)
+    assert "Nothing was allowed" in any_chrome.text
+
+
+def test_a_request_token_that_nobody_issued_is_a_clear_page(any_chrome, server):
+    any_chrome.open(f"{server.base}/oauth/authorize?oauth_token=nonsense")
+    assert any_chrome.heading == "This request is unknown"
+    any_chrome.open(f"{server.base}/oauth/authorize")
+    assert any_chrome.heading == "Something is missing"
+
+
+def test_revoking_in_connected_apps_ends_the_token(any_chrome, server, developer, app):
+    holder = server.account()
+    client = server.client(developer, callback=app.callback, scopes=("account:read",))
+    request = temporary(server, client)
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.sign_in(holder)
+    any_chrome.press("Allow")
+    token = exchange(server, client, request, app.query()["oauth_verifier"])
+    assert me(server, client, token).status == 200
+    any_chrome.open(f"{server.base}/apps")
+    assert "Read your account's data" in any_chrome.text
+    any_chrome.press("Revoke")
+    assert "The app has no access any more." in any_chrome.text and "No connected apps" in any_chrome.text
+    assert me(server, client, token).status == 401
+
+
+def test_the_page_speaks_the_language_that_the_app_asks_for(chrome, server, client, holder):
+    url = authorize_url(server, temporary(server, client))
+    chrome.open(url + "&ui_locales=fr%20de")
+    assert chrome.run("return document.documentElement.lang") == "de"
+    chrome.type("username", holder.username)
+    chrome.type("password", holder.password)
+    chrome.press("Anmelden")
+    assert "Die Daten Ihres Kontos lesen" in chrome.text
+    chrome.open(f"{server.base}/apps")
+    assert chrome.heading == "Verbundene Apps"
+    chrome.find("footer a[lang=en]").click()
+    assert eventually(lambda: chrome.heading == "Connected apps")
+
+
+def test_the_browsers_own_language_is_spoken(chromes, server):
+    german = chromes(language="de")
+    german.forget()
+    german.open(f"{server.base}/login")
+    assert german.heading == "Anmelden"

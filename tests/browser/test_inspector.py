@@ -1,0 +1,221 @@
+"""The signature inspector: requests signed wrongly in each of the known ways, and the paste box."""
+
+import base64
+import hashlib
+import hmac
+from urllib.parse import quote_plus, urlsplit
+
+import pytest
+import signer
+import wire
+from chrome import eventually
+from harness import Token
+from test_admin import server_token
+
+QUERY = "q=a%20b&size=original"
+
+# What the page says of each, in the beginning.
+SENTENCES = {
+    "query-parameters-left-out": "Your app left the query parameters out",
+    "body-parameters-left-out": "Your app left the form's parameters out",
+    "body-wrongly-included": "Your app signed a body that is no form.",
+    "double-encoded": "Your app encoded the parameters once too often.",
+    "space-as-plus": "Your app signed a space as +",
+    "http-scheme": "Your app signed another scheme",
+    "port-included": "Your app signed the default port.",
+    "port-left-out": "Your app left out the port.",
+    "host-case": "Your app signed the host with capital letters.",
+    "token-secret-missing": "Your app signed without the token secret.",
+    "secret-not-encoded": "Your app did not encode the secrets.",
+    "secrets-swapped": "Your app swapped the two secrets.",
+    "method-lower-case": "Your app signed the method in lower case.",
+    "parameters-unsorted": "Your app did not sort the parameters.",
+    "parameters-repeated-in-header": "Your app signed parameters twice.",
+    "realm-included": "Your app signed the realm.",
+    "path-reencoded": "Your app changed the path before signing.",
+}
+
+
+class Wrong:
+    """A client that makes one mistake. `send` sends the request and gives the server's answer."""
+
+    def __init__(self, server, client, token):
+        self.server, self.client, self.token = server, client, token
+
+    def send(self, mistake, verb="GET", target=f"/v2/me?{QUERY}"):
+        client, token = self.client, self.token
+        method, body, kind, realm, extra = verb, b"", None, None, []
+        url = f"http://{self.server.authority}{target}"
+        parameters = signer.protocol_parameters(client, token)
+        pairs = [(name.encode(), value.encode()) for name, value in parameters]
+        query = signer.pairs_of(urlsplit(url).query)
+        escape, order = signer.escape, sorted
+        secrets = [signer.escape(client.secret), signer.escape(token.secret)]
+        if mistake == "query-parameters-left-out":
+            query = []
+        elif mistake == "body-parameters-left-out":
+            method, body, kind = "POST", b"a=1&b=2", "application/x-www-form-urlencoded"
+        elif mistake == "double-encoded":
+            escape = lambda value: signer.escape(signer.escape(value))
+        elif mistake == "space-as-plus":
+            escape = lambda value: quote_plus(value, safe="-._~")
+        elif mistake == "http-scheme":
+            url = url.replace("http://", "https://")
+        elif mistake == "port-left-out":
+            url = f"http://{self.server.host}{target}"
+        elif mistake == "token-secret-missing":
+            secrets[1] = ""
+        elif mistake == "secrets-swapped":
+            secrets.reverse()
+        elif mistake == "method-lower-case":
+            method = "get"
+        elif mistake == "parameters-unsorted":
+            order = list
+        elif mistake == "parameters-repeated-in-header":
+            extra = [("size", "original")]
+        elif mistake == "realm-included":
+            realm = "Photos"
+            pairs = pairs + [(b"realm", b"Photos")]
+        elif mistake == "path-reencoded":
+            url = url.replace("%7E", "~")
+        uri = self.uri(url, mistake)
+        encoded = order([(escape(name), escape(value)) for name, value in pairs + query])
+        normalized = "&".join(f"{name}={value}" for name, value in encoded)
+        text = "&".join([method, signer.escape(uri), signer.escape(normalized)])
+        if mistake == "secret-not-encoded":
+            secrets = [client.secret, token.secret]
+        made = base64.b64encode(hmac.new("&".join(secrets).encode(), text.encode(), hashlib.sha1).digest()).decode()
+        header = signer.header([*parameters, ("oauth_signature", made), *extra], realm)
+        headers = [("Authorization", header)] + ([("Content-Type", kind)] if kind else [])
+        verb = "POST" if body else verb
+        return header, wire.send(self.server, verb, target, headers, body if body else None)
+
+    @staticmethod
+    def uri(url, mistake):
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.netloc}{parts.path}"
+
+
+@pytest.fixture(scope="module")
+def wrong(server, developer):
+    """A client and token whose secrets show the difference that encoding makes, and one mistake at a time."""
+    client = server.client(developer, callback="oob", scopes=("account:read",))
+    return Wrong(server, client, server_token(server, client, developer))
+
+
+# What depends on the address or on secrets with reserved characters is tried in the paste box; so is a body that is no
+# form, because the server does not read it before it has judged.
+PASTED = ("port-included", "host-case", "secret-not-encoded", "path-reencoded", "body-wrongly-included")
+REQUESTS = [word for word in SENTENCES if word not in PASTED]
+
+
+@pytest.mark.parametrize("mistake", REQUESTS)
+def test_a_refused_request_is_explained(mistake, chrome, server, wrong, developer):
+    _, answer = wrong.send(mistake)
+    assert answer.status == 401 and answer.json["code"] == "signature_invalid"
+    chrome.log_in(server.base, developer)
+    chrome.open(f"{server.base}/developer/clients/inspector?key={wrong.client.key}")
+    newest = chrome.find("table tbody tr a")
+    assert newest.text.startswith(SENTENCES[mistake]), newest.text
+    newest.click()
+    assert eventually(lambda: chrome.has(".verdict"))
+    assert chrome.find(".verdict strong").text.startswith(SENTENCES[mistake])
+    assert mistake in chrome.find(".verdict").text
+    if mistake not in ("token-secret-missing", "secrets-swapped"):
+        assert chrome.has(".compare tr.differs") or chrome.has("mark")
+        assert chrome.has("mark")
+    for secret in (wrong.client.secret, wrong.token.secret):
+        assert secret not in chrome.source
+
+
+def paste(chrome, server, client, text, token_secret=""):
+    chrome.open(f"{server.base}/developer/clients/inspector?key={client.key}")
+    chrome.run("arguments[0].value = arguments[1]", chrome.field("request"), text) if chrome.script else chrome.type("request", text)
+    if token_secret:
+        chrome.type("token_secret", token_secret)
+    chrome.press("Inspect")
+
+
+def test_a_good_request_is_found_good_in_each_form(any_chrome, server, wrong, developer):
+    any_chrome.log_in(server.base, developer)
+    url = f"{server.base}/v2/me?{QUERY}"
+    header = signer.header(signer.sign("GET", url, wrong.client, wrong.token))
+    for text in (
+        f"GET /v2/me?{QUERY} HTTP/1.1\nHost: {server.authority}\nAuthorization: {header}\n",
+        f"curl -H 'Authorization: {header}' '{url}'",
+        f"{url}\n{header}",
+    ):
+        paste(any_chrome, server, wrong.client, text)
+        assert any_chrome.find(".verdict strong").text == "The signature is good.", any_chrome.text
+    # And it was not carried out: the nonce is still good.
+    answer = wire.send(server, "GET", f"/v2/me?{QUERY}", [("Authorization", header)])
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize("mistake", ["port-included", "host-case", "path-reencoded"])
+def test_what_was_signed_of_the_address_is_found_in_the_paste_box(mistake, chrome, server, wrong, developer):
+    chrome.log_in(server.base, developer)
+    sent, signed = {
+        "port-included": ("https://api.example.com/v2/me", "https://api.example.com:443/v2/me"),
+        "host-case": ("https://API.Example.com/v2/me", "https://API.Example.com/v2/me"),
+        "path-reencoded": ("https://api.example.com/v2/a%7Eb", "https://api.example.com/v2/a~b"),
+    }[mistake]
+    parameters = signer.protocol_parameters(wrong.client, wrong.token)
+    encoded = sorted((signer.escape(name), signer.escape(value)) for name, value in parameters)
+    normalized = "&".join(f"{name}={value}" for name, value in encoded)
+    text = "&".join(["GET", signer.escape(signed), signer.escape(normalized)])
+    made = signer.signature("HMAC-SHA1", text, wrong.client.secret, wrong.token.secret)
+    header = signer.header([*parameters, ("oauth_signature", made)])
+    paste(chrome, server, wrong.client, f"GET {sent}\nAuthorization: {header}")
+    assert chrome.find(".verdict strong").text.startswith(SENTENCES[mistake]), chrome.text
+
+
+def test_a_body_that_is_no_form_is_found_in_the_paste_box(chrome, server, wrong, developer):
+    url = f"{server.base}/v2/me"
+    header = signer.header(signer.sign("POST", url, wrong.client, wrong.token, form="a=1&b=2"))
+    chrome.log_in(server.base, developer)
+    paste(chrome, server, wrong.client, f"curl -H 'Content-Type: text/plain' -H 'Authorization: {header}' -d 'a=1&b=2' {url}")
+    assert chrome.find(".verdict strong").text.startswith(SENTENCES["body-wrongly-included"]), chrome.text
+
+
+def test_secrets_with_reserved_characters_must_be_encoded(chrome, server, developer):
+    client = server.client(developer, callback="oob")
+    token = Token("unknown-token-of-another-server", "a&b/c=d+e", client)
+    parameters = signer.protocol_parameters(client, token)
+    url = "https://api.example.com/v2/me"
+    text = signer.base_string("GET", url, [(name.encode(), value.encode()) for name, value in parameters])
+    key = f"{client.secret}&{token.secret}"
+    made = base64.b64encode(hmac.new(key.encode(), text.encode(), hashlib.sha1).digest()).decode()
+    header = signer.header([*parameters, ("oauth_signature", made)])
+    chrome.log_in(server.base, developer)
+    paste(chrome, server, client, f"GET {url}\n{header}", token.secret)
+    assert chrome.find(".verdict strong").text.startswith(SENTENCES["secret-not-encoded"]), chrome.text
+
+
+def test_two_mistakes_at_once_are_both_named(chrome, server, wrong, developer):
+    chrome.log_in(server.base, developer)
+    url = f"https://api.example.com/v2/me?{QUERY}"
+    parameters = signer.protocol_parameters(wrong.client, wrong.token)
+    text = signer.base_string("GET", "http://api.example.com/v2/me", [(n.encode(), v.encode()) for n, v in parameters])
+    made = signer.signature("HMAC-SHA1", text, wrong.client.secret, wrong.token.secret)
+    paste(chrome, server, wrong.client, f"GET {url}\n{signer.header([*parameters, ('oauth_signature', made)])}")
+    verdict = chrome.find(".verdict").text
+    assert "http-scheme" in verdict and "query-parameters-left-out" in verdict
+
+
+def test_a_wrong_secret_is_told_without_guessing(chrome, server, wrong, developer):
+    url = f"{server.base}/v2/me"
+    header = signer.header(signer.sign("GET", url, wrong.client, wrong.token, secret="not the secret"))
+    chrome.log_in(server.base, developer)
+    paste(chrome, server, wrong.client, f"{url}\n{header}")
+    assert "none of the known mistakes explains it" in chrome.find(".verdict").text
+
+
+def test_what_is_no_request_stays_in_the_box_with_the_reason(any_chrome, server, wrong, developer, client_oob):
+    any_chrome.log_in(server.base, developer)
+    paste(any_chrome, server, wrong.client, "hello <b>there</b>")
+    assert any_chrome.reason("request").startswith("This is neither a raw request")
+    assert any_chrome.value("request") == "hello <b>there</b>"
+    header = signer.header(signer.sign("GET", f"{server.base}/v2/me", client_oob))
+    paste(any_chrome, server, wrong.client, f"{server.base}/v2/me\n{header}")
+    assert client_oob.key in any_chrome.reason("request")
