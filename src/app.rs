@@ -18,6 +18,7 @@ use crate::auth::basic::Basic;
 use crate::auth::client_key::ClientKeyNames;
 use crate::auth::digest::Digest;
 use crate::auth::hashing::Passwords;
+use crate::auth::impersonation::Impersonations;
 use crate::auth::inspection::Inspection;
 use crate::auth::jwt::Tokens;
 use crate::auth::oauth::OAuthVerifier;
@@ -42,11 +43,14 @@ use crate::web::request::Rim;
 use crate::web::response::Answers;
 use crate::web::tls::{Certificate, LOOK_EVERY};
 use crate::web::visit::Pages;
-use crate::web::{consent, health, me, oauth, tokens};
+use crate::web::{alias, consent, health, me, oauth, tokens};
 use crate::{logging, opening};
 
 /// How long a connection may stay open between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a connection is kept whose request was answered before it was read to its end.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// How long requests that are under way may take to end when the server is told to stop.
 const GRACE_SECONDS: u64 = 10;
@@ -70,6 +74,8 @@ pub struct Components {
     pub replay: Arc<ReplayStore>,
     /// Accounts, clients, keys and what was delegated.
     pub store: Store,
+    /// Keys for members of one's company.
+    pub impersonations: Arc<Impersonations>,
     /// What stands in front of the operator's API.
     pub gateway: Arc<Gateway>,
     /// Hears what other processes change; ends with the last clone.
@@ -155,6 +161,11 @@ impl Components {
             answers: Answers::new(configuration, digest, clock),
             metrics: Metrics::new(),
         };
+        let impersonations = Impersonations::new(
+            store.clone(),
+            http_auth.realm.as_str().to_owned(),
+            Lifetime::from_seconds(configuration.impersonation.ttl_seconds),
+        );
         let gateway = Gateway::new(configuration, issuer(configuration), &signing_key)?;
         let judge = Arc::new(judge);
         let pages = Pages::new(configuration, Arc::clone(&judge), opened.master_key.id());
@@ -162,6 +173,7 @@ impl Components {
             judge,
             pages: Arc::new(pages),
             provider: Arc::new(provider),
+            impersonations: Arc::new(impersonations),
             gateway: Arc::new(gateway),
             signing_key,
             replay,
@@ -299,6 +311,7 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
         .service(web::resource(own("/health/live")).to(health::live))
         .service(web::resource(own("/health/ready")).to(health::ready))
         .service(web::resource(own("/metrics")).to(health::metrics))
+        .configure(|service| alias::configure(service, &configuration.aliases))
         .configure(|service| crate::web::pages(service, &own("")))
         .default_service(web::to(me::elsewhere));
 }
@@ -318,6 +331,7 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
             .app_data(Data::new(Arc::clone(&components.judge)))
             .app_data(Data::new(Arc::clone(&components.provider)))
             .app_data(Data::new(Arc::clone(&components.pages)))
+            .app_data(Data::new(Arc::clone(&components.impersonations)))
             .app_data(Data::new(Arc::clone(&components.replay)))
             .app_data(Data::new(Arc::clone(&components.signing_key)))
             .app_data(Data::new(components.store.database.clone()))
@@ -329,6 +343,8 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
     .workers(configuration.server.workers)
     // A client that hangs up must be noticed while the upstream still works for it.
     .h1_allow_half_closed(configuration.upstream.url.is_none())
+    // A client whose upload was refused has this long to read why.
+    .client_disconnect_timeout(LINGER)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(GRACE_SECONDS);
     let listen = configuration.server.listen;

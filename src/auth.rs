@@ -16,6 +16,7 @@ pub mod cookies;
 pub mod basic;
 pub mod digest;
 pub mod jwt;
+pub mod impersonation;
 
 use std::borrow::Cow;
 use std::sync::Arc;

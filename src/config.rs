@@ -5,11 +5,13 @@
 //! nobody took is an unknown key. So a key, its default and its limits stand in one place, and all that is wrong is said at once.
 //!
 //! Reading order: [`problem`] (what may be wrong), [`values`] (words, origins, networks, database addresses), [`tree`] (the layers),
-//! [`section`] (typed reading), [`settings`] (the components), [`route`] (`[[route]]` and `[[scope]]`).
+//! [`section`] (typed reading), [`settings`] (the components), [`route`] (`[[route]]` and `[[scope]]`),
+//! [`alias`] (`[[alias]]`).
 //!
 //! Deliberately absent: whatever would weaken authentication (there is no key that switches replay protection or signatures off), and
 //! reading of `process::env` itself: the environment is handed in, so that tests need none.
 
+pub mod alias;
 pub mod problem;
 pub mod route;
 mod section;
@@ -20,6 +22,7 @@ pub mod values;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub use alias::{AliasSettings, AliasTarget};
 pub use problem::{ConfigurationError, Problem};
 pub use route::{BodyHashRule, Challenge, ClientKeyRule, RouteSettings, ScopeSettings, Way};
 pub use settings::{
@@ -61,6 +64,8 @@ pub struct Configuration {
     pub scopes: Vec<ScopeSettings>,
     /// `[[route]]`, first match wins. Never empty: without any in the file there is one for every path.
     pub routes: Vec<RouteSettings>,
+    /// `[[alias]]`: other paths for endpoints of ours.
+    pub aliases: Vec<AliasSettings>,
 }
 
 /// Where settings come from. All parts may be empty.
@@ -116,6 +121,7 @@ impl Configuration {
                 routes if routes.is_empty() => vec![RouteSettings::for_every_path()],
                 routes => routes,
             },
+            aliases: root.tables("alias", AliasSettings::read),
         }
     }
 
@@ -129,6 +135,9 @@ impl Configuration {
                 "a PostgreSQL database needs a master key: set COUNTERSIGN_MASTER_KEY or COUNTERSIGN_MASTER_KEY_FILE (32 random bytes in base64, \
                  for instance from `head -c 32 /dev/urandom | base64`), the same on every node",
             );
+        }
+        if let Some(path) = alias::repeated(&self.aliases) {
+            survey.conflict(&format!("the path `{path}` has two [[alias]] entries: keep one"));
         }
         let mut named = std::collections::BTreeSet::new();
         for scope in &self.scopes {
@@ -315,6 +324,50 @@ mod tests {
         );
         let error = load("", &[("COUNTERSIGN_LISTN", "127.0.0.1:1")]).unwrap_err();
         assert!(error.contains("COUNTERSIGN_LISTN"), "{error}");
+    }
+
+    #[test]
+    fn an_alias_is_read_with_the_names_of_its_answer() {
+        let configuration = load(
+            "[[alias]]\npath = '/m/{username}/tokens'\nto = '/api/v1/members/{username}/tokens'\nfields = { publicKey = 'public_key' }",
+            &[],
+        )
+        .unwrap();
+        let [alias] = configuration.aliases.as_slice() else { panic!("one alias") };
+        assert_eq!((alias.path.as_str(), alias.to), ("/m/{username}/tokens", AliasTarget::MemberTokens));
+        assert_eq!(
+            alias.fields.iter().map(|(name, ours)| (name.as_str(), ours.as_str())).collect::<Vec<_>>(),
+            [("publicKey", "public_key")]
+        );
+    }
+
+    #[test]
+    fn an_alias_that_leads_nowhere_or_stands_twice_is_refused() {
+        for (file, complaint) in [
+            ("[[alias]]\npath = '/me'\n", "such as to = "),
+            ("[[alias]]\nto = '/v2/me'\n", "needs the path"),
+            ("[[alias]]\npath = '/me'\nto = '/login'\n", "should be one of"),
+            ("[[alias]]\npath = '/m'\nto = '/api/v1/members/{username}/tokens'\n", "both hold {username}"),
+            ("[[alias]]\npath = '/m'\nto = '/v2/me'\nshape = 'x'\n", "unknown key `alias.shape`"),
+            ("[[alias]]\npath = '/m'\nto = '/v2/me'\n[[alias]]\npath = '/m'\nto = '/v2/me'\n", "two [[alias]] entries"),
+        ] {
+            let error = load(file, &[]).unwrap_err();
+            assert!(error.contains(complaint), "{file}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_profile_is_a_configuration_as_it_stands() {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/profiles");
+        for name in ["appfigures", "itscope", "iterop", "connectwise"] {
+            let file = folder.join(name).with_extension("toml");
+            let loaded = Configuration::load(Sources { file: Some(file), ..Sources::default() });
+            assert_eq!(
+                loaded.map(|configuration| configuration.routes.is_empty()).map_err(|error| error.to_string()),
+                Ok(false),
+                "{name}"
+            );
+        }
     }
 
     #[test]

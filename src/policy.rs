@@ -356,6 +356,25 @@ mod tests {
     }
 
     #[test]
+    fn every_method_that_a_request_says_it_means_is_found() {
+        let mut request = ReceivedRequest {
+            method: "POST",
+            scheme: UriScheme::Https,
+            authority: "h",
+            path: "/",
+            query: Some("a=1&%5fmethod=put&_method"),
+            headers: crate::protocol::request::Headers::default(),
+            body: Some(b"_method=PATCH&x_method=no"),
+            client_address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            arrived: crate::time::Timestamp::from_unix(1),
+        };
+        request.headers.meant_methods = [None, Some(" delete "), None];
+        assert_eq!(meant_methods(&request).collect::<Vec<_>>(), ["DELETE", "PUT"]);
+        request.headers.content_type = Some("application/x-www-form-urlencoded");
+        assert_eq!(meant_methods(&request).collect::<Vec<_>>(), ["DELETE", "PUT", "PATCH"]);
+    }
+
+    #[test]
     fn a_host_pattern_holds_stars_anywhere() {
         assert!(glob("api-*.example.com", "api-eu.example.com"));
         assert!(!glob("api-*.example.com", "api-eu.example.org"));

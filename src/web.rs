@@ -7,6 +7,7 @@ pub mod judge;
 pub mod tls;
 pub mod health;
 pub mod me;
+pub mod alias;
 pub mod oauth;
 pub mod tokens;
 pub mod texts;

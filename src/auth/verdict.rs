@@ -212,6 +212,8 @@ pub enum Refusal {
         /// The missing ones, separated by spaces.
         scopes: String,
     },
+    /// The caller may not act for that account, or there is no such account.
+    ImpersonationRefused,
     /// The body that must be read before judging is larger than `gateway.buffer_bytes`.
     BodyTooLarge {
         /// The limit in bytes.
@@ -248,6 +250,7 @@ impl Refusal {
             Self::ClientKeyRefused => "client_key_refused",
             Self::CrossSite(_) => "cross_site",
             Self::ScopeMissing { .. } => "scope_missing",
+            Self::ImpersonationRefused => "impersonation_refused",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyUnavailable => "body_unavailable",
             Self::Unavailable => "unavailable",

@@ -166,12 +166,10 @@ impl Patient {
         let end = tokio::time::Instant::now() + SEEN_WITHIN;
         while tokio::time::Instant::now() < end {
             let answer = self.signed("GET", &self.path, &self.origin, &self.path, None, None).await?;
-            if !answer
-                .headers
-                .get_all("www-authenticate")
-                .iter()
-                .any(|challenge| challenge.to_str().is_ok_and(|challenge| challenge.contains("consumer_key_unknown")))
-            {
+            let challenges = answer.headers.get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
+            // Some proxies pass on one challenge alone, and the reason beside it.
+            let mut said = challenges.chain(answer.header("x-auth-error"));
+            if !said.any(|said| said.contains("consumer_key_unknown")) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -54,6 +54,10 @@ pub enum InvalidValue {
     Scope,
     #[error("should be an HTTP method in capitals, such as GET, or * for all that are not named")]
     Method,
+    #[error(
+        "should be a path, such as /members/{{username}}/tokens: without `*`, `?`, `#`, `%`, a slash at its end, or any variable but {{username}}"
+    )]
+    AliasPath,
     #[error("should be a path pattern, such as /v2/**: {0}")]
     PathPattern(&'static str),
     #[error(

@@ -49,6 +49,15 @@ pub enum BodyIs<'a> {
 }
 
 impl Family {
+    /// One word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Nginx => "nginx",
+            Self::Envoy => "envoy",
+        }
+    }
+
     /// What the proxy says; `Err` names what is missing, for the operator's log.
     pub fn describe<'a>(self, request: &'a HttpRequest) -> Result<Described<'a>, &'static str> {
         let headers = request.headers();

@@ -95,7 +95,7 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
     for address in [peer, *client_address] {
         add(Some(address.to_string().as_bytes()));
     }
-    add(Some(&[family as u8]));
+    add(Some(family.name().as_bytes()));
     digest.finalize().into()
 }
 

@@ -290,3 +290,91 @@ impl Drop for Upload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc::Sender;
+
+    fn streamed() -> (Sender<Piece>, Outgoing) {
+        let (sender, receiver) = channel(4);
+        (sender, Outgoing { source: Source::Stream(receiver), length: None })
+    }
+
+    #[actix_web::test]
+    async fn an_upload_that_stops_without_its_end_broke_off() {
+        let (sender, body) = streamed();
+        sender.send(Piece::Chunk(Bytes::from_static(b"half"))).await.unwrap();
+        drop(sender);
+        assert_eq!(body.collect().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[actix_web::test]
+    async fn an_upload_with_its_end_is_whole() {
+        let (sender, body) = streamed();
+        sender.send(Piece::Chunk(Bytes::from_static(b"whole"))).await.unwrap();
+        sender.send(Piece::End).await.unwrap();
+        assert_eq!(body.collect().await.unwrap().to_bytes().as_ref(), b"whole");
+    }
+
+    #[test]
+    fn what_was_read_before_announces_its_length_and_nothing_is_no_body() {
+        assert_eq!(Outgoing::whole(Bytes::from_static(b"abc")).size_hint().exact(), Some(3));
+        assert!(Outgoing::whole(Bytes::new()).is_end_stream());
+        assert_eq!(Outgoing::default().size_hint().exact(), Some(0));
+    }
+
+    /// An upstream that answers the first request of each connection, and closes on the second without a word.
+    async fn forgetful() -> (Upstream, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::task::spawn_local(async move {
+            loop {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                tokio::task::spawn_local(async move {
+                    let mut head = [0; 4096];
+                    let _ = connection.read(&mut head).await;
+                    let _ = connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+                    let _ = connection.read(&mut head).await;
+                });
+            }
+        });
+        let settings = UpstreamSettings { url: Some(url.parse().unwrap()), timeout_seconds: 5 };
+        (Upstream::new(&settings).unwrap().unwrap(), serving)
+    }
+
+    fn request(upstream: &Upstream) -> Request<Outgoing> {
+        Request::get(format!("{}/a", upstream.origin())).body(Outgoing::default()).unwrap()
+    }
+
+    async fn get(upstream: &Upstream, repeatable: bool) -> Result<u16, Unanswered> {
+        let again = || repeatable.then(|| request(upstream));
+        let answer = upstream.send(request(upstream), false, &Upload::none(), again).await?;
+        let status = answer.status().as_u16();
+        answer.into_body().collect().await.unwrap();
+        Ok(status)
+    }
+
+    #[actix_web::test]
+    async fn a_request_that_a_kept_connection_lost_is_sent_once_more_if_it_may() {
+        let (upstream, serving) = forgetful().await;
+        for _ in 0..4 {
+            assert_eq!(get(&upstream, true).await.unwrap(), 200);
+        }
+        assert!(matches!(get(&upstream, false).await, Err(Unanswered::Broken(_))));
+        serving.abort();
+    }
+
+    #[actix_web::test]
+    async fn nobody_there_is_told_from_slow() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let settings = UpstreamSettings { url: Some(url.parse().unwrap()), timeout_seconds: 5 };
+        let upstream = Upstream::new(&settings).unwrap().unwrap();
+        assert!(matches!(get(&upstream, true).await, Err(Unanswered::Broken(_))));
+    }
+}

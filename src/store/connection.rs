@@ -636,16 +636,12 @@ impl Worker {
         E: From<StoreError>,
         F: FnOnce(&mut Transaction<'_>) -> Result<T, E>,
     {
-        if let AnyConnection::Postgres(_) = self.connection()? {
-            // A server that restarted since is noticed here, where nothing is lost by trying once more.
-            if begin(self.connection()?).is_err() {
-                self.abandon();
-                begin(self.connection()?).map_err(StoreError::from)?;
-            }
-        } else {
+        // A PostgreSQL that restarted since is noticed here, where nothing is lost by trying once more.
+        if begin(self.connection()?).is_err() {
+            self.abandon();
             begin(self.connection()?).map_err(StoreError::from)?;
         }
-        let connection = self.connection()?;
+        let connection = self.connection.as_mut().ok_or_else(|| StoreError::Unavailable("it is gone".to_owned()))?;
         let mut transaction = Transaction { connection, changes: Vec::new() };
         let outcome = work(&mut transaction);
         let mut changes = transaction.changes;

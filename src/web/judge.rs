@@ -12,7 +12,7 @@ use crate::protocol::request::ReceivedRequest;
 use crate::time::Timestamp;
 use crate::web::metrics::Metrics;
 use crate::web::request::{Origin, Rim, peer_of};
-use crate::web::response::{Answers, preflight, status};
+use crate::web::response::{Answers, cut_off, preflight, status};
 
 /// Judges requests; one for the whole server.
 pub struct Judge {
@@ -46,12 +46,33 @@ pub struct Judged<'a> {
     pub arrived: Timestamp,
 }
 
+/// What [`Judged`] says, before the rest of the payload joins it.
+struct Considered<'a> {
+    identity: Identity,
+    route: &'a Route,
+    body: Option<Bytes>,
+    origin: Origin,
+    arrived: Timestamp,
+}
+
 impl Judge {
     /// Admits a request, or says why not as the protected API says it.
     ///
     /// # Errors
     /// The finished answer.
     pub async fn admit(&self, request: &HttpRequest, mut payload: Payload) -> Result<Judged<'_>, HttpResponse> {
+        match self.consider(request, &mut payload).await {
+            Ok(Considered { identity, route, body, origin, arrived }) => {
+                let by_proxy = self.rim.trusts(peer_of(request));
+                Ok(Judged { identity, route, body, payload, origin, by_proxy, arrived })
+            }
+            // actix would read a chunked upload to its end, however long that is.
+            Err(answer) if request.headers().contains_key("transfer-encoding") => Err(cut_off(answer, payload)),
+            Err(answer) => Err(answer),
+        }
+    }
+
+    async fn consider(&self, request: &HttpRequest, payload: &mut Payload) -> Result<Considered<'_>, HttpResponse> {
         let origin = self.rim.origin(request);
         let mut received = match self.rim.receive(request, &origin) {
             Ok(received) => received,
@@ -66,17 +87,15 @@ impl Judge {
         }
         let mut body = None;
         if auth::needs_body(&received) {
-            match self.rim.read_body(request, &mut payload).await {
+            match self.rim.read_body(request, payload).await {
                 Ok(read) => body = Some(read),
                 Err(refusal) => return Err(self.refuse(Some(&received), Some(route), &refusal.into())),
             }
         }
         received.body = body.as_deref();
+        let arrived = received.arrived;
         match self.identify(&received, route).await {
-            Ok(identity) => {
-                let (arrived, by_proxy) = (received.arrived, self.rim.trusts(peer_of(request)));
-                Ok(Judged { identity, route, body, payload, origin, by_proxy, arrived })
-            }
+            Ok(identity) => Ok(Considered { identity, route, body, origin, arrived }),
             Err(rejection) => Err(self.refuse(Some(&received), Some(route), &rejection)),
         }
     }

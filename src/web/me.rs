@@ -14,7 +14,7 @@ use crate::web::judge::{Judge, Judged};
 
 /// The identity's JSON, as the contract writes it.
 #[derive(Serialize)]
-struct Body<'a> {
+pub struct Body<'a> {
     status: u16,
     account: Owner<'a>,
     user: User<'a>,
@@ -50,7 +50,7 @@ struct App<'a> {
 /// Answers the caller's identity.
 pub async fn me(judge: Data<Arc<Judge>>, request: HttpRequest, payload: Payload) -> HttpResponse {
     match judge.admit(&request, payload).await {
-        Ok(Judged { identity, .. }) => answer(&identity),
+        Ok(Judged { identity, .. }) => HttpResponse::Ok().json(Body::of(&identity)),
         Err(refused) => refused,
     }
 }
@@ -63,19 +63,27 @@ pub async fn elsewhere(judge: Data<Arc<Judge>>, request: HttpRequest, payload: P
     }
 }
 
-fn answer(identity: &Identity) -> HttpResponse {
-    let account = identity.account();
-    HttpResponse::Ok().json(Body {
-        status: 200,
-        account: Owner { id: account.id.as_str(), username: account.username.as_str() },
-        user: User { id: account.id.as_str(), name: &account.name, email: account.email.as_deref(), avatar_url: None },
-        external_id: account.external_id.as_deref(),
-        company: account.company.as_ref().map(|company| company.as_str()),
-        client: identity
-            .client()
-            .map(|client| App { client_key: client.client.client_key.as_str(), name: &client.client.name }),
-        credential: identity.credential().as_str(),
-        scopes: identity.scopes().names().collect(),
-        impersonated_by: identity.impersonator().map(|issuer| issuer.as_str()),
-    })
+impl<'a> Body<'a> {
+    /// Who that is.
+    pub fn of(identity: &'a Identity) -> Self {
+        let account = identity.account();
+        Self {
+            status: 200,
+            account: Owner { id: account.id.as_str(), username: account.username.as_str() },
+            user: User {
+                id: account.id.as_str(),
+                name: &account.name,
+                email: account.email.as_deref(),
+                avatar_url: None,
+            },
+            external_id: account.external_id.as_deref(),
+            company: account.company.as_ref().map(|company| company.as_str()),
+            client: identity
+                .client()
+                .map(|client| App { client_key: client.client.client_key.as_str(), name: &client.client.name }),
+            credential: identity.credential().as_str(),
+            scopes: identity.scopes().names().collect(),
+            impersonated_by: identity.impersonator().map(|issuer| issuer.as_str()),
+        }
+    }
 }

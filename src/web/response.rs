@@ -4,12 +4,17 @@
 
 use std::sync::Arc;
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
     self, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
 };
+use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
@@ -333,6 +338,7 @@ pub const fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::ClientKeyRefused
         | Refusal::CrossSite(_)
         | Refusal::BodyUnavailable
+        | Refusal::ImpersonationRefused
         | Refusal::ScopeMissing { .. } => StatusCode::FORBIDDEN,
         Refusal::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
         Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -407,6 +413,10 @@ fn words(refusal: &Refusal) -> (String, String) {
             "It is unknown, disabled, not meant for HTTP authentication, or another account's.",
         ),
         Refusal::ScopeMissing { scopes } => (format!("Missing scope: {scopes}"), String::new()),
+        Refusal::ImpersonationRefused => with(
+            "This account can not act for that one",
+            "Integrators and admins may, for members of their own company.",
+        ),
         Refusal::BodyTooLarge { limit } => {
             (format!("A body that must be checked may have {limit} bytes at most."), String::new())
         }
@@ -478,6 +488,29 @@ pub fn preflight(request: &ReceivedRequest<'_>, sent: &HeaderMap, route: &Route)
     let mut answer = answer.finish();
     add_cors(answer.headers_mut(), route, request.headers.origin);
     Some(answer)
+}
+
+/// An answer after which the connection is closed although the client still sends: `unread` is what it sends. While it
+/// is kept, actix knows that somebody could still read it, and does not read it to its end by itself.
+pub fn cut_off(answer: HttpResponse, unread: Payload) -> HttpResponse {
+    answer.map_body(|_, body| BoxBody::new(WithUnread { body, _unread: unread }))
+}
+
+struct WithUnread {
+    body: BoxBody,
+    _unread: Payload,
+}
+
+impl MessageBody for WithUnread {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
 }
 
 /// Whether the client reached us by TLS, here or at the proxy in front.

@@ -172,7 +172,7 @@ def write(path, cases, lost, facts):
         "“hello world” that answers the same JSON and checks nothing, measured in the same interleaved round.",
         "",
         f"Measured {datetime.date.today().isoformat()} on {facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}: "
-        f"{facts['rounds']} rounds of {facts['seconds']} s a case,",
+        f"rounds: {facts['rounds']}, of {facts['seconds']} s a case,",
         f"the server on core {facts['server_core']}, the load generator on core {facts['generator_core']}, keep-alive, no "
         "pipelining, every answer checked to be a 200.",
         "Figures are medians over the rounds.",

@@ -118,20 +118,25 @@ class Proxy:
         return ["caddy", "run", "--config", str(configuration), "--adapter", "caddyfile"]
 
     def haproxy(self):
-        key = self.folder / "key.pem"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(self.certificate),
-             "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
-            check=True, capture_output=True,
-        )
-        both = self.folder / "api.pem"
-        both.write_text(self.certificate.read_text() + key.read_text())
+        leaf = self.make_certificates()
         text = (DEPLOY / "haproxy.cfg").read_text()
-        text = replaced(text, "bind :8443 ssl crt /etc/haproxy/api.pem", f"bind {self.host}:{self.port} ssl crt {both}")
+        text = replaced(text, "bind :8443 ssl crt /etc/haproxy/api.pem", f"bind {self.host}:{self.port} ssl crt {leaf}")
         text = replaced(text, "127.0.0.1:8080", self.countersign)
         configuration = self.folder / "haproxy.cfg"
         configuration.write_text(text)
         return ["haproxy", "-db", "-f", str(configuration)]
+
+    def make_certificates(self):
+        """An authority (`certificate`) and a certificate of its with its key, in one file as HAProxy wants them."""
+        made = self.folder / "leaf.pem"
+        new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        authority = ["-subj", "/CN=Test authority", "-keyout", "authority.key", "-out", str(self.certificate)]
+        leaf = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"]
+        leaf += ["-CA", str(self.certificate), "-CAkey", "authority.key", "-keyout", "leaf.key", "-out", "leaf.crt"]
+        for arguments in (authority, leaf):
+            subprocess.run([*new, *arguments], check=True, capture_output=True, cwd=self.folder)
+        made.write_text((self.folder / "leaf.crt").read_text() + (self.folder / "leaf.key").read_text())
+        return made
 
 
 def replaced(text, old, new):

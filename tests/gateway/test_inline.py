@@ -1,11 +1,14 @@
 """Countersign as the reverse proxy itself, over raw connections, and with HAProxy's TLS in front."""
 
+import base64
 import hashlib
 import json
+import re
 import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 import signer
@@ -22,8 +25,6 @@ def sign(world, verb, target, host=None, scheme="http", **more):
 
 
 def basic(world):
-    import base64
-
     return ("Authorization", "Basic " + base64.b64encode(f"{world.key.public}:{world.key.private}".encode()).decode())
 
 
@@ -55,6 +56,16 @@ def memory_kib(server):
 def test_method_and_target_arrive_byte_for_byte(inline, verb, target):
     received = seen(send(inline, verb, target, [sign(inline, verb, target)]))
     assert (received["method"], received["target"]) == (verb, target)
+
+
+@pytest.mark.parametrize("query", ['a={"x":[1]}', "a|b^c`d", "a\\b", "a<b>", "ä=ü", "a'b\"c", "%zz", "%", "?", "a[]=1&b[c]=2"])
+def test_letters_that_do_not_belong_into_a_query_arrive_as_they_came_or_are_400(inline, query):
+    line = f"GET /things?{query} HTTP/1.1\r\nHost: {inline.server.authority}\r\nConnection: close\r\n{': '.join(basic(inline))}\r\n\r\n"
+    answer = wire.exchange((inline.server.host, inline.server.port), line.encode())
+    if answer.status == 200:
+        assert answer.json["target"].encode("latin-1").decode() == f"/things?{query}"
+    else:
+        assert answer.status == 400, answer
 
 
 def test_the_api_hears_who_is_calling_from_where(inline):
@@ -119,8 +130,6 @@ def test_a_client_can_not_make_the_proxy_drop_an_identity_header(inline):
 def test_forwarding_headers_of_a_stranger_are_replaced(new_server, api):
     server = new_server(f'[upstream]\nurl = "{api.url}"\n', "stranger")
     key = server.key(server.account("s@example.com"))
-    import base64
-
     credential = "Basic " + base64.b64encode(f"{key.public}:{key.private}".encode()).decode()
     forged = [("X-Forwarded-For", "1.2.3.4"), ("X_Forwarded_For", "1.2.3.4"), ("X-Real-IP", "1.2.3.4"), ("Forwarded", "for=1.2.3.4")]
     headers = seen(wire.send(server, "GET", "/things", [("Authorization", credential), *forged]))["headers"]
@@ -191,16 +200,14 @@ def test_a_chunked_upload_streams(inline):
     assert received["size"] == 50 << 20 and received["headers"]["transfer-encoding"] == "chunked"
 
 
-@pytest.mark.parametrize("framing", ["Content-Length: 1073741824", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("framing", ["Content-Length: 1099511627776", "Transfer-Encoding: chunked"])
 def test_an_upload_that_is_refused_is_cut_off(inline, framing):
+    end = time.monotonic() + 20
     with connect(inline) as connection:
         connection.sendall(f"PUT /things HTTP/1.1\r\nHost: {inline.server.authority}\r\n{framing}\r\n\r\n".encode())
-        sent = 0
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            while sent < 200:
+            while time.monotonic() < end:
                 connection.sendall(b"100000\r\n" + MEGABYTE + b"\r\n" if "chunked" in framing else MEGABYTE)
-                sent += 1
-            raise AssertionError(f"{sent} MB were read from a stranger")
 
 
 def test_a_large_form_is_413(inline):
@@ -228,8 +235,6 @@ def test_an_api_that_is_down_is_502_and_a_stranger_does_not_hear_of_it(new_serve
 
     server = new_server(f'[upstream]\nurl = "http://127.0.0.1:{free_port()}"\n', "down")
     key = server.key(server.account("d@example.com"))
-    import base64
-
     credential = "Basic " + base64.b64encode(f"{key.public}:{key.private}".encode()).decode()
     assert wire.send(server, "GET", "/things", [("Authorization", credential)]).status == 502
     assert wire.send(server, "GET", "/things").status == 401
@@ -303,12 +308,12 @@ def test_framing_that_two_readers_read_differently_is_refused(inline, framing):
 def test_a_smuggled_request_does_not_reach_the_api(inline):
     """What follows a body is another request to us, judged by itself, and never part of one to the API."""
     name, value = basic(inline)
-    inner = "GET /admin HTTP/1.1\r\nHost: x\r\nX-Auth-Account: root\r\n\r\n"
+    inner = "GET /admin HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Auth-Account: root\r\n\r\n"
     made = f"POST /things HTTP/1.1\r\nHost: {inline.server.authority}\r\n{name}: {value}\r\nContent-Length: 0\r\n\r\n{inner}"
     with connect(inline) as connection:
         connection.sendall(made.encode())
-        assert seen(wire.read_answer(connection))["size"] == 0
-        assert wire.read_answer(connection).status == 401
+        answers = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+) \w+\r\n", answers) == [b"200", b"401"]
 
 
 def test_cors_is_the_route_s_affair(inline):
@@ -354,8 +359,6 @@ def test_an_https_upstream_is_checked_and_spoken_to_by_its_own_name(new_server, 
     for environment, status in (({"SSL_CERT_FILE": str(tls.certificate)}, 200), ({}, 502)):
         server = new_server(config, f"tls-{status}", environment=environment)
         key = server.key(server.account("u@example.com"))
-        import base64
-
         credential = ("Authorization", "Basic " + base64.b64encode(f"{key.public}:{key.private}".encode()).decode())
         answer = wire.send(server, "POST", "/things?a=%2f", [credential, ("Content-Type", "text/plain")], b"hello")
         assert answer.status == status
@@ -364,3 +367,7 @@ def test_an_https_upstream_is_checked_and_spoken_to_by_its_own_name(new_server, 
             assert (received["target"], received["body"]) == ("/things?a=%2f", "hello")
             assert received["headers"]["host"] == tls.authority
             assert received["headers"]["x-auth-account"] == "u@example.com"
+            with socket.create_connection((server.host, server.port), timeout=30) as connection:
+                lines = [f"Host: {server.authority}", "Connection: Upgrade", "Upgrade: websocket", ": ".join(credential), "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
+                connection.sendall(("GET /ws HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode())
+                assert connection.recv(12) == b"HTTP/1.1 101", "HTTP/2 has no upgrade: it takes a connection of HTTP/1.1"

@@ -4,6 +4,7 @@ import base64
 import json
 import subprocess
 
+import proxies
 import pytest
 import signer
 from requests_oauthlib import OAuth1Session
@@ -149,6 +150,16 @@ def test_nginx_with_njs_takes_credentials_out_of_the_query_and_cookies(behind, n
     assert received["headers"]["cookie"] == "a=1; b=2"
 
 
+@pytest.mark.parametrize(("sent", "arrives"), [
+    ("a=1; countersign_session=s; b=2", "a=1; b=2"),
+    ("a=1; countersign_session=s; countersign_visitor=v", "a=1"),
+    ("a=1", "a=1"),
+])
+def test_the_login_s_cookies_stay_behind(advised, behind, sent, arrives):
+    headers = [*sign(advised, behind, "GET", "/things"), ("Cookie", sent)]
+    assert seen(advised.send("GET", "/things", headers))["headers"]["cookie"].strip("; ") == arrives
+
+
 def test_the_whole_dance_runs_through_the_proxy(advised, behind):
     made = OAuth1Session(behind.client.key, behind.client.secret, callback_uri=behind.client.callback)
     made.trust_env = False
@@ -169,3 +180,26 @@ def test_a_caddy_of_today_sends_forms_by_header(behind):
         ("X-Original-Body", base64.b64encode(body.encode()).decode()),
     ]
     assert wire.send(behind.server, "GET", "/authz/forward", headers).status == 200
+
+
+def test_nginx_may_ask_twice_about_one_request(behind, api, new_proxy, monkeypatch, tmp_path):
+    """try_files leads to another location, whose auth_request asks again about the same request."""
+    text = (proxies.DEPLOY / "nginx.conf").read_text()
+    twice = """
+        location /twice {
+            auth_request /_countersign_authz;
+            try_files /none /again;
+        }
+        location = /again {
+            auth_request /_countersign_authz;
+            proxy_pass http://api;
+        }
+        location / {
+"""
+    (tmp_path / "nginx.conf").write_text(proxies.replaced(text, "        location / {\n", twice))
+    monkeypatch.setattr(proxies, "DEPLOY", tmp_path)
+    proxy = new_proxy("nginx", behind.server.authority, api.authority)
+    for _ in range(3):
+        assert proxy.send("GET", "/twice", sign(proxy, behind, "GET", "/twice")).status == 200
+    once = sign(proxy, behind, "GET", "/twice")
+    assert [proxy.send("GET", "/twice", once).status for _ in range(2)] == [200, 401]
