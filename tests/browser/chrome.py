@@ -6,6 +6,7 @@ Debian's chromium and chromedriver by WebDriver. Nothing is fetched, and every w
 import os
 import pathlib
 import shutil
+import time
 
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
@@ -181,13 +182,15 @@ class Chrome:
         )
 
     def scheme(self, name):
-        """`light` or `dark`."""
-        features = [{"name": "prefers-color-scheme", "value": name}]
+        """`light` or `dark`. Nothing moves, so that what is looked at stands still."""
+        features = [
+            {"name": "prefers-color-scheme", "value": name},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def violations(self):
         """What axe-core finds serious or critical on this page."""
-        self.driver.execute_cdp_cmd("Page.setBypassCSP", {"enabled": False})
         self.driver.execute_script(AXE.source())
         found = self.driver.execute_async_script(
             "const done = arguments[arguments.length - 1];"
@@ -214,8 +217,7 @@ class AXE:
 
 
 def eventually(question, seconds=SECONDS):
-    import time
-
+    """Ask until the answer is true and return it; the last answer when the time is over."""
     end = time.monotonic() + seconds
     while True:
         answer = question()

@@ -5,6 +5,7 @@
 Uses the built binary (see `harness.binary`) and Debian's chromium.
 """
 
+import base64
 import pathlib
 import sys
 import tempfile
@@ -24,7 +25,8 @@ def take(chrome, path, width, phone=False):
     height = chrome.run("return document.documentElement.scrollHeight")
     chrome.size(width, min(max(height, 500), 2400), phone)
     chrome.run("scrollTo(0, 0); if (document.activeElement) document.activeElement.blur()")
-    chrome.driver.save_screenshot(str(path))
+    made = chrome.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "webp", "quality": 85})
+    path.write_bytes(base64.b64decode(made["data"]))
 
 
 def main(folder):
@@ -39,9 +41,9 @@ def main(folder):
                 gallery.show(page)
                 for scheme in ("light", "dark"):
                     chrome.scheme(scheme)
-                    take(chrome, folder / f"{page}-{scheme}.png", 1200)
+                    take(chrome, folder / f"{page}-{scheme}.webp", 1200)
                     if page in PHONE:
-                        take(chrome, folder / f"{page}-phone-{scheme}.png", 390, phone=True)
+                        take(chrome, folder / f"{page}-phone-{scheme}.webp", 390, phone=True)
                 print(page)
         finally:
             chrome.quit()

@@ -34,6 +34,8 @@ prepare_as_root() {
 prepare_wanted() {
   cat <<'LIST'
 python3-venv | python3 -c 'import ensurepip, venv'
+chromium chromium-driver | command -v chromium && command -v chromedriver
+fonts-dejavu-core | test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf
 curl | command -v curl
 wget | command -v wget
 nodejs | command -v node

@@ -102,7 +102,13 @@ pub(super) const TEXTS: Texts = Texts {
         granted: "Erlaubt am",
         identity_only: "Sehen, wer Sie sind",
         revoke_all: "Allen entziehen",
-        revoke_all_note: |count| format!("Alle {count} Apps verlieren sofort ihren Zugriff."),
+        revoke_all_note: |count| {
+            if count == 2 {
+                "Beide Apps verlieren sofort ihren Zugriff.".to_owned()
+            } else {
+                format!("Alle {count} Apps verlieren sofort ihren Zugriff.")
+            }
+        },
         none: "Keine verbundenen Apps",
         none_note: "Wenn Sie einer App erlauben, Ihr Konto zu benutzen, steht sie hier.",
         revoked: "Die App hat keinen Zugriff mehr.",

@@ -102,7 +102,13 @@ pub(super) const TEXTS: Texts = Texts {
         granted: "Allowed on",
         identity_only: "See who you are",
         revoke_all: "Revoke all",
-        revoke_all_note: |count| format!("All {count} apps lose their access at once."),
+        revoke_all_note: |count| {
+            if count == 2 {
+                "Both apps lose their access at once.".to_owned()
+            } else {
+                format!("All {count} apps lose their access at once.")
+            }
+        },
         none: "No connected apps",
         none_note: "When you allow an app to use your account, it is listed here.",
         revoked: "The app has no access any more.",
