@@ -300,6 +300,7 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
         .service(web::resource(own("/health/ready")).to(health::ready))
         .service(web::resource(own("/metrics")).to(health::metrics))
         .configure(|service| crate::web::pages(service, &own("")))
+        .configure(|service| crate::api::routes(service, configuration, &own("")))
         .default_service(web::to(me::elsewhere));
 }
 

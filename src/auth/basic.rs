@@ -53,6 +53,11 @@ impl Basic {
         &self.client_keys
     }
 
+    /// What hashes new passwords, off the request threads.
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
     /// The failure budgets.
     pub fn throttle(&self) -> &Throttle {
         &self.throttle
@@ -97,7 +102,9 @@ impl Basic {
             Named::KeyOfAnother => self.by_key(&attempt, None).await,
             // Nobody's name and a secret as only keys have it: a key that was deleted. It is told so, and not asked
             // for a client key that would not help.
-            Named::Nobody if admission.admits(Way::ApiKey) && attempt.looks_like_a_key() => self.by_key(&attempt, None).await,
+            Named::Nobody if admission.admits(Way::ApiKey) && attempt.looks_like_a_key() => {
+                self.by_key(&attempt, None).await
+            }
             Named::Account(account) if admission.admits(Way::Basic) => self.by_password(&attempt, Some(&account)).await,
             Named::Nobody if admission.admits(Way::Basic) => self.by_password(&attempt, None).await,
             // Only keys are admitted, and the name is no key's.
@@ -210,7 +217,8 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// Whether both halves are shaped like those of the keys that are made here.
     fn looks_like_a_key(&self) -> bool {
-        let shaped = |text: &str, length| text.len() == length && text.bytes().all(|octet| octet.is_ascii_alphanumeric());
+        let shaped =
+            |text: &str, length| text.len() == length && text.bytes().all(|octet| octet.is_ascii_alphanumeric());
         let public = self.name.rsplit('+').next().unwrap_or_default();
         shaped(public, PUBLIC_KEY_LENGTH) && shaped(self.secret.expose(), PRIVATE_KEY_LENGTH)
     }
