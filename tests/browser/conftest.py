@@ -1,6 +1,7 @@
 """Fixtures: one server with some people in it, one Chromium with script and one without, and an app's own web server."""
 
 import http.server
+import shutil
 import threading
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +23,13 @@ titles = { de = "Die Daten Ihres Kontos lesen" }
 name = "products:read"
 title = "See your products"
 """
+
+
+def pytest_collection_modifyitems(items):
+    """Without a browser nothing is pretended."""
+    missing = [program for program in ("chromium", "chromedriver") if not shutil.which(program)]
+    for item in items if missing else []:
+        item.add_marker(pytest.mark.skip(reason=f"there is no {' and no '.join(missing)} here"))
 
 
 @pytest.fixture(scope="session", autouse=True)
