@@ -1,11 +1,11 @@
 //! The settings of the whole program: one struct for each component, composed here and read once at start.
 //!
 //! Four layers, the later wins: defaults < the TOML file < the environment < flags. The layers are laid over each other as one tree
-//! ([`tree`]) in which every value remembers where it came from; then each component takes its own keys from it ([`section`]). What
+//! (`tree`) in which every value remembers where it came from; then each component takes its own keys from it (`section`). What
 //! nobody took is an unknown key. So a key, its default and its limits stand in one place, and all that is wrong is said at once.
 //!
-//! Reading order: [`problem`] (what may be wrong), [`values`] (words, origins, networks, database addresses), [`tree`] (the layers),
-//! [`section`] (typed reading), [`settings`] (the components), [`route`] (`[[route]]` and `[[scope]]`),
+//! Reading order: [`problem`] (what may be wrong), [`values`] (words, origins, networks, database addresses), `tree` (the layers),
+//! `section` (typed reading), [`settings`] (the components), [`route`] (`[[route]]` and `[[scope]]`),
 //! [`alias`] (`[[alias]]`).
 //!
 //! Deliberately absent: whatever would weaken authentication (there is no key that switches replay protection or signatures off), and

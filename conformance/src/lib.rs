@@ -1,7 +1,7 @@
 //! A conformance suite for OAuth 1.0a providers (RFC 5849) and what usually stands beside them.
 //!
 //! It knows a provider by HTTP alone. In reading order: text ([`encoding`], [`signer`], [`wire`], [`challenge`], [`digest`],
-//! [`forge`], [`html`]), the line ([`http`], [`line`], [`browser`], [`consent`]), the data ([`target`], [`case`], [`catalogue`],
+//! [`forge`], [`html`]), the line ([`http`], [`mod@line`], [`browser`], [`consent`]), the data ([`target`], [`case`], [`catalogue`],
 //! [`variables`]), the verdict ([`judge`], [`play`], [`run`]) and what is told about it ([`report`]).
 
 pub mod browser;

@@ -86,11 +86,16 @@ pub async fn submit(
         match (&visit.session, visit.field("decision").as_str()) {
             (_, "") => log_in(visit, &provider, &store, &token).await,
             // The session ended while the question was open: log in, and be asked again.
-            (None, _) => ask(visit, &provider, &token).await,
+            (None, _) => Ok(ask_again(visit, &token)),
             (Some(session), decision) => decide(visit, &provider, session, &token, decision).await,
         }
     };
     pages.serve(&request, payload, Access::Anybody, answer).await
+}
+
+/// Sends the browser to the question once more: a decision without a session decides nothing.
+fn ask_again(visit: &Visit<'_>, token: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((LOCATION, question(visit, token))).finish()
 }
 
 /// Asks whoever is logged in, or asks to log in.
