@@ -1,5 +1,135 @@
-//! Wiring for this branch; the founder's file replaces it at merge.
+//! The management API: what the command line does, as REST under `/api/v1`, and its description at `/api/openapi.json`.
+//!
+//! In reading order: one table of [`operations`], from which routes and description are both made; how a [`call`] comes
+//! in, with who makes it and what it says; then one file for each kind of thing.
+//!
+//! Deliberately absent: import and export, which hold every secret and stay with whoever has the machine; and deleting
+//! companies, which the command line can't do either.
 
+pub mod operations;
+pub mod failure;
+pub mod fields;
+pub mod call;
+pub mod members;
+pub mod accounts;
+pub mod companies;
+pub mod clients;
+pub mod keys;
+pub mod delegations;
+pub mod audit;
+pub mod openapi;
+
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+
+use self::call::{Call, Settings};
+use self::failure::Failed;
+use self::operations::{Action, OPERATIONS, Operation};
+use crate::config::Configuration;
+use crate::store::Store;
+use crate::web::judge::Judge;
+
+/// Registers every operation of the table. `base`: what our paths begin with, empty or the reserved prefix.
+pub fn routes(service: &mut ServiceConfig, configuration: &Configuration, base: &str) {
+    let settings = Arc::new(Settings::new(configuration));
+    let mut paths: Vec<&str> = OPERATIONS.iter().map(|operation| operation.path).collect();
+    paths.dedup();
+    for path in paths {
+        let mut resource = web::resource(format!("{base}{path}"));
+        for operation in OPERATIONS.iter().filter(|operation| operation.path == path) {
+            let settings = Arc::clone(&settings);
+            let handler = move |judge, store, request, payload| {
+                serve(operation, Arc::clone(&settings), judge, store, request, payload)
+            };
+            resource = resource.route(web::method(method(operation)).to(handler));
+        }
+        service.service(resource.default_service(web::to(async || Failed::Method.answer())));
+    }
+    let prefixes: Vec<&str> = configuration.oauth.prefixes.iter().map(|prefix| prefix.as_str()).collect();
+    let description = web::Bytes::from(openapi::description(base, &prefixes));
+    service.service(web::resource(format!("{base}/api/openapi.json")).route(web::get().to(move || {
+        let description = description.clone();
+        async move { HttpResponse::Ok().content_type("application/json").body(description) }
+    })));
+}
+
+/// The description of a server with default settings, as `countersign openapi` prints it.
 pub fn openapi_json() -> String {
-    String::from("{}\n")
+    openapi::description("", &["/oauth"])
+}
+
+fn method(operation: &Operation) -> Method {
+    Method::from_bytes(operation.method.as_bytes()).unwrap_or(Method::GET)
+}
+
+async fn serve(
+    operation: &'static Operation,
+    settings: Arc<Settings>,
+    judge: Data<Arc<Judge>>,
+    store: Data<Store>,
+    request: HttpRequest,
+    mut payload: Payload,
+) -> HttpResponse {
+    let origin = judge.rim.origin(&request);
+    let mut received = match judge.rim.receive(&request, &origin) {
+        Ok(received) => received,
+        Err(refusal) => return judge.answers.refuse(None, None, &refusal.into()),
+    };
+    let body = match judge.rim.read_body(&request, &mut payload).await {
+        Ok(body) => body,
+        Err(refusal) => return judge.answers.refuse(Some(&received), None, &refusal.into()),
+    };
+    received.body = Some(&body);
+    // The one parameter that a path has, decoded.
+    let named = request.match_info().load::<String>().unwrap_or_default();
+    let answer = match Call::enter(operation, &settings, &judge, &store, &received, named).await {
+        Ok(call) => run(operation.action, &call).await,
+        Err(failed) => Err(failed),
+    };
+    match answer {
+        Ok(answer) => answer,
+        Err(Failed::Rejected(rejection)) => {
+            judge.note(Some(&received), &rejection);
+            judge.answers.refuse(Some(&received), None, &rejection)
+        }
+        Err(failed) => failed.answer(),
+    }
+}
+
+async fn run(action: Action, call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    match action {
+        Action::Impersonate => members::token(call).await,
+        Action::ListAccounts => accounts::list(call).await,
+        Action::CreateAccount => accounts::create(call).await,
+        Action::ShowAccount => accounts::show(call).await,
+        Action::UpdateAccount => accounts::update(call).await,
+        Action::DeleteAccount => accounts::delete(call).await,
+        Action::LockAccount | Action::DisableAccount | Action::EnableAccount => accounts::stand(call, action).await,
+        Action::SetPassword => accounts::set_password(call).await,
+        Action::ListCompanies => companies::list(call).await,
+        Action::CreateCompany => companies::create(call).await,
+        Action::ShowCompany => companies::show(call).await,
+        Action::ListClients => clients::list(call).await,
+        Action::CreateClient => clients::create(call).await,
+        Action::ShowClient => clients::show(call).await,
+        Action::UpdateClient => clients::update(call).await,
+        Action::DeleteClient => clients::delete(call).await,
+        Action::RotateSecret => clients::rotate_secret(call).await,
+        Action::DisableClient | Action::EnableClient => clients::stand(call, action).await,
+        Action::ListKeys => keys::list(call).await,
+        Action::CreateKey => keys::create(call).await,
+        Action::ShowKey => keys::show(call).await,
+        Action::RegenerateKey => keys::regenerate(call).await,
+        Action::DeleteKey => keys::delete(call).await,
+        Action::ListTokens => delegations::tokens(call).await,
+        Action::ShowToken => delegations::token(call).await,
+        Action::RevokeToken => delegations::revoke_token(call).await,
+        Action::ListGrants => delegations::grants(call).await,
+        Action::ShowGrant => delegations::grant(call).await,
+        Action::RevokeGrant => delegations::revoke_grant(call).await,
+        Action::ListAudit => audit::list(call).await,
+    }
 }

@@ -313,6 +313,7 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
         .service(web::resource(own("/metrics")).to(health::metrics))
         .configure(|service| alias::configure(service, &configuration.aliases))
         .configure(|service| crate::web::pages(service, &own("")))
+        .configure(|service| crate::api::routes(service, configuration, &own("")))
         .default_service(web::to(me::elsewhere));
 }
 

@@ -53,6 +53,11 @@ impl Basic {
         &self.client_keys
     }
 
+    /// What hashes new passwords, off the request threads.
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
     /// The failure budgets.
     pub fn throttle(&self) -> &Throttle {
         &self.throttle

@@ -7,7 +7,7 @@
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
-use super::hashing::{PasswordError, hash_password};
+use super::hashing::{PasswordError, Passwords, hash_password};
 use crate::domain::account::Account;
 use crate::domain::credentials::{CompanyId, PublicKey, Secret, Username};
 use crate::store::accounts::{DigestSecret, StoredPassword};
@@ -24,6 +24,23 @@ pub fn password(
 ) -> Result<StoredPassword, PasswordError> {
     Ok(StoredPassword {
         hash: Secret::new(hash_password(password)?),
+        digest: digest_secrets(username.as_str(), company, realm, password),
+    })
+}
+
+/// As [`password`], on the hashing threads.
+///
+/// # Errors
+/// [`PasswordError`]: too many wait, or the password is longer than Argon2 takes.
+pub async fn password_on(
+    threads: &Passwords,
+    password: &Secret,
+    username: &Username,
+    company: Option<&CompanyId>,
+    realm: &str,
+) -> Result<StoredPassword, PasswordError> {
+    Ok(StoredPassword {
+        hash: Secret::new(threads.hash(password).await?),
         digest: digest_secrets(username.as_str(), company, realm, password),
     })
 }

@@ -53,7 +53,7 @@ impl Impersonations {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<Impersonation, Rejection> {
-        // Never inherited: the account or key has it by name.
+        // A key or an app has it only by name; an account without limits has it with its own password.
         let needed = Scope::manage_write();
         if !actor.scopes().contains(&needed) {
             return Err(Refusal::ScopeMissing { scopes: needed.to_string() }.into());

@@ -76,7 +76,7 @@ impl Authz {
             return ProxyAnswer::forbidden("untrusted_proxy").into_response();
         }
         let described = match family.describe(request) {
-            Ok(described) => described,
+            Ok(told) => Described { origin: judge.rim.origin_told(told.origin), ..told },
             Err(missing) => {
                 tracing::warn!(%peer, missing, "a proxy asked without saying about what");
                 return ProxyAnswer::forbidden("metadata_missing").into_response();

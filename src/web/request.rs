@@ -81,6 +81,11 @@ impl Rim {
         self.trusted_proxies.iter().any(|network| network.contains(address))
     }
 
+    /// The origin that the client used: the configured one, else what a trusted proxy `told`.
+    pub fn origin_told(&self, told: Origin) -> Origin {
+        self.public.clone().unwrap_or(told)
+    }
+
     /// The origin that the client used, from configuration, a trusted proxy or the Host header, in this order.
     pub fn origin(&self, request: &HttpRequest) -> Origin {
         if let Some(public) = &self.public {

@@ -138,6 +138,19 @@ def test_only_a_trusted_proxy_is_answered(new_server):
         assert (answer.status, answer.body, answer.one("X-Auth-Error")) == (403, b"", "untrusted_proxy")
 
 
+def test_a_public_url_is_the_origin_whatever_the_proxy_says(new_server):
+    config = '[server]\ntrusted_proxies = ["127.0.0.1"]\n[[route]]\npath = "/**"\nmethods = ["oauth1_two_legged", "session"]\n'
+    server = new_server(config, "public", public_url=f"https://{HOST}")
+    client = server.client(server.account("p@example.com"))
+    for family in FAMILIES:
+        for origin, status in ((f"https://{HOST}", 200), ("http://10.0.0.1:81", 401)):
+            signed_for = [("Authorization", signer.authorization("GET", f"{origin}/things", client))]
+            verb, line, headers, body, host = question(family, "GET", "/things", signed_for, "http", "10.0.0.1:81")
+            assert wire.send(server, verb, line, headers, body, host).status == status
+    _, line, headers, _, _ = question("forward", "GET", "/things?auth=session", [], "http", "10.0.0.1:81")
+    assert wire.send(server, "GET", line, headers).one("Location").startswith(f"https://{HOST}/login?")
+
+
 @pytest.mark.parametrize("family", ["forward", "envoy"])
 def test_a_form_comes_as_the_question_s_own_body(behind, family):
     body = b"a=1&b=x+y"

@@ -1,5 +1,6 @@
 //! The integration suite: one test binary, one file for each part of the server.
 
+mod api;
 mod cli;
 mod replay;
 mod servers;

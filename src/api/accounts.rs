@@ -1,0 +1,185 @@
+//! Accounts. Whoever administers one company makes and changes accounts of that company; nobody gives more than they
+//! have, and nobody locks themselves out.
+
+use actix_web::HttpResponse;
+
+use super::call::{Call, done, made, one};
+use super::failure::Failed;
+use super::operations::Action;
+use crate::auth::enrolment;
+use crate::domain::account::{Account, AccountStatus, Reach, Role};
+use crate::domain::credentials::{CompanyId, Secret, Username};
+use crate::domain::scope::ScopeLimit;
+use crate::shape::AccountShape;
+use crate::store::accounts::{AccountFilter, AccountUpdate, NewAccount, StoredPassword};
+
+/// `GET /accounts`
+pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let status = call.asked("status");
+    if let Some(status) = status.as_deref().filter(|status| !["active", "locked", "disabled"].contains(status)) {
+        return Err(Failed::field("status", format!("{status:?} is not active, locked or disabled")));
+    }
+    let filter = AccountFilter {
+        company: call.asked("company").map(|id| company(&id)).transpose()?,
+        role: call.asked("role").map(|text| role(&text)).transpose()?,
+        status,
+        external_id: call.asked("external_id"),
+    };
+    let listing = call.store.accounts.list(&call.reach(), filter, call.page()?).await?;
+    Ok(call.listed(&listing, |account| AccountShape::from(account)))
+}
+
+/// `POST /accounts`
+pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    call.administers()?;
+    let fields = &call.fields;
+    let username = fields.text("username").unwrap_or_default();
+    let username = Username::parse(username).map_err(|error| Failed::field("username", error))?;
+    let asked = fields.text("company").map(company).transpose()?;
+    let company = match call.reach() {
+        Reach::Company(own) if asked.as_ref().is_none_or(|asked| *asked == own) => Some(own),
+        Reach::Company(_) => return Err(OTHER_COMPANY),
+        Reach::Everything | Reach::Account(_) => asked,
+    };
+    let scopes = scopes(call)?;
+    if scopes.is_none() {
+        // Not told is no limit, which is more than some have.
+        within_own(call, &ScopeLimit::Unlimited)?;
+    }
+    let password = match fields.text("password") {
+        Some(password) => Some(enrol(call, password, &username, company.as_ref()).await?),
+        None => None,
+    };
+    let new = NewAccount {
+        company,
+        role: fields.text("role").map_or(Ok(Role::Member), role)?,
+        scopes: scopes.unwrap_or(ScopeLimit::Unlimited),
+        name: fields.text("name").map(str::to_owned),
+        email: fields.text("email").map(str::to_owned),
+        external_id: fields.text("external_id").map(str::to_owned),
+        password,
+        ..NewAccount::named(username)
+    };
+    made(&AccountShape::from(&call.store.accounts.create(new, &call.by()).await?))
+}
+
+/// `GET /accounts/{username}`
+pub async fn show(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    one(&AccountShape::from(&call.reached(&call.named).await?))
+}
+
+/// `PATCH /accounts/{username}`: a member changes its own name and address, an admin everything.
+pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let account = call.reached(&call.named).await?;
+    let fields = &call.fields;
+    if ["username", "company", "role", "scopes", "external_id"].iter().any(|field| fields.given(field)) {
+        call.administers()?;
+    }
+    let text = |value: Option<&str>| value.map(str::to_owned);
+    let new_company = match fields.nullable("company") {
+        Some(Some(id)) => Some(Some(company(id)?)),
+        Some(None) => Some(None),
+        None => None,
+    };
+    let new_role = fields.text("role").map(role).transpose()?;
+    if let Reach::Company(own) = call.reach()
+        && new_company.as_ref().is_some_and(|company| company.as_ref() != Some(&own))
+    {
+        return Err(OTHER_COMPANY);
+    }
+    if account.id == call.account.id
+        && (new_role.is_some_and(|role| role != account.role)
+            || new_company.as_ref().is_some_and(|company| *company != account.company))
+    {
+        return Err(YOURSELF);
+    }
+    let username = fields.text("username").map(Username::parse).transpose();
+    let update = AccountUpdate {
+        username: username.map_err(|error| Failed::field("username", error))?,
+        company: new_company,
+        role: new_role,
+        scopes: scopes(call)?,
+        name: text(fields.text("name")),
+        email: fields.nullable("email").map(text),
+        external_id: fields.nullable("external_id").map(text),
+    };
+    one(&AccountShape::from(&call.store.accounts.update(&account.id, update, &call.by()).await?))
+}
+
+/// `DELETE /accounts/{username}`
+pub async fn delete(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let account = another(call).await?;
+    call.store.accounts.delete(&account.id, &call.by()).await?;
+    done()
+}
+
+/// `POST /accounts/{username}/lock`, `/disable`, `/enable`
+pub async fn stand(call: &Call<'_>, action: Action) -> Result<HttpResponse, Failed> {
+    let account = another(call).await?;
+    let reason = call.fields.text("reason").map(str::to_owned);
+    let status = match action {
+        Action::LockAccount => AccountStatus::Locked { reason },
+        Action::DisableAccount => AccountStatus::Disabled { reason },
+        _ => AccountStatus::Active,
+    };
+    one(&AccountShape::from(&call.store.accounts.set_status(&account.id, status, &call.by()).await?))
+}
+
+/// `POST /accounts/{username}/set-password`: for admins. One's own is changed on the account page, which asks for the
+/// old one: an app with `manage:write` must not take an account over.
+pub async fn set_password(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let account = another(call).await?;
+    let password = call.fields.text("password").unwrap_or_default();
+    let password = enrol(call, password, &account.username, account.company.as_ref()).await?;
+    call.store.accounts.set_password(&account.id, Some(password), None, &call.by()).await?;
+    done()
+}
+
+const OTHER_COMPANY: Failed = Failed::Forbidden("An admin of a company makes and keeps accounts of that company only.");
+const YOURSELF: Failed = Failed::Forbidden("Nobody does this to their own account.");
+
+/// The account that the path names, which an admin reaches and is not itself.
+async fn another(call: &Call<'_>) -> Result<Account, Failed> {
+    let account = call.reached(&call.named).await?;
+    call.administers()?;
+    if account.id == call.account.id { Err(YOURSELF) } else { Ok(account) }
+}
+
+fn company(id: &str) -> Result<CompanyId, Failed> {
+    CompanyId::parse(id).map_err(|error| Failed::field("company", error))
+}
+
+fn role(text: &str) -> Result<Role, Failed> {
+    Role::parse(text).ok_or_else(|| Failed::field("role", "must be member, integrator or admin"))
+}
+
+fn scopes(call: &Call<'_>) -> Result<Option<ScopeLimit>, Failed> {
+    let Some(given) = call.fields.texts("scopes") else { return Ok(None) };
+    let limit = ScopeLimit::parse_each(&given).map_err(|error| Failed::field("scopes", error))?;
+    within_own(call, &limit)?;
+    Ok(Some(limit))
+}
+
+/// Nobody gives more than they have.
+fn within_own(call: &Call<'_>, given: &ScopeLimit) -> Result<(), Failed> {
+    let beyond = match (&call.account.scopes, given) {
+        (ScopeLimit::Unlimited, _) => false,
+        (ScopeLimit::Only(_), ScopeLimit::Unlimited) => true,
+        (ScopeLimit::Only(own), ScopeLimit::Only(given)) => !given.is_subset(own),
+    };
+    if beyond { Err(Failed::Forbidden("scopes: nobody gives more than they have.")) } else { Ok(()) }
+}
+
+async fn enrol(
+    call: &Call<'_>,
+    password: &str,
+    username: &Username,
+    company: Option<&CompanyId>,
+) -> Result<StoredPassword, Failed> {
+    if !(8..=1024).contains(&password.chars().count()) {
+        return Err(Failed::field("password", "must have 8 to 1024 characters"));
+    }
+    let threads = call.judge.authenticator.basic.passwords();
+    let password = Secret::new(password);
+    Ok(enrolment::password_on(threads, &password, username, company, &call.settings.realm).await?)
+}

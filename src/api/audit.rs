@@ -1,0 +1,32 @@
+//! The audit log: who did what, when and from where.
+
+use actix_web::HttpResponse;
+use chrono::DateTime;
+
+use super::call::{Call, one};
+use super::failure::Failed;
+use crate::shape::AuditShape;
+use crate::store::audit::AuditFilter;
+use crate::time::Timestamp;
+
+/// `GET /audit`
+pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let filter = AuditFilter {
+        event: call.asked("event"),
+        account: call.account_filter("account").await?,
+        client_key: call.client_filter()?,
+        since: moment(call, "since")?,
+        until: moment(call, "until")?,
+        before: call.asked_number("before")?,
+    };
+    let rows = call.store.audit.list(&call.reach(), filter, call.limit()?).await?;
+    one(&rows.iter().map(AuditShape::from).collect::<Vec<_>>())
+}
+
+fn moment(call: &Call<'_>, name: &str) -> Result<Option<Timestamp>, Failed> {
+    let Some(text) = call.asked(name) else { return Ok(None) };
+    match DateTime::parse_from_rfc3339(&text) {
+        Ok(moment) => Ok(Some(Timestamp::from_unix(moment.timestamp()))),
+        Err(_) => Err(Failed::field(name, "must be a time such as 2026-11-01T00:00:00Z")),
+    }
+}

@@ -1,0 +1,267 @@
+//! One call: who makes it, whose things are within reach, and what it says.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, LINK};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+
+use super::failure::Failed;
+use super::fields::Fields;
+use super::operations::{Action, Operation};
+use crate::auth::session::changes_something;
+use crate::auth::verdict::{Admission, Refusal};
+use crate::config::{BodyHashRule, ClientKeyRule, Configuration, Way};
+use crate::domain::account::{Account, Reach};
+use crate::domain::credentials::{AccountId, ClientKey};
+use crate::domain::scope::{GrantedScopes, Scope};
+use crate::protocol::encoding::encode;
+use crate::protocol::parameters::{Parameters, Source};
+use crate::protocol::request::ReceivedRequest;
+use crate::store::Store;
+use crate::store::audit::{Actor, By, Cursor, Listing, Page};
+use crate::time::{Lifetime, Timestamp};
+use crate::web::judge::Judge;
+
+/// What calls need to know of the configuration.
+pub struct Settings {
+    /// The realm of Digest hashes.
+    pub realm: String,
+    /// How long an impersonation lasts.
+    pub impersonation: Lifetime,
+}
+
+impl Settings {
+    /// From the configuration.
+    pub fn new(configuration: &Configuration) -> Self {
+        Self {
+            realm: configuration.http_auth.realm.as_str().to_owned(),
+            impersonation: Lifetime::from_seconds(configuration.impersonation.ttl_seconds),
+        }
+    }
+}
+
+/// A call whose maker is known and may make it.
+pub struct Call<'a> {
+    pub settings: &'a Settings,
+    pub judge: &'a Judge,
+    pub store: &'a Store,
+    /// Who calls.
+    pub account: Account,
+    /// The parameter in the path; empty where there is none.
+    pub named: String,
+    /// The JSON body.
+    pub fields: Fields,
+    received: &'a ReceivedRequest<'a>,
+    query: Parameters<'a>,
+}
+
+impl<'a> Call<'a> {
+    /// Admits a call. The login cookie counts where no other credential was sent, with the CSRF token for changes.
+    ///
+    /// # Errors
+    /// [`Failed`].
+    pub async fn enter(
+        operation: &Operation,
+        settings: &'a Settings,
+        judge: &'a Judge,
+        store: &'a Store,
+        received: &'a ReceivedRequest<'a>,
+        named: String,
+    ) -> Result<Self, Failed> {
+        let (account, scopes) = caller(judge, received, operation.action).await?;
+        let needed = if changes_something(received.method) { Scope::manage_write() } else { Scope::manage_read() };
+        if !scopes.contains(&needed) {
+            return Err(Failed::Rejected(Refusal::ScopeMissing { scopes: needed.as_str().to_owned() }.into()));
+        }
+        let query = Parameters::of_form(received.query.unwrap_or_default(), Source::Query)
+            .map_err(|error| Failed::Invalid(format!("The query can't be read: {error}.")))?;
+        let fields = Fields::read(received.body.unwrap_or_default(), operation.fields)?;
+        Ok(Self { settings, judge, store, account, named, fields, received, query })
+    }
+
+    /// When it arrived.
+    pub const fn now(&self) -> Timestamp {
+        self.received.arrived
+    }
+
+    /// Who acts, for the audit log.
+    pub fn by(&self) -> By {
+        By {
+            who: Actor::account(&self.account),
+            address: Some(self.received.client_address.to_string()),
+            now: self.now(),
+        }
+    }
+
+    /// Whose things the caller sees.
+    pub fn reach(&self) -> Reach {
+        self.account.reach()
+    }
+
+    /// Only for whoever administers a company or the server.
+    ///
+    /// # Errors
+    /// [`Failed::Forbidden`].
+    pub fn administers(&self) -> Result<(), Failed> {
+        match self.reach() {
+            Reach::Everything | Reach::Company(_) => Ok(()),
+            Reach::Account(_) => Err(Failed::Forbidden("Only an admin may do this.")),
+        }
+    }
+
+    /// A parameter of the query that is not empty.
+    pub fn asked(&self, name: &str) -> Option<String> {
+        let found = self.query.iter().find(|parameter| parameter.name == name)?;
+        found.decoded().map(|value| value.into_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// A whole number in the query.
+    ///
+    /// # Errors
+    /// [`Failed::Invalid`].
+    pub fn asked_number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Failed> {
+        let parse = |text: String| text.parse().map_err(|_| Failed::field(name, "must be a whole number"));
+        self.asked(name).map(parse).transpose()
+    }
+
+    /// At most how many items a list has: 100 unless told, 1 to 1000.
+    ///
+    /// # Errors
+    /// [`Failed::Invalid`].
+    pub fn limit(&self) -> Result<u16, Failed> {
+        match self.asked_number("limit")?.unwrap_or(100) {
+            limit @ 1..=1000 => Ok(limit),
+            _ => Err(Failed::field("limit", "must be 1 to 1000")),
+        }
+    }
+
+    /// The part of a list that is asked for.
+    ///
+    /// # Errors
+    /// [`Failed::Invalid`].
+    pub fn page(&self) -> Result<Page, Failed> {
+        let after = match self.asked("after") {
+            Some(text) => {
+                Some(Cursor::parse(&text).ok_or_else(|| Failed::field("after", "take it from the Link header"))?)
+            }
+            None => None,
+        };
+        Ok(Page { after, limit: self.limit()? })
+    }
+
+    /// The account that a name or id means, if it is within reach.
+    ///
+    /// # Errors
+    /// [`Failed::NotFound`].
+    pub async fn reached(&self, name: &str) -> Result<Account, Failed> {
+        let found = self.store.accounts.by_name_or_id(name).await?;
+        found.filter(|account| self.reach().includes(account)).ok_or(Failed::NotFound("account"))
+    }
+
+    /// As [`Self::reached`], by id.
+    ///
+    /// # Errors
+    /// [`Failed::NotFound`] of `what` belongs to the account.
+    pub async fn owner(&self, id: &AccountId, what: &'static str) -> Result<Account, Failed> {
+        let found = self.store.accounts.find(id).await?;
+        found.filter(|account| self.reach().includes(account)).ok_or(Failed::NotFound(what))
+    }
+
+    /// The account that the body names, or the caller's own.
+    ///
+    /// # Errors
+    /// [`Failed::NotFound`].
+    pub async fn account_in(&self, field: &str) -> Result<Account, Failed> {
+        match self.fields.text(field) {
+            Some(name) => self.reached(name).await,
+            None => Ok(self.account.clone()),
+        }
+    }
+
+    /// The account that a list is narrowed to.
+    ///
+    /// # Errors
+    /// [`Failed::NotFound`].
+    pub async fn account_filter(&self, parameter: &str) -> Result<Option<AccountId>, Failed> {
+        match self.asked(parameter) {
+            Some(name) => Ok(Some(self.reached(&name).await?.id)),
+            None => Ok(None),
+        }
+    }
+
+    /// The client that a list is narrowed to.
+    ///
+    /// # Errors
+    /// [`Failed::Invalid`].
+    pub fn client_filter(&self) -> Result<Option<ClientKey>, Failed> {
+        let parse = |key: String| ClientKey::parse(key).map_err(|error| Failed::field("client", error));
+        self.asked("client").map(parse).transpose()
+    }
+
+    /// A list, with a `Link` to the next part where there is one (RFC 8288).
+    pub fn listed<T, S: Serialize>(&self, listing: &Listing<T>, shape: impl Fn(&T) -> S) -> HttpResponse {
+        let mut answer = start(StatusCode::OK);
+        if let Some(next) = &listing.next {
+            let others = self.query.iter().filter(|parameter| parameter.name != "after");
+            let mut query: String =
+                others.map(|parameter| format!("{}={}&", parameter.name, parameter.value)).collect();
+            query.push_str(&format!("after={}", encode(&next.to_string())));
+            answer.insert_header((LINK, format!("<{}?{query}>; rel=\"next\"", self.received.path)));
+        }
+        answer.json(listing.items.iter().map(shape).collect::<Vec<_>>())
+    }
+}
+
+/// 200 with one thing.
+pub fn one(shape: &impl Serialize) -> Result<HttpResponse, Failed> {
+    Ok(start(StatusCode::OK).json(shape))
+}
+
+/// 201 with what was made.
+pub fn made(shape: &impl Serialize) -> Result<HttpResponse, Failed> {
+    Ok(start(StatusCode::CREATED).json(shape))
+}
+
+/// 204.
+pub fn done() -> Result<HttpResponse, Failed> {
+    Ok(start(StatusCode::NO_CONTENT).finish())
+}
+
+fn start(status: StatusCode) -> HttpResponseBuilder {
+    let mut answer = HttpResponse::build(status);
+    answer.insert_header((CACHE_CONTROL, "no-store"));
+    answer
+}
+
+async fn caller(
+    judge: &Judge,
+    received: &ReceivedRequest<'_>,
+    action: Action,
+) -> Result<(Account, GrantedScopes), Failed> {
+    let admission = Admission {
+        ways: vec![Way::OAuth1, Way::OAuth1TwoLegged, Way::Basic, Way::ApiKey, Way::Digest, Way::Jwt, Way::Session],
+        client_key: ClientKeyRule::Ignored,
+        body_hash: BodyHashRule::IfPresent,
+    };
+    let refused = match judge.authenticator.authenticate(received, &admission).await {
+        Ok(identity) => return Ok((identity.account().clone(), identity.scopes().clone())),
+        Err(refused) => refused,
+    };
+    if refused.public != Refusal::NoCredential {
+        return Err(refused.into());
+    }
+    let Some(session) = judge.authenticator.sessions.current(received.headers.cookie, received.arrived).await? else {
+        return Err(refused.into());
+    };
+    if changes_something(received.method) && !session.admits(received) {
+        let needs = "A session needs its CSRF token in X-CSRF-Token to change something.";
+        return Err(Failed::Rejected(Refusal::CrossSite(needs).into()));
+    }
+    let account = session.account.account.clone();
+    // Whoever is logged in may see and revoke, in whatever state the account is.
+    if changes_something(received.method) && !action.only_takes_away() && account.standing().is_err() {
+        return Err(Failed::Forbidden("An account that is locked or disabled may only see and revoke."));
+    }
+    let scopes = account.scopes.own();
+    Ok((account, scopes))
+}

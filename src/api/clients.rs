@@ -1,0 +1,131 @@
+//! Clients: registered apps.
+
+use actix_web::HttpResponse;
+
+use super::call::{Call, done, made, one};
+use super::failure::Failed;
+use super::operations::Action;
+use crate::domain::account::Account;
+use crate::domain::client::{Callback, ClientStatus, RsaPublicKey, SignatureMethods};
+use crate::domain::credentials::ClientKey;
+use crate::domain::scope::Scopes;
+use crate::shape::ClientShape;
+use crate::store::clients::{ClientUpdate, NewClient};
+use crate::time::Lifetime;
+
+/// `GET /clients`
+pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let owner = call.account_filter("owner").await?;
+    let listing = call.store.clients.list(&call.reach(), owner.as_ref(), call.now(), call.page()?).await?;
+    Ok(call.listed(&listing, |client| ClientShape::from(client)))
+}
+
+/// `POST /clients`
+pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let owner = call.account_in("owner").await?;
+    let name = call.fields.text("name").unwrap_or_default();
+    let new = NewClient {
+        callbacks: callbacks(call)?.unwrap_or_default(),
+        scopes: scopes(call, &owner)?.unwrap_or_else(Scopes::none),
+        signature_methods: methods(call)?.unwrap_or(SignatureMethods::ANY),
+        rsa_public_key: rsa_public_key(call)?.flatten(),
+        http_auth: call.fields.switch("http_auth").unwrap_or(true),
+        ..NewClient::named(owner.id.clone(), name)
+    };
+    let issued = call.store.clients.create(new, &call.by()).await?;
+    made(&ClientShape::issued(&issued, owner.username.as_str()))
+}
+
+/// `GET /clients/{client_key}`
+pub async fn show(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let (key, _) = reached(call).await?;
+    answer(call, &key).await
+}
+
+/// `PATCH /clients/{client_key}`
+pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let (key, owner) = reached(call).await?;
+    let update = ClientUpdate {
+        name: call.fields.text("name").map(str::to_owned),
+        callbacks: callbacks(call)?,
+        scopes: scopes(call, &owner)?,
+        signature_methods: methods(call)?,
+        rsa_public_key: rsa_public_key(call)?,
+        http_auth: call.fields.switch("http_auth"),
+    };
+    call.store.clients.update(&key, update, &call.by()).await?;
+    answer(call, &key).await
+}
+
+/// `DELETE /clients/{client_key}`
+pub async fn delete(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let (key, _) = reached(call).await?;
+    call.store.clients.delete(&key, &call.by()).await?;
+    done()
+}
+
+/// `POST /clients/{client_key}/rotate-secret`
+pub async fn rotate_secret(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let (key, owner) = reached(call).await?;
+    let grace = Lifetime::from_seconds(call.fields.seconds("grace").unwrap_or(0));
+    let issued = call.store.clients.rotate_secret(&key, grace, &call.by()).await?;
+    one(&ClientShape::issued(&issued, owner.username.as_str()))
+}
+
+/// `POST /clients/{client_key}/disable`, `/enable`
+pub async fn stand(call: &Call<'_>, action: Action) -> Result<HttpResponse, Failed> {
+    let (key, _) = reached(call).await?;
+    let status = if action == Action::DisableClient { ClientStatus::Disabled } else { ClientStatus::Active };
+    call.store.clients.set_status(&key, status, &call.by()).await?;
+    answer(call, &key).await
+}
+
+/// The client that the path names and its owner, who is within reach.
+async fn reached(call: &Call<'_>) -> Result<(ClientKey, Account), Failed> {
+    let key = ClientKey::parse(call.named.as_str()).map_err(|_| Failed::NotFound("client"))?;
+    let client = call.store.clients.find(&key).await?.ok_or(Failed::NotFound("client"))?;
+    let owner = call.owner(&client.owner, "client").await?;
+    Ok((key, owner))
+}
+
+async fn answer(call: &Call<'_>, key: &ClientKey) -> Result<HttpResponse, Failed> {
+    let found = call.store.clients.show(key, call.now()).await?;
+    one(&ClientShape::from(&found.ok_or(Failed::NotFound("client"))?))
+}
+
+fn callbacks(call: &Call<'_>) -> Result<Option<Vec<Callback>>, Failed> {
+    let Some(given) = call.fields.texts("callbacks") else { return Ok(None) };
+    let parsed = given.into_iter().map(Callback::parse).collect::<Result<_, _>>();
+    parsed.map(Some).map_err(|error| Failed::field("callbacks", error))
+}
+
+/// What rules the server itself is only given by those who hold it, to apps of those who hold it.
+fn scopes(call: &Call<'_>, owner: &Account) -> Result<Option<Scopes>, Failed> {
+    let Some(given) = call.fields.texts("scopes") else { return Ok(None) };
+    let scopes = Scopes::parse_each(given).map_err(|error| Failed::field("scopes", error))?;
+    let held = |scope: &str| owner.scopes.admits(scope) && call.account.scopes.admits(scope);
+    if let Some(beyond) = scopes.iter().find(|scope| scope.is_management() && !held(scope.as_str())) {
+        return Err(Failed::field("scopes", format!("{beyond} is more than caller and owner have")));
+    }
+    Ok(Some(scopes))
+}
+
+fn methods(call: &Call<'_>) -> Result<Option<SignatureMethods>, Failed> {
+    let Some(given) = call.fields.texts("signature_methods") else { return Ok(None) };
+    if given.is_empty() {
+        return Err(Failed::field("signature_methods", "a client needs one at least"));
+    }
+    let methods = SignatureMethods::from_names(given);
+    methods.map(Some).map_err(|error| Failed::field("signature_methods", error))
+}
+
+fn rsa_public_key(call: &Call<'_>) -> Result<Option<Option<RsaPublicKey>>, Failed> {
+    match call.fields.nullable("rsa_public_key") {
+        None => Ok(None),
+        Some(None) => Ok(Some(None)),
+        Some(Some(pem)) => {
+            let key = RsaPublicKey::parse(pem).map_err(|error| Failed::field("rsa_public_key", error))?;
+            Ok(Some(Some(key)))
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What the management API refuses once it knows who calls, in the contract's JSON for failures.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::CACHE_CONTROL;
+
+use crate::auth::hashing::PasswordError;
+use crate::auth::verdict::{Refusal, Rejection};
+use crate::store::accounts::AccountError;
+use crate::store::api_keys::ApiKeyError;
+use crate::store::clients::ClientError;
+use crate::store::connection::StoreError;
+use crate::store::delegations::DelegationError;
+
+/// Why nothing was done.
+#[derive(Debug)]
+pub enum Failed {
+    /// The caller is not admitted, or the store fails: answered as on the protected API.
+    Rejected(Rejection),
+    /// What was sent can't be meant: 400.
+    Invalid(String),
+    /// The caller may not do this to anything: 403.
+    Forbidden(&'static str),
+    /// Not there, or not within the caller's reach: 404.
+    NotFound(&'static str),
+    /// The path has no such method: 405.
+    Method,
+    /// Something else has the name: 409.
+    Conflict(String),
+}
+
+impl Failed {
+    /// The answer. A rejection is not answered here: it needs the request.
+    pub fn answer(&self) -> HttpResponse {
+        let (status, code, message) = match self {
+            Self::Invalid(why) => (StatusCode::BAD_REQUEST, "invalid", why.clone()),
+            Self::Forbidden(why) => (StatusCode::FORBIDDEN, "forbidden", (*why).to_owned()),
+            Self::NotFound(what) => (StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}.")),
+            Self::Method => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path has no such method.".to_owned())
+            }
+            Self::Conflict(why) => (StatusCode::CONFLICT, "conflict", why.clone()),
+            Self::Rejected(rejection) => (StatusCode::FORBIDDEN, rejection.public.code(), String::new()),
+        };
+        HttpResponse::build(status).insert_header((CACHE_CONTROL, "no-store")).json(serde_json::json!({
+            "status": status.as_u16(),
+            "code": code,
+            "message": message,
+            "additional": "",
+            "reference": "",
+            "errors": null,
+        }))
+    }
+
+    /// A value that a field can't have; `why` as the domain says it.
+    pub fn field(name: &str, why: impl std::fmt::Display) -> Self {
+        Self::Invalid(format!("{name}: {why}"))
+    }
+}
+
+impl From<Rejection> for Failed {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+fn unavailable(error: impl std::fmt::Display) -> Failed {
+    Failed::Rejected(Rejection::because(Refusal::Unavailable, error.to_string()))
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        unavailable(error)
+    }
+}
+
+impl From<PasswordError> for Failed {
+    fn from(error: PasswordError) -> Self {
+        unavailable(error)
+    }
+}
+
+impl From<AccountError> for Failed {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::NotFound => Self::NotFound("account"),
+            AccountError::CompanyNotFound => Self::NotFound("company"),
+            AccountError::UsernameTaken
+            | AccountError::UsernameShadows(_)
+            | AccountError::CompanyTaken
+            | AccountError::CompanyShadows => Self::Conflict(error.to_string()),
+            AccountError::Invalid(error) => Self::Invalid(error.to_string()),
+            AccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ClientError> for Failed {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::NotFound => Self::NotFound("client"),
+            ClientError::OwnerNotFound => Self::NotFound("account"),
+            ClientError::KeyTaken => Self::Conflict(error.to_string()),
+            ClientError::TooManyCallbacks => Self::Invalid(error.to_string()),
+            ClientError::Invalid(error) => Self::Invalid(error.to_string()),
+            ClientError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ApiKeyError> for Failed {
+    fn from(error: ApiKeyError) -> Self {
+        match error {
+            ApiKeyError::NotFound => Self::NotFound("API key"),
+            ApiKeyError::AccountNotFound => Self::NotFound("account"),
+            ApiKeyError::KeyTaken => Self::Conflict(error.to_string()),
+            ApiKeyError::MayNotImpersonate => {
+                Self::Forbidden("An integrator or admin may act for a member of its own company only.")
+            }
+            ApiKeyError::Invalid(error) => Self::Invalid(error.to_string()),
+            ApiKeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<DelegationError> for Failed {
+    fn from(error: DelegationError) -> Self {
+        match error {
+            DelegationError::TokenNotFound => Self::NotFound("access token"),
+            DelegationError::GrantNotFound => Self::NotFound("grant"),
+            DelegationError::ClientNotFound => Self::NotFound("client"),
+            DelegationError::AccountNotFound => Self::NotFound("account"),
+            DelegationError::Refused(refusal) => Self::Conflict(refusal.to_string()),
+            DelegationError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! API keys.
+
+use actix_web::HttpResponse;
+
+use super::call::{Call, done, made, one};
+use super::failure::Failed;
+use crate::auth::enrolment;
+use crate::domain::account::Account;
+use crate::domain::api_key::ApiKey;
+use crate::domain::credentials::{PublicKey, Secret};
+use crate::domain::scope::Scopes;
+use crate::shape::KeyShape;
+use crate::store::api_keys::NewApiKey;
+use crate::store::audit::Page;
+use crate::time::Lifetime;
+
+/// `GET /keys`
+pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let account = call.account_filter("account").await?;
+    let listing = call.store.api_keys.list(&call.reach(), account.as_ref(), call.page()?).await?;
+    Ok(call.listed(&listing, |key| KeyShape::from(key)))
+}
+
+/// `POST /keys`
+pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let account = call.account_in("account").await?;
+    let scopes = match call.fields.texts("scopes") {
+        Some(given) => Some(Scopes::parse_each(given).map_err(|error| Failed::field("scopes", error))?),
+        None => None,
+    };
+    let beyond = |scope: &str| !account.scopes.admits(scope);
+    if let Some(scope) = scopes.iter().flat_map(Scopes::iter).find(|scope| beyond(scope.as_str())) {
+        return Err(Failed::field("scopes", format!("{scope} is more than the account has")));
+    }
+    let expires_in = call.fields.seconds("expires_in");
+    if expires_in == Some(0) {
+        return Err(Failed::field("expires_in", "must be 1 or more"));
+    }
+    let (public_key, private_key) = {
+        let mut rng = rand::rng();
+        (PublicKey::generate(&mut rng), Secret::generate(&mut rng))
+    };
+    let new = NewApiKey {
+        digest: enrolment::private_key(&private_key, &public_key, &account, &call.settings.realm),
+        public_key,
+        private_key: private_key.clone(),
+        account: account.id.clone(),
+        name: call.fields.text("name").unwrap_or_default().to_owned(),
+        scopes,
+        expires_at: expires_in.map(|seconds| call.now() + Lifetime::from_seconds(seconds)),
+        impersonator: None,
+    };
+    let key = call.store.api_keys.create(new, &call.by()).await?;
+    made(&KeyShape::issued(&key, &account, private_key))
+}
+
+/// `GET /keys/{public_key}`
+pub async fn show(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let (key, account) = reached(call).await?;
+    let mut page = Page::first(1000);
+    loop {
+        let listing = call.store.api_keys.list(&call.reach(), Some(&account.id), page).await?;
+        if let Some(found) = listing.items.iter().find(|found| found.key.public_key == key.public_key) {
+            return one(&KeyShape::from(found));
+        }
+        let after = listing.next.ok_or(Failed::NotFound("API key"))?;
+        page = Page { after: Some(after), limit: 1000 };
+    }
+}
+
+/// `POST /keys/{public_key}/regenerate`
+pub async fn regenerate(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let (key, account) = reached(call).await?;
+    if key.impersonator.is_some() {
+        // Its private half is known to who acts for the account, and to nobody else.
+        return Err(Failed::Forbidden("A key of an impersonation is deleted and made anew."));
+    }
+    let private_key = Secret::generate(&mut rand::rng());
+    let digest = enrolment::private_key(&private_key, &key.public_key, &account, &call.settings.realm);
+    let key = call.store.api_keys.regenerate(&key.public_key, private_key.clone(), digest, &call.by()).await?;
+    one(&KeyShape::issued(&key, &account, private_key))
+}
+
+/// `DELETE /keys/{public_key}`
+pub async fn delete(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let (key, _) = reached(call).await?;
+    call.store.api_keys.delete(&key.public_key, &call.by()).await?;
+    done()
+}
+
+/// The key that the path names and its account, which is within reach.
+async fn reached(call: &Call<'_>) -> Result<(ApiKey, Account), Failed> {
+    let public_key = PublicKey::parse(call.named.as_str()).map_err(|_| Failed::NotFound("API key"))?;
+    let key = call.store.api_keys.find(&public_key).await?.ok_or(Failed::NotFound("API key"))?;
+    let account = call.owner(&key.account, "API key").await?;
+    Ok((key, account))
+}
