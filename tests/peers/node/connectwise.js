@@ -8,9 +8,9 @@ const api = (key) =>
 
 (async () => {
   const received = await api(privateKey).SystemAPI.getSystemMembers({ page: 2, conditions: 'name like "a%"' });
-  const wrong = await api('wrong').SystemAPI.getSystemMembers({}).then(() => 200, (error) => error.response.status);
+  const wrong = await api('wrong').SystemAPI.getSystemMembers({}).then(() => 200, (error) => error.status);
   console.log(JSON.stringify({ received, wrong }));
 })().catch((error) => {
-  console.error(error.response ? `${error.response.status} ${JSON.stringify(error.response.data)}` : error);
+  console.error(error.status ? `${error.status} ${JSON.stringify(error.data)}` : error);
   process.exit(1);
 });
