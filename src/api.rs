@@ -10,7 +10,6 @@ pub mod operations;
 pub mod failure;
 pub mod fields;
 pub mod call;
-pub mod members;
 pub mod accounts;
 pub mod companies;
 pub mod clients;
@@ -25,9 +24,10 @@ use actix_web::http::Method;
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
-use self::call::{Call, Settings};
+use self::call::{Call, House, Settings};
 use self::failure::Failed;
 use self::operations::{Action, OPERATIONS, Operation};
+use crate::auth::impersonation::Impersonations;
 use crate::config::Configuration;
 use crate::store::Store;
 use crate::web::judge::Judge;
@@ -41,8 +41,8 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration, base: 
         let mut resource = web::resource(format!("{base}{path}"));
         for operation in OPERATIONS.iter().filter(|operation| operation.path == path) {
             let settings = Arc::clone(&settings);
-            let handler = move |judge, store, request, payload| {
-                serve(operation, Arc::clone(&settings), judge, store, request, payload)
+            let handler = move |judge, store, impersonations, request, payload| {
+                serve(operation, Arc::clone(&settings), judge, store, impersonations, request, payload)
             };
             resource = resource.route(web::method(method(operation)).to(handler));
         }
@@ -70,6 +70,7 @@ async fn serve(
     settings: Arc<Settings>,
     judge: Data<Arc<Judge>>,
     store: Data<Store>,
+    impersonations: Data<Arc<Impersonations>>,
     request: HttpRequest,
     mut payload: Payload,
 ) -> HttpResponse {
@@ -85,7 +86,8 @@ async fn serve(
     received.body = Some(&body);
     // The one parameter that a path has, decoded.
     let named = request.match_info().load::<String>().unwrap_or_default();
-    let answer = match Call::enter(operation, &settings, &judge, &store, &received, named).await {
+    let house = House { settings: &settings, judge: &judge, store: &store, impersonations: &impersonations };
+    let answer = match Call::enter(operation, house, &received, named).await {
         Ok(call) => run(operation.action, &call).await,
         Err(failed) => Err(failed),
     };
@@ -93,7 +95,7 @@ async fn serve(
         Ok(answer) => answer,
         Err(Failed::Rejected(rejection)) => {
             judge.note(Some(&received), &rejection);
-            judge.answers.refuse(Some(&received), None, &rejection)
+            judge.answers.refuse(Some(&received), Some(judge.policy.management()), &rejection)
         }
         Err(failed) => failed.answer(),
     }
@@ -101,7 +103,7 @@ async fn serve(
 
 async fn run(action: Action, call: &Call<'_>) -> Result<HttpResponse, Failed> {
     match action {
-        Action::Impersonate => members::token(call).await,
+        Action::Impersonate => accounts::impersonate(call).await,
         Action::ListAccounts => accounts::list(call).await,
         Action::CreateAccount => accounts::create(call).await,
         Action::ShowAccount => accounts::show(call).await,

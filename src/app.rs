@@ -127,7 +127,8 @@ impl Components {
             ClientKeyNames::new(http_auth),
         );
         let digest_key = opened.master_key.derive("digest nonces");
-        let digest = Arc::new(Digest::new(store.directory.clone(), http_auth.realm.as_str().to_owned(), &digest_key));
+        let realm = http_auth.realm.as_str().to_owned();
+        let digest = Arc::new(Digest::new(store.directory.clone(), realm, &digest_key, &replay));
         let signing_key = Arc::new(open_signing_key(&store, clock.now()).await?);
         let tokens = Tokens::new(
             store.directory.clone(),

@@ -22,6 +22,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::auth::basic::Basic;
+use crate::auth::client_key::Beside;
 use crate::auth::cookies::MemberCookies;
 use crate::auth::digest::Digest;
 use crate::auth::jwt::Tokens;
@@ -81,8 +82,14 @@ impl Authenticator {
             Presented::Basic(token68) => self.basic.identify(request, admission, token68).await,
             Presented::Digest(header) => self.digest.identify(&self.basic, request, admission, &header).await,
             Presented::Bearer(token) => self.tokens.identify(&self.basic, request, admission, token).await,
-            Presented::Cookies(cookies) => cookies.identify(&self.directory, request).await,
-            Presented::Session => self.sessions.identify(request, admission).await,
+            Presented::Cookies(cookies) => {
+                let beside = self.basic.client_keys().find(request, admission);
+                cookies.identify(&self.directory, request, &beside).await
+            }
+            Presented::Session => {
+                let beside = self.basic.client_keys().find(request, admission);
+                self.sessions.identify(request, admission, &beside).await
+            }
             Presented::Other(scheme) => Err(refuse_scheme(scheme)),
         }
     }
@@ -93,9 +100,13 @@ impl Authenticator {
         }
         let parameters = Parameters::collect(request).map_err(ProtocolError::from)?;
         let identity = self.oauth.identify(request, &parameters, admission).await?;
-        let beside = self.basic.client_keys().find(request, admission)?;
         let consumer = identity.client().map(|client| client.client.client_key.as_str());
-        if beside.is_some_and(|beside| Some(beside.as_ref()) != consumer) {
+        let is_consumer = match self.basic.client_keys().find(request, admission) {
+            Beside::Nothing => true,
+            Beside::Key(key) => Some(key.as_ref()) == consumer,
+            Beside::Unreadable => false,
+        };
+        if !is_consumer {
             return Err(Rejection::because(Refusal::ClientKeyRefused, "the client key is not the consumer key"));
         }
         Ok(identity)

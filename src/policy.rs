@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::auth::verdict::{Admission, Identity, Refusal, Rejection};
 use crate::config::route::CorsOrigin;
-use crate::config::{Challenge, RouteSettings, Way};
+use crate::config::{Challenge, ClientKeyRule, RouteSettings, Way};
 use crate::domain::scope::{InvalidScope, Scopes};
 use crate::protocol::base_string::split_authority;
 use crate::protocol::encoding::{self, Plus};
@@ -17,6 +17,7 @@ use crate::protocol::request::{ReceivedRequest, UriScheme};
 /// All routes, in the order of the configuration.
 pub struct Policy {
     routes: Vec<Route>,
+    management: Route,
 }
 
 /// One `[[route]]`, ready to be asked.
@@ -39,7 +40,12 @@ impl Policy {
     /// [`InvalidScope`]: a scope in `scopes` that is none.
     pub fn new(settings: &[RouteSettings], digest: bool) -> Result<Self, InvalidScope> {
         let routes = settings.iter().map(|settings| Route::new(settings, digest)).collect::<Result<_, _>>()?;
-        Ok(Self { routes })
+        Ok(Self { routes, management: management()? })
+    }
+
+    /// What the management API admits, whatever the routes say.
+    pub const fn management(&self) -> &Route {
+        &self.management
     }
 
     /// The route that decides about this request, after the checks that need no credential, in the contract's order:
@@ -165,6 +171,17 @@ impl Route {
     fn admits_host(&self, host: &str) -> bool {
         self.hosts.is_empty() || self.hosts.iter().any(|pattern| glob(pattern, &host.to_ascii_lowercase()))
     }
+}
+
+/// Passwords need no client key here: what manages clients can't wait for one. A login counts too, which `auth=session`
+/// or its cookie alone may present.
+fn management() -> Result<Route, InvalidScope> {
+    let settings = RouteSettings {
+        methods: vec![Way::OAuth1, Way::OAuth1TwoLegged, Way::Basic, Way::ApiKey, Way::Jwt, Way::Session],
+        client_key: ClientKeyRule::Ignored,
+        ..RouteSettings::for_every_path()
+    };
+    Route::new(&settings, false)
 }
 
 /// The methods that a request says it means: by a header, or by `_method` in its query or form.

@@ -10,7 +10,7 @@ use crate::auth::enrolment;
 use crate::domain::account::{Account, AccountStatus, Reach, Role};
 use crate::domain::credentials::{CompanyId, Secret, Username};
 use crate::domain::scope::ScopeLimit;
-use crate::shape::AccountShape;
+use crate::shape::{AccountShape, KeyShape};
 use crate::store::accounts::{AccountFilter, AccountUpdate, NewAccount, StoredPassword};
 
 /// `GET /accounts`
@@ -87,7 +87,7 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     {
         return Err(OTHER_COMPANY);
     }
-    if account.id == call.account.id
+    if account.id == call.account().id
         && (new_role.is_some_and(|role| role != account.role)
             || new_company.as_ref().is_some_and(|company| *company != account.company))
     {
@@ -135,6 +135,13 @@ pub async fn set_password(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     done()
 }
 
+/// `POST /members/{username}/tokens`: an integrator or admin gets a short-lived key for a member of its company.
+pub async fn impersonate(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let impersonations = call.house.impersonations;
+    let made_key = impersonations.impersonate(&call.identity, &call.named, call.address(), call.now()).await?;
+    made(&KeyShape::issued(&made_key.key, &made_key.member, made_key.private_key))
+}
+
 const OTHER_COMPANY: Failed = Failed::Forbidden("An admin of a company makes and keeps accounts of that company only.");
 const YOURSELF: Failed = Failed::Forbidden("Nobody does this to their own account.");
 
@@ -142,7 +149,7 @@ const YOURSELF: Failed = Failed::Forbidden("Nobody does this to their own accoun
 async fn another(call: &Call<'_>) -> Result<Account, Failed> {
     let account = call.reached(&call.named).await?;
     call.administers()?;
-    if account.id == call.account.id { Err(YOURSELF) } else { Ok(account) }
+    if account.id == call.account().id { Err(YOURSELF) } else { Ok(account) }
 }
 
 fn company(id: &str) -> Result<CompanyId, Failed> {
@@ -162,7 +169,7 @@ fn scopes(call: &Call<'_>) -> Result<Option<ScopeLimit>, Failed> {
 
 /// Nobody gives more than they have.
 fn within_own(call: &Call<'_>, given: &ScopeLimit) -> Result<(), Failed> {
-    let beyond = match (&call.account.scopes, given) {
+    let beyond = match (&call.account().scopes, given) {
         (ScopeLimit::Unlimited, _) => false,
         (ScopeLimit::Only(_), ScopeLimit::Unlimited) => true,
         (ScopeLimit::Only(own), ScopeLimit::Only(given)) => !given.is_subset(own),
@@ -179,7 +186,7 @@ async fn enrol(
     if !(8..=1024).contains(&password.chars().count()) {
         return Err(Failed::field("password", "must have 8 to 1024 characters"));
     }
-    let threads = call.judge.authenticator.basic.passwords();
+    let threads = call.house.judge.authenticator.basic.passwords();
     let password = Secret::new(password);
-    Ok(enrolment::password_on(threads, &password, username, company, &call.settings.realm).await?)
+    Ok(enrolment::password_on(threads, &password, username, company, &call.house.settings.realm).await?)
 }

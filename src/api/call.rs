@@ -1,5 +1,7 @@
 //! One call: who makes it, whose things are within reach, and what it says.
 
+use std::net::IpAddr;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, LINK};
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -8,45 +10,49 @@ use serde::Serialize;
 use super::failure::Failed;
 use super::fields::Fields;
 use super::operations::{Action, Operation};
+use crate::auth::impersonation::Impersonations;
 use crate::auth::session::changes_something;
-use crate::auth::verdict::{Admission, Refusal};
-use crate::config::{BodyHashRule, ClientKeyRule, Configuration, Way};
+use crate::auth::verdict::{Identity, Refusal};
+use crate::config::Configuration;
 use crate::domain::account::{Account, Reach};
 use crate::domain::credentials::{AccountId, ClientKey};
-use crate::domain::scope::{GrantedScopes, Scope};
+use crate::domain::scope::Scope;
 use crate::protocol::encoding::encode;
 use crate::protocol::parameters::{Parameters, Source};
 use crate::protocol::request::ReceivedRequest;
 use crate::store::Store;
 use crate::store::audit::{Actor, By, Cursor, Listing, Page};
-use crate::time::{Lifetime, Timestamp};
+use crate::time::Timestamp;
 use crate::web::judge::Judge;
 
 /// What calls need to know of the configuration.
 pub struct Settings {
     /// The realm of Digest hashes.
     pub realm: String,
-    /// How long an impersonation lasts.
-    pub impersonation: Lifetime,
 }
 
 impl Settings {
     /// From the configuration.
     pub fn new(configuration: &Configuration) -> Self {
-        Self {
-            realm: configuration.http_auth.realm.as_str().to_owned(),
-            impersonation: Lifetime::from_seconds(configuration.impersonation.ttl_seconds),
-        }
+        Self { realm: configuration.http_auth.realm.as_str().to_owned() }
     }
+}
+
+/// What calls are made of.
+#[derive(Clone, Copy)]
+pub struct House<'a> {
+    pub settings: &'a Settings,
+    pub judge: &'a Judge,
+    pub store: &'a Store,
+    pub impersonations: &'a Impersonations,
 }
 
 /// A call whose maker is known and may make it.
 pub struct Call<'a> {
-    pub settings: &'a Settings,
-    pub judge: &'a Judge,
+    pub house: House<'a>,
     pub store: &'a Store,
     /// Who calls.
-    pub account: Account,
+    pub identity: Identity,
     /// The parameter in the path; empty where there is none.
     pub named: String,
     /// The JSON body.
@@ -62,21 +68,24 @@ impl<'a> Call<'a> {
     /// [`Failed`].
     pub async fn enter(
         operation: &Operation,
-        settings: &'a Settings,
-        judge: &'a Judge,
-        store: &'a Store,
+        house: House<'a>,
         received: &'a ReceivedRequest<'a>,
         named: String,
     ) -> Result<Self, Failed> {
-        let (account, scopes) = caller(judge, received, operation.action).await?;
+        let identity = caller(house.judge, received, operation.action).await?;
         let needed = if changes_something(received.method) { Scope::manage_write() } else { Scope::manage_read() };
-        if !scopes.contains(&needed) {
+        if !identity.scopes().contains(&needed) {
             return Err(Failed::Rejected(Refusal::ScopeMissing { scopes: needed.as_str().to_owned() }.into()));
         }
         let query = Parameters::of_form(received.query.unwrap_or_default(), Source::Query)
             .map_err(|error| Failed::Invalid(format!("The query can't be read: {error}.")))?;
         let fields = Fields::read(received.body.unwrap_or_default(), operation.fields)?;
-        Ok(Self { settings, judge, store, account, named, fields, received, query })
+        Ok(Self { house, store: house.store, identity, named, fields, received, query })
+    }
+
+    /// The caller's account.
+    pub fn account(&self) -> &Account {
+        self.identity.account()
     }
 
     /// When it arrived.
@@ -84,18 +93,19 @@ impl<'a> Call<'a> {
         self.received.arrived
     }
 
+    /// Where it comes from.
+    pub const fn address(&self) -> IpAddr {
+        self.received.client_address
+    }
+
     /// Who acts, for the audit log.
     pub fn by(&self) -> By {
-        By {
-            who: Actor::account(&self.account),
-            address: Some(self.received.client_address.to_string()),
-            now: self.now(),
-        }
+        By { who: Actor::account(self.account()), address: Some(self.address().to_string()), now: self.now() }
     }
 
     /// Whose things the caller sees.
     pub fn reach(&self) -> Reach {
-        self.account.reach()
+        self.account().reach()
     }
 
     /// Only for whoever administers a company or the server.
@@ -174,7 +184,7 @@ impl<'a> Call<'a> {
     pub async fn account_in(&self, field: &str) -> Result<Account, Failed> {
         match self.fields.text(field) {
             Some(name) => self.reached(name).await,
-            None => Ok(self.account.clone()),
+            None => Ok(self.account().clone()),
         }
     }
 
@@ -233,35 +243,19 @@ fn start(status: StatusCode) -> HttpResponseBuilder {
     answer
 }
 
-async fn caller(
-    judge: &Judge,
-    received: &ReceivedRequest<'_>,
-    action: Action,
-) -> Result<(Account, GrantedScopes), Failed> {
-    let admission = Admission {
-        ways: vec![Way::OAuth1, Way::OAuth1TwoLegged, Way::Basic, Way::ApiKey, Way::Digest, Way::Jwt, Way::Session],
-        client_key: ClientKeyRule::Ignored,
-        body_hash: BodyHashRule::IfPresent,
-    };
-    let refused = match judge.authenticator.authenticate(received, &admission).await {
-        Ok(identity) => return Ok((identity.account().clone(), identity.scopes().clone())),
+async fn caller(judge: &Judge, received: &ReceivedRequest<'_>, action: Action) -> Result<Identity, Failed> {
+    let admission = judge.policy.management().admission();
+    let refused = match judge.authenticator.authenticate(received, admission).await {
+        Ok(identity) => return Ok(identity),
         Err(refused) => refused,
     };
     if refused.public != Refusal::NoCredential {
         return Err(refused.into());
     }
-    let Some(session) = judge.authenticator.sessions.current(received.headers.cookie, received.arrived).await? else {
-        return Err(refused.into());
-    };
-    if changes_something(received.method) && !session.admits(received) {
-        let needs = "A session needs its CSRF token in X-CSRF-Token to change something.";
-        return Err(Failed::Rejected(Refusal::CrossSite(needs).into()));
-    }
-    let account = session.account.account.clone();
+    let Some(identity) = judge.authenticator.sessions.holder(received).await? else { return Err(refused.into()) };
     // Whoever is logged in may see and revoke, in whatever state the account is.
-    if changes_something(received.method) && !action.only_takes_away() && account.standing().is_err() {
+    if changes_something(received.method) && !action.only_takes_away() && identity.account().standing().is_err() {
         return Err(Failed::Forbidden("An account that is locked or disabled may only see and revoke."));
     }
-    let scopes = account.scopes.own();
-    Ok((account, scopes))
+    Ok(identity)
 }

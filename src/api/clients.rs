@@ -103,7 +103,7 @@ fn callbacks(call: &Call<'_>) -> Result<Option<Vec<Callback>>, Failed> {
 fn scopes(call: &Call<'_>, owner: &Account) -> Result<Option<Scopes>, Failed> {
     let Some(given) = call.fields.texts("scopes") else { return Ok(None) };
     let scopes = Scopes::parse_each(given).map_err(|error| Failed::field("scopes", error))?;
-    let held = |scope: &str| owner.scopes.admits(scope) && call.account.scopes.admits(scope);
+    let held = |scope: &str| owner.scopes.admits(scope) && call.account().scopes.admits(scope);
     if let Some(beyond) = scopes.iter().find(|scope| scope.is_management() && !held(scope.as_str())) {
         return Err(Failed::field("scopes", format!("{beyond} is more than caller and owner have")));
     }

@@ -35,5 +35,5 @@ pub async fn show(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 }
 
 fn sees(call: &Call<'_>, company: &Company) -> bool {
-    call.reach() == Reach::Everything || call.account.company.as_ref() == Some(&company.id)
+    call.reach() == Reach::Everything || call.account().company.as_ref() == Some(&company.id)
 }

@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 
 use super::failure::Failed;
 use super::operations::{Field, Kind};
+use crate::domain::account::check_details;
+use crate::domain::credentials::{InvalidName, check_line};
 
 /// The fields that were sent, each of the kind that it must be.
 pub struct Fields(Map<String, Value>);
@@ -32,6 +34,9 @@ impl Fields {
             };
             if !field.kind.admits(value) {
                 return Err(Failed::Invalid(format!("The field {name} must be {}.", field.kind.in_words())));
+            }
+            if let Some(text) = value.as_str() {
+                check(name, text).map_err(|error| Failed::field(name, error))?;
             }
         }
         match known.iter().find(|field| field.required && !sent.contains_key(field.name)) {
@@ -68,6 +73,17 @@ impl Fields {
     /// Yes or no.
     pub fn switch(&self, name: &str) -> Option<bool> {
         self.0.get(name).and_then(Value::as_bool)
+    }
+}
+
+/// What means the same wherever it is sent; the rest is checked where it is read.
+fn check(name: &str, text: &str) -> Result<(), InvalidName> {
+    match name {
+        "name" => check_details(Some(text), None, None),
+        "email" => check_details(None, Some(text), None),
+        "external_id" => check_details(None, None, Some(text)),
+        "reason" => check_line("a reason", text, 500),
+        _ => Ok(()),
     }
 }
 
@@ -117,6 +133,12 @@ mod tests {
         assert_eq!(refusal(r#"{"name":"a","scopes":[1]}"#), "The field scopes must be an array of texts.");
         assert_eq!(refusal(""), "The field name is missing.");
         assert_eq!(refusal("[]"), "The body must be a JSON object.");
+    }
+
+    #[test]
+    fn what_a_text_can_not_be_is_told_with_its_field() {
+        assert_eq!(refusal(r#"{"name":""}"#), "name: a name is empty");
+        assert_eq!(refusal(r#"{"name":"a\nb"}"#), "name: a name can't contain '\\n'");
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         (PublicKey::generate(&mut rng), Secret::generate(&mut rng))
     };
     let new = NewApiKey {
-        digest: enrolment::private_key(&private_key, &public_key, &account, &call.settings.realm),
+        digest: enrolment::private_key(&private_key, &public_key, &account, &call.house.settings.realm),
         public_key,
         private_key: private_key.clone(),
         account: account.id.clone(),
@@ -76,7 +76,7 @@ pub async fn regenerate(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         return Err(Failed::Forbidden("A key of an impersonation is deleted and made anew."));
     }
     let private_key = Secret::generate(&mut rand::rng());
-    let digest = enrolment::private_key(&private_key, &key.public_key, &account, &call.settings.realm);
+    let digest = enrolment::private_key(&private_key, &key.public_key, &account, &call.house.settings.realm);
     let key = call.store.api_keys.regenerate(&key.public_key, private_key.clone(), digest, &call.by()).await?;
     one(&KeyShape::issued(&key, &account, private_key))
 }

@@ -54,7 +54,7 @@ pub fn description(base: &str, prefixes: &[&str]) -> String {
                 "scheme": "basic",
                 "description": "username:password, or public_key:private_key",
             },
-            "digest": { "type": "http", "scheme": "digest", "description": "RFC 7616" },
+            "digest": { "type": "http", "scheme": "digest", "description": "RFC 7616; not for the management API" },
             "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "From /api/auth/jwt" },
             "session": {
                 "type": "apiKey",
@@ -172,6 +172,7 @@ fn me() -> Value {
     json!({
         "tags": ["identity"],
         "operationId": "me",
+        "security": [{ "oauth1": [] }, { "basic": [] }, { "digest": [] }, { "bearer": [] }],
         "summary": "The caller's identity; with any method, also at /v2",
         "responses": {
             "200": {
@@ -220,7 +221,6 @@ fn jwt() -> Value {
 
 /// The fields of each shape: `?` stands for one that may be null or absent, `[]` for texts, `#` for a number.
 const SHAPES: &[(&str, &str)] = &[
-    ("Impersonation", "public_key private_key expires_at"),
     ("Account", "id username company? role scopes[] name email? external_id? status reason? created_at"),
     ("Company", "id name created_at"),
     (

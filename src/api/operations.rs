@@ -209,7 +209,7 @@ pub const OPERATIONS: &[Operation] = &[
         "/api/v1/members/{username}/tokens",
         Action::Impersonate,
         "Get a short-lived API key for a member of one's own company",
-        "Impersonation",
+        "Key",
         &[],
     ),
     list(

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::auth::client_key::{self, ClientKeyNames};
+use crate::auth::client_key::{Beside, ClientKeyNames};
 use crate::auth::cookies;
-use crate::auth::hashing::{PasswordError, Passwords};
+use crate::auth::hashing::{PasswordError, Passwords, StoredHash};
 use crate::auth::oauth::unavailable;
 use crate::auth::throttle::Throttle;
 use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
@@ -96,6 +96,8 @@ impl Basic {
         match named(&self.directory, attempt.name, request.arrived).await.map_err(unavailable)? {
             Named::Key(key) => self.by_key(&attempt, Some(&key)).await,
             Named::KeysOf(account) => {
+                // Before a guess can cost a look-up.
+                self.throttle.check(attempt.name, request.client_address, request.arrived)?;
                 let key = self.directory.api_key_of(&account.account.id, &attempt.secret, request.arrived).await;
                 self.by_key(&attempt, key.map_err(unavailable)?.as_ref()).await
             }
@@ -118,19 +120,17 @@ impl Basic {
         account: Option<&Arc<DirectoryAccount>>,
     ) -> Result<Identity, Rejection> {
         let Attempt { request, admission, name, secret } = attempt;
-        let client_key = self.client_keys.find(request, admission)?;
-        if client_key.is_none() && admission.client_key == ClientKeyRule::Required {
+        let beside = self.client_keys.find(request, admission);
+        if beside == Beside::Nothing && admission.client_key == ClientKeyRule::Required {
             return Err(Refusal::ClientKeyRequired.into());
         }
+        self.throttle.check(name, request.client_address, request.arrived)?;
         let account = match self.by_member_hash(secret, account, request).await? {
             Some(account) => account,
             None => self.prove(request, name, secret, account).await?,
         };
         check_standing(&account.account)?;
-        let client = match client_key {
-            Some(key) => Some(client_key::admit(&self.directory, &key, &account.account, request.arrived).await?),
-            None => None,
-        };
+        let client = beside.admit(&self.directory, &account.account, request.arrived).await?;
         let scopes = match &client {
             Some(client) => GrantedScopes::only(account.account.scopes.admit(&client.client.scopes)),
             None => account.account.scopes.own(),
@@ -162,16 +162,12 @@ impl Basic {
         };
         self.throttle.succeeded(name, request.client_address);
         let scopes = key.standing(request.arrived).map_err(refuse_key)?.clone();
-        let client = match self.client_keys.find(request, admission)? {
-            Some(client_key) => {
-                Some(client_key::admit(&self.directory, &client_key, &key.account.account, request.arrived).await?)
-            }
-            None => None,
-        };
+        let beside = self.client_keys.find(request, admission);
+        let client = beside.admit(&self.directory, &key.account.account, request.arrived).await?;
         self.directory.note_api_key_use(key, request.arrived);
         let impersonator = key.impersonator.as_ref().map(|actor| actor.account.username.clone());
         let identity = Identity::new(Arc::clone(&key.account), client, Credential::ApiKey, scopes);
-        Ok(identity.with_api_key(&key.key.public_key).impersonated_by(impersonator))
+        Ok(identity.with_api_key(key).impersonated_by(impersonator))
     }
 
     /// Proves a password, with throttling: the same way for Basic, the login page and JWT requests.
@@ -187,7 +183,10 @@ impl Basic {
         account: Option<&'a Arc<DirectoryAccount>>,
     ) -> Result<&'a Arc<DirectoryAccount>, Rejection> {
         self.throttle.check(name, request.client_address, request.arrived)?;
-        let stored = account.and_then(|account| Some((&account.account.id, account.password.as_ref()?.expose())));
+        let stored = account.and_then(|account| {
+            let hash = account.password.as_ref()?.expose();
+            Some(StoredHash { account: &account.account.id, status: account.account.status.as_str(), hash })
+        });
         let verified = self.passwords.verify(stored, password, request.arrived).await.map_err(|error| match error {
             PasswordError::Overloaded | PasswordError::Unreadable => {
                 Rejection::because(Refusal::Unavailable, error.to_string())
@@ -224,8 +223,8 @@ impl Attempt<'_> {
     }
 }
 
-/// Whose name the user-id of a Basic or Digest credential is. No two of these can be spelled alike: the store sees to it.
-pub(super) enum Named {
+/// Whose name the user-id of a Basic credential is. No two of these can be spelled alike: the store sees to it.
+enum Named {
     /// A public key, alone or behind its company.
     Key(Arc<DirectoryApiKey>),
     /// An account id: any of its keys may follow.
@@ -238,14 +237,34 @@ pub(super) enum Named {
     Nobody,
 }
 
-/// Looks a name up: the whole of it first, then split at the first `+`.
-pub(super) async fn named(directory: &Directory, name: &str, now: Timestamp) -> Result<Named, StoreError> {
-    if let Ok(public_key) = PublicKey::parse(name)
+/// Looks a name up: the whole of it first, then split at the first `+`. What is at hand is taken without asking the
+/// database what else the name could be, since it can be nothing else.
+async fn named(directory: &Directory, name: &str, now: Timestamp) -> Result<Named, StoreError> {
+    let public_key = PublicKey::parse(name).ok();
+    let id = AccountId::parse(name).ok();
+    let behind_company = Username::split_company(name)
+        .and_then(|(company, rest)| Some((company, PublicKey::parse(rest).ok()?)));
+    if let Some(key) = public_key.as_ref().and_then(|key| directory.cached_api_key(key, now)) {
+        return Ok(Named::Key(key));
+    }
+    if let Some(account) = id.as_ref().and_then(|id| directory.cached_account(id, now)) {
+        return Ok(Named::KeysOf(account));
+    }
+    if let Some(account) = directory.cached_login_name(name, now) {
+        return Ok(Named::Account(account));
+    }
+    if let Some((company, public_key)) = &behind_company
+        && let Some(key) = directory.cached_api_key(public_key, now)
+        && is_of(&key, company)
+    {
+        return Ok(Named::Key(key));
+    }
+    if let Some(public_key) = public_key
         && let Some(key) = directory.api_key(&public_key, now).await?
     {
         return Ok(Named::Key(key));
     }
-    if let Ok(id) = AccountId::parse(name)
+    if let Some(id) = id
         && let Some(account) = directory.account(&id, now).await?
     {
         return Ok(Named::KeysOf(account));
@@ -253,14 +272,16 @@ pub(super) async fn named(directory: &Directory, name: &str, now: Timestamp) -> 
     if let Some(account) = directory.account_by_login_name(name, now).await? {
         return Ok(Named::Account(account));
     }
-    if let Some((company, rest)) = Username::split_company(name)
-        && let Ok(public_key) = PublicKey::parse(rest)
+    if let Some((company, public_key)) = behind_company
         && let Some(key) = directory.api_key(&public_key, now).await?
     {
-        let is_its_own = key.account.account.company.as_ref().is_some_and(|of| of.as_str() == company);
-        return Ok(if is_its_own { Named::Key(key) } else { Named::KeyOfAnother });
+        return Ok(if is_of(&key, company) { Named::Key(key) } else { Named::KeyOfAnother });
     }
     Ok(Named::Nobody)
+}
+
+fn is_of(key: &DirectoryApiKey, company: &str) -> bool {
+    key.account.account.company.as_ref().is_some_and(|of| of.as_str() == company)
 }
 
 pub(super) fn refuse_key(refusal: ApiKeyRefusal) -> Rejection {

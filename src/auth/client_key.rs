@@ -19,6 +19,17 @@ use crate::time::Timestamp;
 /// The names of the query parameters that carry a client key.
 pub struct ClientKeyNames(Vec<String>);
 
+/// The client key that came along with a credential. What is wrong with it is said after the credential was judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Beside<'a> {
+    /// None, or the route never reads it.
+    Nothing,
+    /// This one.
+    Key(Cow<'a, str>),
+    /// Several that differ, or one that can't be read: no account has that.
+    Unreadable,
+}
+
 impl ClientKeyNames {
     /// From `http_auth.client_key_query`.
     pub fn new(settings: &HttpAuthSettings) -> Self {
@@ -26,43 +37,51 @@ impl ClientKeyNames {
     }
 
     /// The client key that the request carries in a header or its query, unless the route never reads it.
-    ///
-    /// # Errors
-    /// [`Refusal::ClientKeyRefused`]: two different ones.
-    pub fn find<'a>(
-        &self,
-        request: &ReceivedRequest<'a>,
-        admission: &Admission,
-    ) -> Result<Option<Cow<'a, str>>, Refusal> {
+    pub fn find<'a>(&self, request: &ReceivedRequest<'a>, admission: &Admission) -> Beside<'a> {
         match admission.client_key {
             ClientKeyRule::Required | ClientKeyRule::Optional => {}
-            ClientKeyRule::Ignored => return Ok(None),
+            ClientKeyRule::Ignored => return Beside::Nothing,
         }
-        let mut found: Option<Cow<'a, str>> = match request.headers.client_key {
-            Sent::Never => None,
-            Sent::Once(key) => Some(Cow::Borrowed(key)),
-            Sent::Repeatedly => return Err(Refusal::ClientKeyRefused),
+        let mut found = match request.headers.client_key {
+            Sent::Never => Beside::Nothing,
+            Sent::Once(key) => Beside::Key(Cow::Borrowed(key)),
+            Sent::Repeatedly => return Beside::Unreadable,
         };
         for pair in request.query.unwrap_or_default().split('&') {
             let Some((name, value)) = pair.split_once('=') else { continue };
             if value.is_empty() || !self.0.iter().any(|known| known == name) {
                 continue;
             }
-            let value = decode(value).ok_or(Refusal::ClientKeyRefused)?;
-            if found.as_ref().is_some_and(|first| *first != value) {
-                return Err(Refusal::ClientKeyRefused);
-            }
-            found = Some(value);
+            found = match (found, decode(value)) {
+                (Beside::Nothing, Some(value)) => Beside::Key(value),
+                (Beside::Key(first), Some(value)) if first == value => Beside::Key(first),
+                (Beside::Nothing | Beside::Key(_) | Beside::Unreadable, _) => return Beside::Unreadable,
+            };
         }
-        Ok(found)
+        found
     }
 }
 
-/// The client of that key, if it may act beside a credential of this account.
-///
-/// # Errors
-/// [`Refusal::ClientKeyRefused`]: unknown, disabled, not meant for HTTP authentication, or another account's.
-pub async fn admit(
+impl Beside<'_> {
+    /// The client, if there is one beside the credential and it may act there for this account.
+    ///
+    /// # Errors
+    /// [`Refusal::ClientKeyRefused`]: unknown, disabled, not meant for HTTP authentication, or another account's.
+    pub async fn admit(
+        &self,
+        directory: &Directory,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<Option<Arc<DirectoryClient>>, Rejection> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Key(key) => admit(directory, key, account, now).await.map(Some),
+            Self::Unreadable => Err(Rejection::because(Refusal::ClientKeyRefused, "several client keys, or none at all")),
+        }
+    }
+}
+
+async fn admit(
     directory: &Directory,
     key: &str,
     account: &Account,

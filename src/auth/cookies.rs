@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::auth::basic::check_standing;
+use crate::auth::client_key::Beside;
 use crate::auth::oauth::unavailable;
 use crate::auth::session::{changes_something, cookie};
 use crate::auth::verdict::{Credential, Identity, Refusal, Rejection};
@@ -47,8 +48,13 @@ impl<'a> MemberCookies<'a> {
     /// Who calls with these cookies.
     ///
     /// # Errors
-    /// [`Refusal::BadCredentials`], [`Refusal::CrossSite`], the account's states.
-    pub async fn identify(&self, directory: &Directory, request: &ReceivedRequest<'_>) -> Result<Identity, Rejection> {
+    /// [`Refusal::BadCredentials`], [`Refusal::CrossSite`], the account's states, [`Refusal::ClientKeyRefused`].
+    pub async fn identify(
+        &self,
+        directory: &Directory,
+        request: &ReceivedRequest<'_>,
+        beside: &Beside<'_>,
+    ) -> Result<Identity, Rejection> {
         let found = holder_of(directory, &self.hash, request.arrived).await?;
         let account = found
             .filter(|found| self.name(&found.account))
@@ -57,8 +63,9 @@ impl<'a> MemberCookies<'a> {
             return Err(Refusal::CrossSite("Cookies of another site's page can not change anything here.").into());
         }
         check_standing(&account.account)?;
+        let client = beside.admit(directory, &account.account, request.arrived).await?;
         let scopes = account.account.scopes.own();
-        Ok(Identity::new(account, None, Credential::Cookie, scopes))
+        Ok(Identity::new(account, client, Credential::Cookie, scopes))
     }
 
     fn name(&self, account: &Account) -> bool {

@@ -1,14 +1,15 @@
 //! `Authorization: Digest`, for passwords with the client key and for API keys (RFC 7616).
 //!
 //! The response is verified first, then the age of the nonce, and its count last: a stranger can neither burn counts
-//! nor learn who exists. A nonce of another node or of before a restart is answered with `stale=true`, because this
-//! process can't know which of its counts were used.
+//! nor learn who exists. Every node can tell whether a nonce is one of theirs; which counts of it were used, a single
+//! node keeps in its memory and many keep in the replay store that they share. What was in the memory of a process that
+//! is gone is answered with `stale=true`.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::auth::basic::{Basic, check_standing, refuse_key};
-use crate::auth::client_key;
+use crate::auth::client_key::Beside;
 use crate::auth::oauth::unavailable;
 use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
 use crate::config::{ClientKeyRule, Way};
@@ -19,34 +20,50 @@ use crate::protocol::header::{Challenge, Credentials};
 use crate::protocol::request::ReceivedRequest;
 use crate::store::accounts::DigestUser;
 use crate::store::directory::{Directory, DirectoryDigest};
+use crate::store::replay::{ClaimRefused, NonceClaim, ReplayStore};
 use crate::time::{Lifetime, Timestamp};
 
 /// How long a nonce is taken. A client gets a new one without asking anybody for a password.
 const NONCE_LIFETIME: Lifetime = Lifetime::from_seconds(300);
 
-/// Nonces whose counts are remembered: about 16 MB.
+/// Nonces whose counts are remembered in memory: about 16 MB.
 const NONCES: usize = 200_000;
+
+/// Parts of that memory, each behind a lock of its own.
+const PARTS: usize = 16;
 
 /// What goes with every challenge; it protects nothing and some old clients want it.
 const OPAQUE: &str = "countersign";
 
-/// Digest, with the nonces of this process.
+/// Digest, with its nonces.
 pub struct Digest {
     directory: Directory,
     realm: String,
     mint: NonceMint,
-    counts: Mutex<CountWindows>,
+    counts: Counts,
+    /// Nobody's hashes: an unknown user's response is checked against them, so that it costs what a known one's does.
+    nobody: [Ha1; 2],
+}
+
+/// Where used counts are remembered.
+enum Counts {
+    /// In this process, which is the only one, and which no request waits for.
+    Here(Vec<Mutex<CountWindows>>),
+    /// In the store that all nodes share: each count of each nonce is a nonce of its own there.
+    Shared(Arc<ReplayStore>),
 }
 
 impl Digest {
-    /// `key`: 32 secret octets that all nodes share.
-    pub fn new(directory: Directory, realm: String, key: &[u8; 32]) -> Self {
-        Self {
-            directory,
-            realm,
-            mint: NonceMint::new(key, rand::random()),
-            counts: Mutex::new(CountWindows::new(NONCES, NONCE_LIFETIME)),
-        }
+    /// `key`: 32 secret octets that all nodes share; `replay`: where the counts go if other nodes share it.
+    pub fn new(directory: Directory, realm: String, key: &[u8; 32], replay: &Arc<ReplayStore>) -> Self {
+        let counts = if replay.is_shared() {
+            Counts::Shared(Arc::clone(replay))
+        } else {
+            let part = || Mutex::new(CountWindows::new(NONCES / PARTS, NONCE_LIFETIME));
+            Counts::Here(std::iter::repeat_with(part).take(PARTS).collect())
+        };
+        let nobody = DigestHash::ALL.map(|hash| Ha1::new(hash, "", &realm, &rand::random::<u128>().to_string()));
+        Self { directory, realm, mint: NonceMint::new(key, rand::random()), counts, nobody }
     }
 
     /// A challenge with a new nonce. `stale`: the credentials were good but for the age of their nonce.
@@ -80,9 +97,9 @@ impl Digest {
         };
         let now = request.arrived;
         let found = self.directory.digest(&user, &self.realm, now).await.map_err(unavailable)?;
-        let client_key = basic.client_keys().find(request, admission)?;
+        let beside = basic.client_keys().find(request, admission);
         let is_key = found.as_ref().is_some_and(|found| found.api_key.is_some());
-        if !is_key && client_key.is_none() && admission.client_key == ClientKeyRule::Required {
+        if !is_key && beside == Beside::Nothing && admission.client_key == ClientKeyRule::Required {
             return Err(Refusal::ClientKeyRequired.into());
         }
         basic.throttle().check(&name, request.client_address, now)?;
@@ -92,7 +109,7 @@ impl Digest {
             }
         })?;
         basic.throttle().succeeded(&name, request.client_address);
-        self.count(&nonce, &sent, &name, now)?;
+        self.count(&nonce, &sent, name, now).await?;
 
         let account = &found.account;
         let (scopes, impersonator) = match &found.api_key {
@@ -106,10 +123,7 @@ impl Digest {
                 (None, None)
             }
         };
-        let client = match client_key {
-            Some(key) => Some(client_key::admit(&self.directory, &key, &account.account, now).await?),
-            None => None,
-        };
+        let client = beside.admit(&self.directory, &account.account, now).await?;
         let scopes = match (scopes, &client) {
             (Some(scopes), _) => scopes,
             (None, Some(client)) => GrantedScopes::only(account.account.scopes.admit(&client.client.scopes)),
@@ -133,39 +147,64 @@ impl Digest {
         if sent.realm != self.realm {
             return Err(bad("another realm"));
         }
-        let found = found.ok_or_else(|| bad("no such user in this realm"))?;
-        let stored = match sent.hash {
-            DigestHash::Md5 => &found.md5,
-            DigestHash::Sha256 => &found.sha256,
+        let known = match (found, sent.hash) {
+            (Some(found), DigestHash::Md5) => Ha1::from_hex(sent.hash, found.md5.expose()),
+            (Some(found), DigestHash::Sha256) => Ha1::from_hex(sent.hash, found.sha256.expose()),
+            (None, _) => None,
         };
-        let ha1 = Ha1::from_hex(sent.hash, stored.expose()).ok_or_else(|| bad("unreadable stored hash"))?;
-        match sent.verify(&ha1, request.method, request.body) {
-            Ok(_proof) => {}
-            Err(DigestRefused::Mismatch) => return Err(bad("digest mismatch")),
-            Err(DigestRefused::BodyUnread) => return Err(Refusal::BodyUnavailable.into()),
-        }
-        match self.mint.read(&sent.nonce, request.arrived, NONCE_LIFETIME) {
-            Ok(nonce) if nonce.origin == Origin::Here => Ok((found, nonce)),
-            Ok(_) | Err(NonceRefused::Stale) => Err(Refusal::StaleNonce.into()),
-            Err(NonceRefused::Forged) => Err(bad("forged nonce")),
+        let nobody = self.nobody.iter().find(|nobody| nobody.hash() == sent.hash);
+        let ha1 = known.as_ref().or(nobody).ok_or_else(|| bad("no such hash"))?;
+        let verified = sent.verify(ha1, request.method, request.body);
+        let found = match (verified, found, &known) {
+            (Ok(_proof), Some(found), Some(_)) => found,
+            (Ok(_) | Err(DigestRefused::Mismatch), Some(_), _) => return Err(bad("digest mismatch")),
+            (Ok(_) | Err(DigestRefused::Mismatch), None, _) => return Err(bad("no such user in this realm")),
+            (Err(DigestRefused::BodyUnread), _, _) => return Err(Refusal::BodyUnavailable.into()),
+        };
+        let nonce = self.mint.read(&sent.nonce, request.arrived, NONCE_LIFETIME);
+        match (nonce, &self.counts) {
+            (Ok(nonce), Counts::Shared(_)) => Ok((found, nonce)),
+            (Ok(nonce), Counts::Here(_)) if nonce.origin == Origin::Here => Ok((found, nonce)),
+            (Ok(_), Counts::Here(_)) | (Err(NonceRefused::Stale), _) => Err(Refusal::StaleNonce.into()),
+            (Err(NonceRefused::Forged), _) => Err(bad("forged nonce")),
         }
     }
 
     /// Uses the count up: the last step, so that nobody else can.
-    fn count(
+    async fn count(
         &self,
         nonce: &ServerNonce,
         sent: &DigestCredentials<'_>,
-        name: &str,
+        name: String,
         now: Timestamp,
     ) -> Result<(), Rejection> {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        match counts.take(nonce, sent.count(), now) {
-            Ok(()) => Ok(()),
-            Err(CountRefused::Forgotten) => Err(Refusal::StaleNonce.into()),
-            Err(CountRefused::Repeated) => {
-                let refusal = Refusal::BadCredentials { username: name.to_owned() };
-                Err(Rejection::because(refusal, "this Digest count was used before"))
+        let repeated = |username| {
+            Rejection::because(Refusal::BadCredentials { username }, "this Digest count was used before")
+        };
+        match &self.counts {
+            Counts::Here(parts) => {
+                let [first, ..] = nonce.randomness;
+                let part = parts.get(usize::from(first) % PARTS).ok_or(Refusal::Unavailable)?;
+                let mut counts = part.lock().unwrap_or_else(PoisonError::into_inner);
+                match counts.take(nonce, sent.count(), now) {
+                    Ok(()) => Ok(()),
+                    Err(CountRefused::Forgotten) => Err(Refusal::StaleNonce.into()),
+                    Err(CountRefused::Repeated) => Err(repeated(name)),
+                }
+            }
+            Counts::Shared(replay) => {
+                // No client key holds a NUL, so no OAuth nonce can be taken for a count.
+                let user = format!("\0digest\0{name}");
+                let count = sent.count().to_be_bytes();
+                let claim =
+                    NonceClaim { client_key: &user, token: &sent.nonce, timestamp: nonce.issued, nonce: &count };
+                match replay.claim(claim, now).await {
+                    Ok(_remembered) => Ok(()),
+                    Err(ClaimRefused::Used) => Err(repeated(name)),
+                    // Too old for the store's window; unless nothing is taken just now, not even a new nonce.
+                    Err(ClaimRefused::TimestampRefused { from, .. }) if from <= now => Err(Refusal::StaleNonce.into()),
+                    Err(refused) => Err(Rejection::because(Refusal::Unavailable, refused.to_string())),
+                }
             }
         }
     }

@@ -3,9 +3,10 @@
 //! Hashing is slow on purpose, so it runs on a few threads of its own with a bounded queue: a flood of guesses gets
 //! 503 and does not starve signed traffic. A password that was verified is remembered for a short time under a keyed
 //! hash, in memory only; the entry holds nothing that a guess could be checked against without the key, and it dies
-//! with the password, because the stored hash is part of it.
+//! with the password and with the account's state, because both are part of it.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
@@ -57,14 +58,26 @@ pub enum PasswordError {
 }
 
 /// Proof that a password was checked against its stored hash. Nothing but [`Passwords::verify`] makes one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PasswordVerified(());
+
+/// What there is to check a password against.
+#[derive(Clone, Copy)]
+pub struct StoredHash<'a> {
+    /// Whose password it is.
+    pub account: &'a AccountId,
+    /// `active`, `locked` or `disabled`: a change of it is forgotten with what was known before.
+    pub status: &'static str,
+    /// Argon2id in PHC form.
+    pub hash: &'a str,
+}
 
 /// The hashing threads and the memory of verified passwords.
 pub struct Passwords {
     queue: SyncSender<Job>,
     verified: Cache<AccountId, Remembered>,
     key: [u8; 32],
+    hashed: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Copy)]
@@ -96,12 +109,18 @@ impl Passwords {
     pub fn start(threads: usize, key: [u8; 32]) -> std::io::Result<Self> {
         let threads = threads.max(1);
         let (queue, jobs) = sync_channel(threads * QUEUE_PER_THREAD);
-        let jobs = std::sync::Arc::new(Mutex::new(jobs));
+        let jobs = Arc::new(Mutex::new(jobs));
+        let hashed = Arc::new(AtomicU64::new(0));
         for number in 0..threads {
-            let jobs = std::sync::Arc::clone(&jobs);
-            thread::Builder::new().name(format!("password-{number}")).spawn(move || work_off(&jobs))?;
+            let (jobs, hashed) = (Arc::clone(&jobs), Arc::clone(&hashed));
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || work_off(&jobs, &hashed))?;
         }
-        Ok(Self { queue, verified: Cache::new(REMEMBERED), key })
+        Ok(Self { queue, verified: Cache::new(REMEMBERED), key, hashed })
+    }
+
+    /// How often Argon2id was computed since the start.
+    pub fn hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
     }
 
     /// Checks a password against the stored hash of an account; with `None` (an unknown user, or one without a
@@ -111,20 +130,18 @@ impl Passwords {
     /// [`PasswordError::Overloaded`]: nothing was checked.
     pub async fn verify(
         &self,
-        account: Option<(&AccountId, &str)>,
+        account: Option<StoredHash<'_>>,
         password: &Secret,
         now: Timestamp,
     ) -> Result<Option<PasswordVerified>, PasswordError> {
-        if let Some((id, stored)) = account
-            && self.is_remembered(id, stored, password, now)
-        {
+        if account.is_some_and(|stored| self.is_remembered(stored, password, now)) {
             return Ok(Some(PasswordVerified(())));
         }
-        let stored = account.map_or(NOBODY, |(_, stored)| stored).to_owned();
+        let stored = account.map_or(NOBODY, |stored| stored.hash).to_owned();
         let outcome = self.run(Work::Verify { password: password.clone(), stored }).await?;
-        let (Outcome::Matches(true), Some((id, stored))) = (outcome, account) else { return Ok(None) };
-        let mac = self.mac(id, stored, password);
-        self.verified.insert(id.clone(), Remembered { mac, until: now + REMEMBERED_FOR });
+        let (Outcome::Matches(true), Some(stored)) = (outcome, account) else { return Ok(None) };
+        let mac = self.mac(stored, password);
+        self.verified.insert(stored.account.clone(), Remembered { mac, until: now + REMEMBERED_FOR });
         Ok(Some(PasswordVerified(())))
     }
 
@@ -139,16 +156,17 @@ impl Passwords {
         }
     }
 
-    fn is_remembered(&self, id: &AccountId, stored: &str, password: &Secret, now: Timestamp) -> bool {
+    fn is_remembered(&self, stored: StoredHash<'_>, password: &Secret, now: Timestamp) -> bool {
         self.verified
-            .get(id)
-            .is_some_and(|entry| entry.until > now && bool::from(entry.mac.ct_eq(&self.mac(id, stored, password))))
+            .get(stored.account)
+            .is_some_and(|entry| entry.until > now && bool::from(entry.mac.ct_eq(&self.mac(stored, password))))
     }
 
-    /// Binds the password to its account and to the stored hash, so that a changed password is forgotten by itself.
-    fn mac(&self, id: &AccountId, stored: &str, password: &Secret) -> [u8; 32] {
+    /// Binds the password to its account, the account's state and the stored hash: when one of them changes, it is
+    /// forgotten by itself.
+    fn mac(&self, stored: StoredHash<'_>, password: &Secret) -> [u8; 32] {
         let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.key) else { return [0; 32] };
-        for part in [id.as_str(), stored, password.expose()] {
+        for part in [stored.account.as_str(), stored.status, stored.hash, password.expose()] {
             mac.update(&part.len().to_le_bytes());
             mac.update(part.as_bytes());
         }
@@ -180,7 +198,7 @@ pub fn check_stored(stored: &str) -> Result<(), PasswordError> {
     parse(stored).map(|_| ())
 }
 
-fn work_off(jobs: &Mutex<Receiver<Job>>) {
+fn work_off(jobs: &Mutex<Receiver<Job>>, hashed: &AtomicU64) {
     // 19 MiB are taken once for each thread, not once for each check.
     let mut memory = Vec::new();
     loop {
@@ -190,6 +208,7 @@ fn work_off(jobs: &Mutex<Receiver<Job>>) {
         if answer.is_closed() {
             continue;
         }
+        hashed.fetch_add(1, Ordering::Relaxed);
         let outcome = match work {
             Work::Verify { password, stored } => matches(&password, &stored, &mut memory).map(Outcome::Matches),
             Work::Hash { password } => hash(&password, &mut memory).map(Outcome::Hashed),
@@ -267,31 +286,78 @@ mod tests {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
     }
 
+    fn id() -> AccountId {
+        AccountId::parse("a").unwrap()
+    }
+
+    /// Whether the password is the one of this active account.
+    fn verify(passwords: &Passwords, hash: &str, password: &str, now: Timestamp) -> bool {
+        let stored = StoredHash { account: &id(), status: "active", hash };
+        block_on(passwords.verify(Some(stored), &Secret::new(password), now)).unwrap().is_some()
+    }
+
     #[test]
     fn a_hashed_password_is_verified_and_another_is_not() {
         let stored = hash_password(&Secret::new("open sesame")).unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         let passwords = Passwords::start(1, [7; 32]).unwrap();
-        let id = AccountId::parse("a").unwrap();
-        let verify = |password: &str, now| {
-            let password = Secret::new(password);
-            block_on(passwords.verify(Some((&id, &stored)), &password, now)).unwrap().is_some()
-        };
-        assert!(verify("open sesame", NOW));
-        assert!(!verify("open sesame!", NOW));
-        assert!(verify("open sesame", NOW + REMEMBERED_FOR), "checked again when no longer remembered");
+        assert!(verify(&passwords, &stored, "open sesame", NOW));
+        assert!(!verify(&passwords, &stored, "open sesame!", NOW));
     }
 
     #[test]
-    fn a_remembered_password_is_forgotten_with_its_stored_hash_and_in_time() {
+    fn a_first_check_costs_one_hash_and_the_next_ones_none() {
         let passwords = Passwords::start(1, [7; 32]).unwrap();
-        let id = AccountId::parse("a").unwrap();
         let stored = hash_password(&Secret::new("x")).unwrap();
-        assert!(block_on(passwords.verify(Some((&id, &stored)), &Secret::new("x"), NOW)).unwrap().is_some());
-        assert!(passwords.is_remembered(&id, &stored, &Secret::new("x"), NOW));
-        assert!(!passwords.is_remembered(&id, "another hash", &Secret::new("x"), NOW));
-        assert!(!passwords.is_remembered(&id, &stored, &Secret::new("y"), NOW));
-        assert!(!passwords.is_remembered(&id, &stored, &Secret::new("x"), NOW + REMEMBERED_FOR));
+        for _ in 0..5 {
+            assert!(verify(&passwords, &stored, "x", NOW));
+        }
+        assert_eq!(passwords.hashed(), 1);
+        assert!(verify(&passwords, &stored, "x", NOW + REMEMBERED_FOR), "checked again when no longer remembered");
+        assert_eq!(passwords.hashed(), 2);
+    }
+
+    #[test]
+    fn a_remembered_password_is_forgotten_with_its_stored_hash_its_accounts_state_and_in_time() {
+        let passwords = Passwords::start(1, [7; 32]).unwrap();
+        let hash = hash_password(&Secret::new("x")).unwrap();
+        assert!(verify(&passwords, &hash, "x", NOW));
+        let id = id();
+        let stored = StoredHash { account: &id, status: "active", hash: &hash };
+        assert!(passwords.is_remembered(stored, &Secret::new("x"), NOW));
+        assert!(!passwords.is_remembered(StoredHash { hash: "another", ..stored }, &Secret::new("x"), NOW));
+        assert!(!passwords.is_remembered(StoredHash { status: "locked", ..stored }, &Secret::new("x"), NOW));
+        assert!(!passwords.is_remembered(stored, &Secret::new("y"), NOW));
+        assert!(!passwords.is_remembered(stored, &Secret::new("x"), NOW + REMEMBERED_FOR));
+    }
+
+    #[test]
+    fn a_wrong_password_and_nobodys_cost_one_hash_each() {
+        let passwords = Passwords::start(1, [7; 32]).unwrap();
+        let stored = hash_password(&Secret::new("x")).unwrap();
+        for (checks, password) in [(1, "y"), (2, "y"), (3, "z")] {
+            assert!(!verify(&passwords, &stored, password, NOW));
+            assert_eq!(passwords.hashed(), checks);
+        }
+        assert!(block_on(passwords.verify(None, &Secret::new("y"), NOW)).unwrap().is_none());
+        assert_eq!(passwords.hashed(), 4);
+    }
+
+    #[test]
+    fn more_checks_than_the_queue_holds_are_refused_and_those_in_it_are_answered() {
+        let passwords = Arc::new(Passwords::start(1, [7; 32]).unwrap());
+        let outcomes: Vec<_> = block_on(async {
+            let mut checks = tokio::task::JoinSet::new();
+            for _ in 0..QUEUE_PER_THREAD * 3 {
+                let passwords = Arc::clone(&passwords);
+                checks.spawn(async move { passwords.verify(None, &Secret::new("x"), NOW).await });
+            }
+            checks.join_all().await
+        });
+        let refused = outcomes.iter().filter(|outcome| **outcome == Err(PasswordError::Overloaded)).count();
+        // All are asked for before the first is done; one or two may have left the queue for the thread.
+        assert!((1..=QUEUE_PER_THREAD * 2).contains(&refused), "{refused}");
+        assert!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() >= QUEUE_PER_THREAD);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! `Authorization: Bearer`: tokens of our own that spare a client the password on every request (RFC 7519, RFC 8725).
 //!
 //! A token says who proved what when it was made; what it is good for is asked anew each time: it dies with its
-//! account, its client and its API key, and never carries more than they do now. The signature of a token that was
-//! verified is remembered until the token ends.
+//! account, its client and its API key, with the password or private key that it was made with, and never carries more
+//! than they do now. What a token says, once its signature was verified, is remembered until the token ends.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::auth::basic::{Basic, check_standing, refuse_key};
-use crate::auth::client_key;
+use crate::auth::client_key::Beside;
 use crate::auth::oauth::unavailable;
 use crate::auth::signing_keys::{Kind, SigningKey, SigningKeyError};
 use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
@@ -34,7 +34,7 @@ pub struct Tokens {
     key: Arc<SigningKey>,
     issuer: String,
     lifetime: Lifetime,
-    verified: Cache<[u8; 32], Arc<Claims>>,
+    verified: Cache<[u8; 32], Arc<Verified>>,
 }
 
 /// What a token says (RFC 7519 §4).
@@ -54,8 +54,43 @@ struct Claims {
     client: Option<String>,
     /// The public half of the API key that the token was made with; none: the password.
     key: Option<String>,
-    /// Ties the token to the password it was made with: a short hash of the stored hash.
-    pwd: Option<String>,
+    /// Ties the token to the password or private key that it was made with.
+    mark: Mark,
+}
+
+/// What a token of ours says, ready to be asked.
+struct Verified {
+    ends_at: i64,
+    account: AccountId,
+    client: Option<String>,
+    api_key: Option<PublicKey>,
+    scopes: GrantedScopes,
+    mark: Mark,
+}
+
+impl Verified {
+    fn of(claims: Claims) -> Option<Self> {
+        Some(Self {
+            ends_at: claims.exp,
+            account: AccountId::parse(claims.sub).ok()?,
+            client: claims.client,
+            api_key: claims.key.map(PublicKey::parse).transpose().ok()?,
+            scopes: GrantedScopes::parse(&claims.scope).ok()?,
+            mark: claims.mark,
+        })
+    }
+}
+
+/// A short, one-way mark of what is stored of a secret: another secret has another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark(u64);
+
+impl Mark {
+    fn of(stored: &[u8]) -> Self {
+        let digest = Sha256::new().chain_update("countersign token mark\0").chain_update(stored).finalize();
+        // Fewer bits than a script's number may have lost (RFC 8259 §6).
+        Self(digest.iter().take(6).fold(0, |mark, octet| mark << 8 | u64::from(*octet)))
+    }
 }
 
 /// A token that was just made.
@@ -90,7 +125,7 @@ impl Tokens {
             company: account.company.as_ref().map(ToString::to_string),
             client: identity.client().map(|client| client.client.client_key.to_string()),
             key: identity.api_key().map(ToString::to_string),
-            pwd: identity.password_hash().map(mark),
+            mark: Mark::of(identity.stored_secret()),
         };
         Ok(IssuedJwt { token: self.key.sign(Kind::Token, &claims)?, expires_in: self.lifetime.seconds() })
     }
@@ -110,30 +145,27 @@ impl Tokens {
             return Err(Refusal::MethodNotAdmitted { sent: "Bearer".to_owned() }.into());
         }
         let now = request.arrived;
-        let claims = self.verify(token, now)?;
-        let beside = basic.client_keys().find(request, admission)?;
-        if claims.key.is_none()
-            && claims.client.is_none()
-            && beside.is_none()
+        let token = self.verify(token, now)?;
+        let beside = basic.client_keys().find(request, admission);
+        if token.api_key.is_none()
+            && token.client.is_none()
+            && beside == Beside::Nothing
             && admission.client_key == ClientKeyRule::Required
         {
             return Err(Refusal::ClientKeyRequired.into());
         }
         let gone = || Refusal::BadToken("The account or key that it was made for is gone.");
-        let id = AccountId::parse(claims.sub.as_str()).map_err(|_| gone())?;
-        let account = self.directory.account(&id, now).await.map_err(unavailable)?.ok_or_else(gone)?;
-        let api_key = match &claims.key {
+        let account = self.directory.account(&token.account, now).await.map_err(unavailable)?.ok_or_else(gone)?;
+        let api_key = match &token.api_key {
+            Some(key) => Some(self.directory.api_key(key, now).await.map_err(unavailable)?.ok_or_else(gone)?),
             None => None,
-            Some(public_key) => {
-                let public_key = PublicKey::parse(public_key.as_str()).map_err(|_| gone())?;
-                let key = self.directory.api_key(&public_key, now).await.map_err(unavailable)?.ok_or_else(gone)?;
-                Some(key)
-            }
         };
-        if let Some(made_with) = &claims.pwd
-            && account.password.as_ref().map(|password| mark(password.expose())).as_ref() != Some(made_with)
-        {
-            return Err(Refusal::BadToken("The password was changed since it was made.").into());
+        let stored = match &api_key {
+            Some(key) => key.private_key_hash(),
+            None => account.password.as_ref().map_or(&[][..], |password| password.expose().as_bytes()),
+        };
+        if Mark::of(stored) != token.mark {
+            return Err(Refusal::BadToken("The password or private key was changed since it was made.").into());
         }
         let key_scopes = match &api_key {
             Some(key) => Some(key.standing(now).map_err(refuse_key)?.clone()),
@@ -142,46 +174,42 @@ impl Tokens {
                 None
             }
         };
-        let client = match beside.as_deref().or(claims.client.as_deref()) {
-            Some(client_key) => Some(client_key::admit(&self.directory, client_key, &account.account, now).await?),
-            None => None,
+        let beside = match (beside, &token.client) {
+            (Beside::Nothing, Some(client)) => Beside::Key(client.as_str().into()),
+            (beside, _) => beside,
         };
+        let client = beside.admit(&self.directory, &account.account, now).await?;
         let live = match (key_scopes, &client) {
             (Some(scopes), _) => scopes,
             (None, Some(client)) => GrantedScopes::only(account.account.scopes.admit(&client.client.scopes)),
             (None, None) => account.account.scopes.own(),
         };
-        let said = GrantedScopes::parse(&claims.scope).map_err(|_| gone())?;
         let impersonator = api_key.and_then(|key| Some(key.impersonator.as_ref()?.account.username.clone()));
-        let scopes = if said == live { live } else { live.intersection(&said) };
+        let scopes = if token.scopes == live { live } else { live.intersection(&token.scopes) };
         Ok(Identity::new(account, client, Credential::Jwt, scopes).impersonated_by(impersonator))
     }
 
-    fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Claims>, Rejection> {
+    fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, Rejection> {
         if token.len() > MAXIMUM {
             return Err(Refusal::BadToken("It is longer than any token of this server.").into());
         }
         let hash: [u8; 32] = Sha256::digest(token).into();
-        let claims = match self.verified.get(&hash) {
-            Some(claims) => claims,
+        let verified = match self.verified.get(&hash) {
+            Some(verified) => verified,
             None => {
                 let claims = self.key.verify::<Claims>(Kind::Token, &self.issuer, &self.issuer, token);
-                let claims =
-                    Arc::new(claims.ok_or(Refusal::BadToken("It is no token of this server, or it was changed."))?);
-                self.verified.insert(hash, Arc::clone(&claims));
-                claims
+                let verified = claims
+                    .and_then(Verified::of)
+                    .ok_or(Refusal::BadToken("It is no token of this server, or it was changed."))?;
+                let verified = Arc::new(verified);
+                self.verified.insert(hash, Arc::clone(&verified));
+                verified
             }
         };
-        if claims.exp <= now.unix() {
+        if verified.ends_at <= now.unix() {
             self.verified.remove(&hash);
             return Err(Refusal::BadToken("It has expired: get a new one.").into());
         }
-        Ok(claims)
+        Ok(verified)
     }
-}
-
-/// A short, one-way mark of a stored password hash.
-fn mark(stored: &str) -> String {
-    let digest = Sha256::new().chain_update("countersign password mark\0").chain_update(stored).finalize();
-    digest.iter().take(8).map(|octet| format!("{octet:02x}")).collect()
 }

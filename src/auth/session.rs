@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::auth::basic::{Basic, check_standing};
+use crate::auth::client_key::Beside;
 use crate::auth::oauth::unavailable;
 use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
 use crate::config::Way;
@@ -146,19 +147,36 @@ impl Sessions {
     /// Who calls the protected API with `auth=session`.
     ///
     /// # Errors
-    /// [`Refusal::MethodNotAdmitted`], [`Refusal::LoginRequired`], [`Refusal::CrossSite`], and the account's states.
-    pub async fn identify(&self, request: &ReceivedRequest<'_>, admission: &Admission) -> Result<Identity, Rejection> {
+    /// [`Refusal::MethodNotAdmitted`], [`Refusal::LoginRequired`], [`Refusal::CrossSite`], the account's states, and
+    /// [`Refusal::ClientKeyRefused`].
+    pub async fn identify(
+        &self,
+        request: &ReceivedRequest<'_>,
+        admission: &Admission,
+        beside: &Beside<'_>,
+    ) -> Result<Identity, Rejection> {
         if !admission.admits(Way::Session) {
             return Err(Refusal::MethodNotAdmitted { sent: "A session".to_owned() }.into());
         }
-        let session = self.current(request.headers.cookie, request.arrived).await?.ok_or(Refusal::LoginRequired)?;
+        let identity = self.holder(request).await?.ok_or(Refusal::LoginRequired)?;
+        check_standing(identity.account())?;
+        let client = beside.admit(&self.directory, identity.account(), request.arrived).await?;
+        Ok(identity.beside(client))
+    }
+
+    /// Who is logged in and makes this request, in whatever state the account is: whoever lets it through must ask for
+    /// that.
+    ///
+    /// # Errors
+    /// [`Refusal::CrossSite`]: something would be changed, and the CSRF token is missing.
+    pub async fn holder(&self, request: &ReceivedRequest<'_>) -> Result<Option<Identity>, Rejection> {
+        let Some(session) = self.current(request.headers.cookie, request.arrived).await? else { return Ok(None) };
         if changes_something(request.method) && !session.admits(request) {
             let needs = "A session needs X-CSRF-Token (or the field csrf_token) to change something.";
             return Err(Refusal::CrossSite(needs).into());
         }
-        check_standing(&session.account.account)?;
         let scopes = session.account.account.scopes.own();
-        Ok(Identity::new(session.account, None, Credential::Session, scopes))
+        Ok(Some(Identity::new(session.account, None, Credential::Session, scopes)))
     }
 }
 

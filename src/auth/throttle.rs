@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use siphasher::sip::SipHasher13;
 use std::hash::{Hash, Hasher};
@@ -23,6 +24,8 @@ pub struct Throttle {
     window: Lifetime,
     key: (u64, u64),
     table: Mutex<HashMap<u64, Failures>>,
+    /// How many entries the table has: while nobody guesses, no request waits for the lock.
+    entries: AtomicUsize,
 }
 
 #[derive(Clone, Copy)]
@@ -34,7 +37,7 @@ struct Failures {
 impl Throttle {
     /// `failures` within `window` are forgiven; 1 or more.
     pub fn new(failures: u32, window: Lifetime, key: (u64, u64)) -> Self {
-        Self { failures, window, key, table: Mutex::new(HashMap::new()) }
+        Self { failures, window, key, table: Mutex::new(HashMap::new()), entries: AtomicUsize::new(0) }
     }
 
     /// Whether this account may try from this address now.
@@ -42,11 +45,10 @@ impl Throttle {
     /// # Errors
     /// [`Refusal::Throttled`], with the time until the window has passed.
     pub fn check(&self, username: &str, address: IpAddr, now: Timestamp) -> Result<(), Rejection> {
-        let table = self.lock();
-        if table.is_empty() {
+        if self.is_empty() {
             return Ok(());
         }
-        let Some(failures) = table.get(&self.entry(username, address)) else { return Ok(()) };
+        let Some(failures) = self.lock().get(&self.entry(username, address)).copied() else { return Ok(()) };
         let ends = failures.since + self.window;
         if failures.count < self.failures || ends <= now {
             return Ok(());
@@ -67,14 +69,21 @@ impl Throttle {
             *failures = Failures { count: 0, since: now };
         }
         failures.count = failures.count.saturating_add(1);
+        self.entries.store(table.len(), Ordering::Relaxed);
     }
 
     /// Forgets the failures of an account from an address: it has proved itself.
     pub fn succeeded(&self, username: &str, address: IpAddr) {
-        let mut table = self.lock();
-        if !table.is_empty() {
-            table.remove(&self.entry(username, address));
+        if self.is_empty() {
+            return;
         }
+        let mut table = self.lock();
+        table.remove(&self.entry(username, address));
+        self.entries.store(table.len(), Ordering::Relaxed);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.entries.load(Ordering::Relaxed) == 0
     }
 
     /// How many pairs are over their budget.

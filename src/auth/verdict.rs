@@ -11,7 +11,7 @@ use crate::domain::account::Account;
 use crate::domain::credentials::{PublicKey, Username};
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::oauth::{self, Problem, ProtocolError};
-use crate::store::directory::{DirectoryAccount, DirectoryClient};
+use crate::store::directory::{DirectoryAccount, DirectoryApiKey, DirectoryClient};
 use crate::time::{Lifetime, Timestamp};
 
 /// Which kind of credential proved an identity.
@@ -73,7 +73,7 @@ pub struct Identity {
     client: Option<Arc<DirectoryClient>>,
     credential: Credential,
     scopes: GrantedScopes,
-    api_key: Option<PublicKey>,
+    api_key: Option<Arc<DirectoryApiKey>>,
     impersonated_by: Option<Username>,
 }
 
@@ -87,15 +87,22 @@ impl Identity {
         Self { account, client, credential, scopes, api_key: None, impersonated_by: None }
     }
 
-    pub(super) fn with_api_key(mut self, public_key: &PublicKey) -> Self {
-        self.api_key = Some(public_key.clone());
+    pub(super) fn beside(mut self, client: Option<Arc<DirectoryClient>>) -> Self {
+        self.client = client;
         self
     }
 
-    /// The stored hash of the password that proved this identity.
-    pub(super) fn password_hash(&self) -> Option<&str> {
-        let password = self.account.password.as_ref().filter(|_| self.credential == Credential::Basic)?;
-        Some(password.expose())
+    pub(super) fn with_api_key(mut self, key: &Arc<DirectoryApiKey>) -> Self {
+        self.api_key = Some(Arc::clone(key));
+        self
+    }
+
+    /// What is stored of the private key or else the password that proved this identity; it changes with them.
+    pub(super) fn stored_secret(&self) -> &[u8] {
+        match &self.api_key {
+            Some(key) => key.private_key_hash(),
+            None => self.account.password.as_ref().map_or(&[], |password| password.expose().as_bytes()),
+        }
     }
 
     pub(super) fn impersonated_by(mut self, issuer: Option<Username>) -> Self {
@@ -114,8 +121,8 @@ impl Identity {
     }
 
     /// The API key that proved it, if one did.
-    pub const fn api_key(&self) -> Option<&PublicKey> {
-        self.api_key.as_ref()
+    pub fn api_key(&self) -> Option<&PublicKey> {
+        self.api_key.as_ref().map(|key| &key.key.public_key)
     }
 
     /// How the caller proved it.

@@ -6,7 +6,6 @@
 //! remembers anything or asks for the time. SHA-512/256 is not offered: hardly a client knows it.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -68,9 +67,8 @@ fn hex_of<D: Digest, const N: usize>(parts: [&[u8]; N]) -> Zeroizing<String> {
         hash.update(part);
     }
     let mut text = Zeroizing::new(String::with_capacity(64));
-    for octet in hash.finalize() {
-        let _ = write!(text, "{octet:02x}");
-    }
+    let digits = hash.finalize().into_iter().flat_map(|octet| [octet >> 4, octet & 15]);
+    text.extend(digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)));
     text
 }
 
@@ -241,10 +239,15 @@ impl<'a> DigestCredentials<'a> {
     /// Whether `uri` is the target of this request (§3.4.6): path and query octet by octet, or the whole URI as it is
     /// sent to a proxy. Otherwise a response for one thing would open another.
     pub fn names(&self, request: &ReceivedRequest<'_>) -> bool {
-        let scheme = request.scheme.as_str();
-        let origin = scheme.len() + "://".len() + request.authority.len();
+        let is_origin = |text: &str| {
+            let (scheme, authority) = (request.scheme.as_str(), request.authority);
+            text.split_once("://").is_some_and(|(sent, rest)| {
+                sent.eq_ignore_ascii_case(scheme) && rest.eq_ignore_ascii_case(authority)
+            })
+        };
+        let origin = request.scheme.as_str().len() + "://".len() + request.authority.len();
         let target = match self.uri.split_at_checked(origin) {
-            Some((start, target)) if start.eq_ignore_ascii_case(&format!("{scheme}://{}", request.authority)) => target,
+            Some((start, target)) if is_origin(start) => target,
             Some(_) | None => &self.uri,
         };
         match target.split_once('?') {

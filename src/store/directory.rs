@@ -128,6 +128,11 @@ impl DirectoryApiKey {
         presented.ct_eq(&self.private_key_hash).into()
     }
 
+    /// What is stored of the private half: another one has another hash.
+    pub const fn private_key_hash(&self) -> &[u8] {
+        &self.private_key_hash
+    }
+
     /// What the key may do now, or why it is good for nothing.
     pub fn standing(&self, now: Timestamp) -> Result<&GrantedScopes, ApiKeyRefusal> {
         if self.key.is_expired(now) {
@@ -403,6 +408,12 @@ impl Directory {
     /// The account, if it is at hand.
     pub fn cached_account(&self, id: &AccountId, now: Timestamp) -> Option<Arc<DirectoryAccount>> {
         self.cached(&self.caches.accounts, id, now)
+    }
+
+    /// The account that this login name leads to, if both are at hand.
+    pub fn cached_login_name(&self, name: &str, now: Timestamp) -> Option<Arc<DirectoryAccount>> {
+        let cached = self.caches.names.get(name).filter(|entry| entry.holds(&self.caches.generations, now))?;
+        self.cached_account(&cached.account, now)
     }
 
     /// The account with this id.

@@ -333,6 +333,12 @@ impl ReplayStore {
         self.note_time(now);
     }
 
+    /// Do other nodes remember here too? Then a nonce may have been used by them.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        !self.memory.authoritative
+    }
+
     /// Does the store take claims? `false` from a failed commit until the store works again.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -44,5 +44,5 @@ pub async fn metrics(request: HttpRequest, judge: Data<Arc<Judge>>, replay: Data
 pub fn exposition(judge: &Judge, replay: &ReplayStore) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(judge.metrics.render(&replay.statistics()))
+        .body(judge.metrics.render(&replay.statistics(), judge.authenticator.basic.passwords().hashed()))
 }

@@ -21,6 +21,7 @@ pub struct Metrics {
     nonces_waiting: Gauge,
     replay_commits: Counter,
     replay_failures: Counter,
+    password_hashes: Counter,
     ready: Gauge,
 }
 
@@ -49,6 +50,7 @@ impl Metrics {
             nonces_waiting: gauge("countersign_replay_nonces_waiting"),
             replay_commits: counter("countersign_replay_commits_total"),
             replay_failures: counter("countersign_replay_commit_failures_total"),
+            password_hashes: counter("countersign_password_hashes_total"),
             ready: gauge("countersign_replay_ready"),
             recorder,
         }
@@ -75,8 +77,8 @@ impl Metrics {
         });
     }
 
-    /// All of it, as `/metrics` answers.
-    pub fn render(&self, replay: &ReplayStatistics) -> String {
+    /// All of it, as `/metrics` answers. `password_hashes`: how often Argon2id was computed.
+    pub fn render(&self, replay: &ReplayStatistics, password_hashes: u64) -> String {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; the counts stay far below 2^52")]
         let as_gauge = |count: u64| count as f64;
         self.nonces_live.set(as_gauge(replay.live));
@@ -84,6 +86,7 @@ impl Metrics {
         self.nonces_waiting.set(as_gauge(u64::try_from(replay.waiting).unwrap_or(u64::MAX)));
         self.replay_commits.absolute(replay.commits);
         self.replay_failures.absolute(replay.failures);
+        self.password_hashes.absolute(password_hashes);
         self.ready.set(if replay.ready { 1.0 } else { 0.0 });
         self.recorder.handle().render()
     }

@@ -100,7 +100,10 @@ fn an_integrator_gets_a_key_for_a_member_of_its_own_company_only() {
     // It does not manage.
     let (status, refused) = server.ask(public_key, private_key, "GET", "/api/v1/keys", &Value::Null);
     assert_eq!((status, &refused["code"]), (403, &json!("scope_missing")));
-    assert_eq!(ask("integrator@acme.example", "stranger@other.example").0, 404);
+    // Who is in another company and who is nobody get the same answer.
+    let refused = ask("integrator@acme.example", "stranger@other.example");
+    assert_eq!((refused.0, &refused.1["code"]), (403, &json!("impersonation_refused")));
+    assert_eq!(ask("integrator@acme.example", "nobody@acme.example"), refused);
     assert_eq!(ask("integrator@acme.example", "integrator@acme.example").0, 403);
     assert_eq!(ask("member@acme.example", "integrator@acme.example").0, 403);
     let (_, audit) = server.root("GET", "/api/v1/audit?event=impersonation", &Value::Null);
