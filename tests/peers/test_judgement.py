@@ -31,15 +31,11 @@ EXCLUSIVE = [
     {"route", "tls"},
     {"route", "user-agent"},
     {"route", "scope"},
-    {"route", "no-client-key"},
-    {"route", "none"},
-    {"route", "two"},
     {"none", "two"},
     {"none", "no-client-key"},
     {"none", "throttle"},
     {"none", "credential"},
     {"none", "state"},
-    {"none", "owner"},
     {"no-client-key", "owner"},
 ]
 PAIRS = [
