@@ -140,3 +140,24 @@ class Browser:
         verifier = Page(answer.text).texts["verifier"].strip()
         assert verifier, "the page has the verifier in the element with the id verifier"
         return verifier
+
+
+class Login:
+    """Somebody logged in: the cookie header and the CSRF token of the pages."""
+
+    def __init__(self, cookies, token):
+        self.cookies, self.token = cookies, token
+
+
+def logged_in(server, account):
+    browser = Browser(account)
+    page = browser.open(f"{server.base}/login")
+    form = Page(page.text).form_with("password")
+    fields = [*form.fields, ("username", account.username), ("password", account.password)]
+    page = browser.submit(page.url, form, fields)
+    assert page.status_code == 200, page.status_code
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.session.cookies)
+    page = browser.open(f"{server.base}/apps")
+    tokens = [value for form in Page(page.text).forms for field, value in form.fields if field == "csrf_token"]
+    assert tokens, "a page of somebody who is logged in has a form"
+    return Login(("Cookie", cookies), ("X-CSRF-Token", tokens[0]))

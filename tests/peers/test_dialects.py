@@ -13,12 +13,13 @@ import jwt as pyjwt
 import pytest
 import requests
 import wire
-from browser import Browser
+from browser import Browser, Page, logged_in
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from harness import REPOSITORY, Server
-from programs import SECONDS, converse, node_script, not_run, run
+from dance import dance, signed
+from harness import REPOSITORY, Server, eventually
+from programs import SECONDS, converse, needs, node_script, not_run, run
 from upstream import Upstream
 from ways import basic, bearer, client_key
 
@@ -241,3 +242,215 @@ def test_connectwise_integrators_make_keys_for_members(connectwise, member):
     names = dict(answer.json()["headers"])
     assert names["x-auth-account"] == "jdoe"
     assert names["x-auth-impersonated-by"] == "robot"
+
+
+# --- appfigures, sentence by sentence ---
+
+
+def test_appfigures_own_example_of_basic_is_taken_octet_by_octet(appfigures):
+    """GET /v2 with "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", for the user 'Aladdin' and the password 'open sesame'."""
+    account = appfigures.account("Aladdin", "open sesame")
+    own = client_key(appfigures.client(account))
+    example = ("Authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
+    answer = wire.send(appfigures, "GET", "/v2", [own, example])
+    assert (answer.status, answer.json["account"]["username"]) == (200, "Aladdin")
+    command = [needs("curl", "curl"), "-sS", "-w", "%{http_code}", "-o", "/dev/null", "-H", f"X-Client-Key: {own[1]}"]
+    assert run([*command, "--digest", "-u", "Aladdin:open sesame", f"{appfigures.base}/v2/"]) == "200"
+    assert run([*command[:-2], "-u", "Aladdin:open sesame", f"{appfigures.base}/v2/?client_key={own[1]}"]) == "200"
+
+
+def test_appfigures_takes_the_app_key_header_and_hands_on_neither_password_nor_client_key(appfigures):
+    account = appfigures.account()
+    own = appfigures.client(account)
+    password = basic(account.username, account.password)
+    answer = wire.send(appfigures, "GET", f"/v2/products?client_key={own.key}&a=1", [password, ("X-App-Key", own.key)])
+    assert (answer.status, answer.json["target"]) == (200, "/v2/products?a=1")
+    names = {name for name, _ in answer.json["headers"]}
+    assert not names & {"authorization", "x-app-key", "x-client-key"}
+    assert wire.send(appfigures, "GET", "/v3/products", [password, client_key(own)]).status == 404
+
+
+def test_appfigures_says_its_own_words_of_every_authentication_error(appfigures):
+    server, account = appfigures, appfigures.account()
+    own, password = client_key(server.client(account)), basic(account.username, account.password)
+    said = lambda *headers: wire.send(server, "GET", "/v2/", headers).json  # noqa: E731
+    words = lambda answer: tuple(answer.get(name) for name in ("status", "message", "additional"))  # noqa: E731
+    assert words(said(basic(account.username, "x"), own)) == (401, f"Could not authenticate: {account.username}", "")
+    message = "Must give an app key via X-Client-Key header or client_key query string parameter"
+    assert words(said(password)) == (400, message, "")
+    server.command("account", "lock", account.username)
+    locked = (403, "No API Access", "The authenticated account is locked due to an unpaid balance.")
+    assert eventually(lambda: words(said(password, own)) == locked)
+    server.command("account", "disable", account.username)
+    terms = "API access has been disabled for this user due to API terms violation."
+    assert eventually(lambda: words(said(password, own)) == (403, "API Access is disabled", terms))
+
+
+def test_appfigures_apps_that_are_published_must_use_oauth(appfigures):
+    account = appfigures.account(scopes=["account:read"])
+    published = appfigures.client(account, scopes=["account:read"], more=["--http-auth", "off"])
+    password = basic(account.username, account.password)
+    assert wire.send(appfigures, "GET", "/v2/", [password, client_key(published)]).status == 403
+    token = dance(appfigures, published, Browser(account), prefix="/v2/oauth")
+    answer = signed(appfigures, "GET", "/v2/", published, token)
+    # Without a scope the token inherits those that were given when the client key was created.
+    assert (answer.status, answer.json["scopes"]) == (200, ["account:read"])
+
+
+def test_appfigures_admits_no_key_pair_and_no_token(appfigures):
+    key = appfigures.key(appfigures.account())
+    assert wire.send(appfigures, "GET", "/v2/", [basic(key.public, key.private)]).status == 401
+    assert wire.send(appfigures, "GET", "/v2/", [bearer("x")]).status == 401
+
+
+# --- ITscope ---
+
+EXPORT = "/2.0/products/exports/1"
+AGENT = ("User-Agent", "MyFrame-My-Application-4.0927")
+
+
+def test_itscope_takes_the_credentials_in_the_url_as_curl_and_wget_send_them(itscope):
+    account = itscope.account()
+    key = itscope.key(account)
+    url = f"http://{account.id}:{key.private}@{itscope.authority}{EXPORT}"
+    assert run([needs("curl", "curl"), "-sS", "-w", "%{http_code}", "-o", "/dev/null", url]) == "200"
+    assert EXPORT in run([needs("wget", "wget"), "-q", "-O", "-", "--tries=1", url])
+    answer = wire.send(itscope, "GET", EXPORT, [AGENT])
+    assert answer.all("WWW-Authenticate") == ['Basic realm="Countersign", charset="UTF-8"']
+
+
+def test_itscopes_samples_without_a_space_are_401_and_told_why(itscope):
+    account = itscope.account()
+    key = itscope.key(account)
+    value = basic(account.id, key.private)[1].replace("Basic ", "Basic")
+    answer = wire.send(itscope, "GET", EXPORT, [("Authorization", value), AGENT])
+    assert answer.status == 401
+    assert "space" in answer.json["message"]
+
+
+def test_itscopes_new_api_key_invalidates_the_old_one(itscope):
+    account = itscope.account()
+    key = itscope.key(account)
+    attempt = lambda private: wire.send(itscope, "GET", EXPORT, [basic(account.id, private), AGENT]).status  # noqa: E731
+    assert attempt(key.private) == 200
+    fresh = itscope.json("key", "regenerate", key.public)["private_key"]
+    assert eventually(lambda: attempt(key.private) == 401)
+    assert attempt(fresh) == 200
+
+
+def test_itscopes_deep_links_use_the_login_of_the_browser_and_change_nothing(itscope):
+    account = itscope.account()
+    login = logged_in(itscope, account)
+    link = f"{EXPORT}?auth=itscope&x=1"
+    answer = wire.send(itscope, "GET", link, [login.cookies, AGENT])
+    assert (answer.status, answer.json["target"]) == (200, f"{EXPORT}?x=1")
+    assert "cookie" not in {name for name, _ in answer.json["headers"]}
+    assert wire.send(itscope, "GET", EXPORT, [login.cookies, AGENT]).status == 401
+    assert wire.send(itscope, "GET", f"{EXPORT}?auth=session", [login.cookies, AGENT]).status == 401
+    assert wire.send(itscope, "POST", link, [login.cookies, AGENT], b"").status == 403
+    assert wire.send(itscope, "POST", link, [login.cookies, AGENT, login.token], b"").status == 200
+
+
+def test_an_itscope_link_leads_through_the_login_and_back(itscope):
+    account = itscope.account()
+    browser = Browser(account)
+    page = browser.open(f"{itscope.base}{EXPORT}?auth=itscope")
+    form = Page(page.text).form_with("password")
+    fields = [*form.fields, ("username", account.username), ("password", account.password)]
+    assert browser.submit(page.url, form, fields).json()["target"] == EXPORT
+
+
+# --- Iterop ---
+
+
+def test_iterops_two_ways_in_and_no_token_on_either_v2_path(iterop):
+    server = iterop
+    key = server.key(server.account())
+    pair = basic(key.public, key.private)
+    body = json.dumps({"username": key.public, "password": key.private})
+    made = wire.send(server, "POST", "/api/auth/jwt", [("Content-Type", "application/json")], body).json
+    assert made["expires_in"] == 3600
+    for path, by_token in (("/api/processes", 200), ("/anything", 200), ("/api/v2/processes", 401), ("/v2/processes", 401)):
+        assert wire.send(server, "GET", path, [pair]).status == 200, path
+        assert wire.send(server, "GET", path, [bearer(made["token"])]).status == by_token, path
+    server.command("key", "regenerate", key.public)
+    assert eventually(lambda: wire.send(server, "GET", "/anything", [pair]).status == 401)
+    assert wire.send(server, "GET", "/anything", [bearer(made["token"])]).status == 401
+
+
+def test_iterops_people_do_not_get_in_with_their_passwords(iterop):
+    account = iterop.account()
+    password = basic(account.username, account.password)
+    assert wire.send(iterop, "GET", "/anything", [password]).status == 401
+    made = wire.send(iterop, "POST", "/api/auth/jwt", [password], b"").json["token"]
+    assert wire.send(iterop, "GET", "/anything", [bearer(made)]).status == 400
+
+
+def test_iterops_right_of_a_key_is_its_scopes(iterop):
+    account = iterop.account()
+    key = iterop.key(account, scopes=["process:read"])
+    answer = wire.send(iterop, "GET", "/v2", [basic(key.public, key.private)])
+    assert answer.json["scopes"] == ["process:read"]
+    iterop.command("key", "delete", key.public)
+    assert eventually(lambda: wire.send(iterop, "GET", "/v2", [basic(key.public, key.private)]).status == 401)
+
+
+# --- ConnectWise ---
+
+INFO = "/v4_6_release/apis/3.0/system/info"
+
+
+def words(name, secret):
+    return {"Authorization": basic(name, secret)[1]}
+
+
+def test_connectwises_three_cookies_and_member_hash(connectwise):
+    account = connectwise.account("cookie.member", company="acme")
+    form = {"company": "acme", "username": account.username, "password": account.password}
+    cookies = connectwise.ask("POST", "/login?response=json", data=form).json()
+    assert set(cookies) == {"companyName", "memberId", "memberHash"}
+    assert (cookies["companyName"], cookies["memberId"]) == ("acme", account.username)
+    answer = connectwise.ask("GET", INFO, cookies=cookies)
+    assert answer.status_code == 200
+    names = dict(answer.json()["headers"])
+    assert (names["x-auth-account"], names["x-auth-credential"]) == (account.username, "cookie")
+    assert cookies["memberHash"] not in answer.text
+    answer = connectwise.ask("GET", INFO, headers=words(f"acme+{account.username}", cookies["memberHash"]))
+    assert dict(answer.json()["headers"])["x-auth-credential"] == "basic"
+    for wrong in ({"companyName": "other"}, {"memberId": "jdoe"}, {"memberHash": "x" * 43}):
+        assert connectwise.ask("GET", INFO, cookies=cookies | wrong).status_code == 401, wrong
+    elsewhere = {"Sec-Fetch-Site": "cross-site"}
+    assert connectwise.ask("POST", INFO, cookies=cookies, headers=elsewhere).status_code == 403
+    assert connectwise.ask("POST", INFO, cookies=cookies, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert connectwise.ask("POST", INFO, cookies=cookies).status_code == 200
+    stranger = connectwise.client(connectwise.account())
+    assert connectwise.ask("GET", INFO, cookies=cookies, headers={"clientId": stranger.key}).status_code == 403
+
+
+def test_connectwise_is_there_under_its_api_hosts_only_and_takes_a_final_slash(connectwise, member):
+    _, key, _ = member
+    pair = words(f"acme+{key.public}", key.private)
+    for host, status in (("api-na.myconnectwise.net", 200), ("api-staging.connectwise.dev.com", 200), ("na.myconnectwise.net", 404)):
+        assert connectwise.ask("GET", INFO, headers=pair | {"Host": host}).status_code == status, host
+    assert connectwise.ask("GET", f"{INFO}/", headers=pair).json()["target"] == f"{INFO}/"
+    assert connectwise.ask("GET", INFO, headers=words(f"other+{key.public}", key.private)).status_code == 401
+
+
+def test_connectwise_members_make_no_keys_for_others_and_integrators_for_no_other_company(connectwise, member):
+    account, key, _ = member
+    path = "/v4_6_release/apis/3.0/system/members/{}/tokens"
+    refused = connectwise.ask("POST", path.format("jdoe"), headers=words(f"acme+{account.username}", account.password))
+    assert (refused.status_code, refused.json()["code"]) == (403, "impersonation_refused")
+    assert connectwise.ask("POST", path.format("jdoe"), headers=words(f"acme+{key.public}", key.private)).status_code == 403
+    robot = connectwise.account("robot2", company="acme", role="integrator", scopes=["manage:write"])
+    stranger = connectwise.account("stranger", company="umbrella")
+    answers = [
+        connectwise.ask("POST", path.format(name), headers=words("acme+robot2", robot.password))
+        for name in (stranger.username, "nobody", "robot2")
+    ]
+    assert [answer.status_code for answer in answers] == [403] * 3
+    assert len({answer.text for answer in answers}) == 1
+    by_key = connectwise.key(robot, scopes=["manage:write"])
+    made = connectwise.ask("POST", path.format("jdoe") + "/", headers=words(f"acme+{by_key.public}", by_key.private))
+    assert made.status_code == 201
+    assert set(made.json()) == {"publicKey", "privateKey", "expiration"}

@@ -1,6 +1,7 @@
 """Failure bodies word for word, challenges in order, account states, the client key's rule and the throttle."""
 
 import itertools
+import re
 
 import pytest
 import signer
@@ -9,7 +10,7 @@ from browser import Browser
 from conftest import PATIENT
 from dance import authorize_url, dance, signed, temporary
 from harness import eventually
-from ways import basic, bearer, client_key
+from ways import Digest, basic, bearer, client_key
 
 KEYS = ["status", "code", "message", "additional", "reference", "errors"]
 NO_KEY = "Must give an app key via X-Client-Key header or client_key query string parameter"
@@ -106,6 +107,44 @@ def test_basic_without_a_space_is_401_and_says_so(server):
     assert "space" in (said["message"] + said["additional"]).lower()
 
 
+def hashes(server):
+    """How many passwords the server has hashed since its start."""
+    found = re.search(r"^countersign_password_hashes_total (\d+)$", get(server, target="/metrics").text, re.MULTILINE)
+    return int(found.group(1))
+
+
+def test_unknown_user_and_wrong_password_cost_the_same_work_and_a_verified_password_none(new_server):
+    server = new_server(PATIENT, "hashes")
+    account, locked, keyed = server.account(), server.account(), server.account(api_only=True)
+    own = client_key(server.client(account))
+    server.command("account", "lock", locked.username)
+
+    def cost(username, password, status, *headers):
+        before = hashes(server)
+        assert get(server, basic(username, password), *headers).status == status
+        return hashes(server) - before
+
+    assert cost(account.username, account.password, 200, own) == 1
+    assert [cost(account.username, account.password, 200, own) for _ in range(3)] == [0, 0, 0]
+    for username in (account.username, "nobody", keyed.username, locked.username, "acme+nobody", f"acme+{account.username}"):
+        assert [cost(username, "wrong", 401, own) for _ in range(2)] == [1, 1], username
+    # What is refused before the password is judged costs nothing, nor does an API key.
+    assert cost(account.username, "wrong", 400) == 0
+    key = server.key(account)
+    assert cost(key.public, key.private, 200) == cost(key.public, "wrong", 401) == 0
+    # A first check is one hash however many ask at once, or fewer than they are; and the state is part of what is known.
+    server.command("account", "lock", account.username)
+    assert eventually(lambda: get(server, basic(account.username, account.password), own).status == 403)
+    server.command("account", "enable", account.username)
+    assert eventually(lambda: get(server, basic(account.username, account.password), own).status == 200)
+    before = hashes(server)
+    server.command("account", "set-password", account.username, "--password-stdin", stdin="another good one")
+    assert eventually(lambda: get(server, basic(account.username, "another good one"), own).status == 200)
+    assert hashes(server) > before
+    assert cost(account.username, account.password, 401, own) == 1
+    server.stop()
+
+
 # --- the client key ---
 
 
@@ -151,6 +190,43 @@ def test_a_disabled_client_key_is_403_and_good_again_when_enabled(server, person
 def test_a_published_apps_key_is_no_good_with_a_password(server, person):
     published = server.client(person, more=["--http-auth", "off"])
     failure(get(server, basic(person.username, person.password), client_key(published)), 403)
+
+
+def test_two_different_client_keys_are_403_after_the_password_was_judged(server, person, own):
+    other = server.client(person)
+    both = [client_key(own), ("X-App-Key", other.key)]
+    failure(get(server, basic(person.username, person.password), *both), 403)
+    failure(get(server, basic(person.username, "wrong"), *both), 401)
+    failure(get(server, basic(person.username, person.password), client_key(own), target=f"/v2/me?client_key={other.key}"), 403)
+    same = get(server, basic(person.username, person.password), client_key(own), target=f"/v2/me?client_key={own.key}")
+    assert same.status == 200
+
+
+@pytest.mark.parametrize("empty", [("X-Client-Key", ""), ("X-Client-Key", "  ")])
+def test_an_empty_client_key_is_none(empty, server, person, own):
+    said = failure(get(server, basic(person.username, person.password), empty, target="/v2/me?client_key="), 400)
+    assert said["message"] == NO_KEY
+    assert get(server, basic(person.username, person.password), empty, target=f"/v2/me?client_key={own.key}").status == 200
+
+
+def test_a_good_client_key_of_another_account_opens_nothing(server, person, own):
+    """Somebody with an account, a key and a client key of its own, and with what is known of another's."""
+    attacker = server.account()
+    theirs, key = server.client(attacker), server.key(attacker)
+    token = wire.send(server, "POST", "/api/auth/jwt", [basic(key.public, key.private)], b"").json["token"]
+    for name in (person.username, person.id, attacker.username):
+        for secret in (key.private, theirs.secret, own.key, ""):
+            assert get(server, basic(name, secret), client_key(theirs)).status in (401, 429), (name, secret)
+    for credential in (basic(attacker.username, attacker.password), basic(key.public, key.private), bearer(token)):
+        failure(get(server, credential, client_key(own)), 403)
+    # A token can't be made for another's client key either, nor with the claim of one.
+    failure(wire.send(server, "POST", "/api/auth/jwt", [basic(attacker.username, attacker.password), client_key(own)], b""), 403)
+    # Whoever names another's client key signs with a secret that is not its own.
+    assert signed(server, "GET", "/v2/me", own, secret=theirs.secret).status == 401
+    digest = Digest(server, person.username, attacker.password, headers=[client_key(theirs)])
+    assert digest.send().status == 401
+    mine = Digest(server, attacker.username, attacker.password, headers=[client_key(own)])
+    assert mine.send().status == 403
 
 
 def test_with_oauth_a_client_key_must_equal_the_consumer_key(server, client, token, own):

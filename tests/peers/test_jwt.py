@@ -282,6 +282,43 @@ def test_a_disabled_locked_or_deleted_accounts_tokens_stop(change, server):
     assert eventually(lambda: me(server, token).status in (401, 403))
 
 
+def test_a_regenerated_keys_and_a_changed_passwords_tokens_stop(server):
+    account = server.account()
+    own, key = server.client(account), server.key(account)
+    of_key = token_for(server, key)
+    password = [basic(account.username, account.password), client_key(own)]
+    of_password = wire.send(server, "POST", "/api/auth/jwt", password, b"").json["token"]
+    assert (me(server, of_key).status, me(server, of_password).status) == (200, 200)
+    server.command("key", "regenerate", key.public)
+    assert eventually(lambda: me(server, of_key).status == 401)
+    assert me(server, of_password).status == 200
+    server.command("account", "set-password", account.username, "--password-stdin", stdin="another good one")
+    assert eventually(lambda: me(server, of_password).status == 401)
+
+
+@pytest.mark.parametrize("change", ["key-deleted", "client-disabled", "client-deleted", "scopes"])
+def test_a_token_is_worth_no_more_than_what_it_was_made_with_is_now(change, server):
+    account = server.account(scopes=["account:read", "report:write"])
+    own, key = server.client(account, scopes=["account:read", "report:write"]), server.key(account)
+    of_key = token_for(server, key)
+    of_password = wire.send(server, "POST", "/api/auth/jwt", [basic(account.username, account.password), client_key(own)], b"")
+    of_password = of_password.json["token"]
+    if change == "key-deleted":
+        server.command("key", "delete", key.public)
+        assert eventually(lambda: me(server, of_key).status == 401)
+    elif change == "scopes":
+        server.command("account", "update", account.username, "--scope", "account:read")
+        for token in (of_key, of_password):
+            assert eventually(lambda: me(server, token).json["scopes"] == ["account:read"])  # noqa: B023
+        server.command("account", "update", account.username, "--scope", "account:read", "--scope", "other:read")
+        assert eventually(lambda: server.json("account", "show", account.username)["scopes"] == ["account:read", "other:read"])
+        assert me(server, of_key).json["scopes"] == ["account:read"]
+    else:
+        server.command("client", change.removeprefix("client-").rstrip("d"), own.key)
+        assert eventually(lambda: me(server, of_password).status == 403)
+        assert me(server, of_key).status == 200
+
+
 def test_an_assertion_for_the_upstream_is_never_accepted_as_a_token(new_server):
     config = PATIENT + '[gateway]\nassertion = true\n[server]\ntrusted_proxies = ["127.0.0.1/32"]\n'
     server = new_server(config, "jwt-assertion")

@@ -6,9 +6,8 @@ import json
 import pytest
 import signer
 import wire
-from browser import Browser
+from browser import Browser, logged_in
 from dance import dance
-from test_management import logged_in
 from upstream import Upstream
 from ways import Digest, basic, bearer, client_key
 
