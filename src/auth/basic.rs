@@ -242,8 +242,8 @@ enum Named {
 async fn named(directory: &Directory, name: &str, now: Timestamp) -> Result<Named, StoreError> {
     let public_key = PublicKey::parse(name).ok();
     let id = AccountId::parse(name).ok();
-    let behind_company = Username::split_company(name)
-        .and_then(|(company, rest)| Some((company, PublicKey::parse(rest).ok()?)));
+    let behind_company =
+        Username::split_company(name).and_then(|(company, rest)| Some((company, PublicKey::parse(rest).ok()?)));
     if let Some(key) = public_key.as_ref().and_then(|key| directory.cached_api_key(key, now)) {
         return Ok(Named::Key(key));
     }

@@ -76,7 +76,9 @@ impl Beside<'_> {
         match self {
             Self::Nothing => Ok(None),
             Self::Key(key) => admit(directory, key, account, now).await.map(Some),
-            Self::Unreadable => Err(Rejection::because(Refusal::ClientKeyRefused, "several client keys, or none at all")),
+            Self::Unreadable => {
+                Err(Rejection::because(Refusal::ClientKeyRefused, "several client keys, or none at all"))
+            }
         }
     }
 }

@@ -178,9 +178,8 @@ impl Digest {
         name: String,
         now: Timestamp,
     ) -> Result<(), Rejection> {
-        let repeated = |username| {
-            Rejection::because(Refusal::BadCredentials { username }, "this Digest count was used before")
-        };
+        let repeated =
+            |username| Rejection::because(Refusal::BadCredentials { username }, "this Digest count was used before");
         match &self.counts {
             Counts::Here(parts) => {
                 let [first, ..] = nonce.randomness;

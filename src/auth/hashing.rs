@@ -6,8 +6,8 @@
 //! with the password and with the account's state, because both are part of it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};

@@ -241,9 +241,8 @@ impl<'a> DigestCredentials<'a> {
     pub fn names(&self, request: &ReceivedRequest<'_>) -> bool {
         let is_origin = |text: &str| {
             let (scheme, authority) = (request.scheme.as_str(), request.authority);
-            text.split_once("://").is_some_and(|(sent, rest)| {
-                sent.eq_ignore_ascii_case(scheme) && rest.eq_ignore_ascii_case(authority)
-            })
+            text.split_once("://")
+                .is_some_and(|(sent, rest)| sent.eq_ignore_ascii_case(scheme) && rest.eq_ignore_ascii_case(authority))
         };
         let origin = request.scheme.as_str().len() + "://".len() + request.authority.len();
         let target = match self.uri.split_at_checked(origin) {
