@@ -72,8 +72,16 @@ pub async fn show(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let account = call.reached(&call.named).await?;
     let fields = &call.fields;
-    if ["username", "company", "role", "scopes", "external_id"].iter().any(|field| fields.given(field)) {
+    let standing = ["status", "password"].iter().any(|field| fields.given(field));
+    if standing || ["username", "company", "role", "scopes", "external_id"].iter().any(|field| fields.given(field)) {
         call.administers()?;
+    }
+    if standing && account.id == call.account().id {
+        return Err(YOURSELF);
+    }
+    let status = fields.text("status").map(|status| new_status(status, fields.text("reason"))).transpose()?;
+    if status.is_none() && fields.given("reason") {
+        return Err(Failed::field("reason", "goes with a status"));
     }
     let text = |value: Option<&str>| value.map(str::to_owned);
     let new_company = match fields.nullable("company") {
@@ -94,8 +102,16 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         return Err(YOURSELF);
     }
     let username = fields.text("username").map(Username::parse).transpose();
+    let username = username.map_err(|error| Failed::field("username", error))?;
+    let password = match fields.text("password") {
+        Some(password) => {
+            let company = new_company.as_ref().unwrap_or(&account.company).as_ref();
+            Some(enrol(call, password, username.as_ref().unwrap_or(&account.username), company).await?)
+        }
+        None => None,
+    };
     let update = AccountUpdate {
-        username: username.map_err(|error| Failed::field("username", error))?,
+        username,
         company: new_company,
         role: new_role,
         scopes: scopes(call)?,
@@ -103,7 +119,18 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         email: fields.nullable("email").map(text),
         external_id: fields.nullable("external_id").map(text),
     };
-    one(&AccountShape::from(&call.store.accounts.update(&account.id, update, &call.by()).await?))
+    let mut changed = account;
+    if ["username", "company", "role", "scopes", "name", "email", "external_id"].iter().any(|field| fields.given(field))
+    {
+        changed = call.store.accounts.update(&changed.id, update, &call.by()).await?;
+    }
+    if let Some(status) = status {
+        changed = call.store.accounts.set_status(&changed.id, status, &call.by()).await?;
+    }
+    if password.is_some() {
+        call.store.accounts.set_password(&changed.id, password, None, &call.by()).await?;
+    }
+    one(&AccountShape::from(&changed))
 }
 
 /// `DELETE /accounts/{username}`
@@ -150,6 +177,16 @@ async fn another(call: &Call<'_>) -> Result<Account, Failed> {
     let account = call.reached(&call.named).await?;
     call.administers()?;
     if account.id == call.account().id { Err(YOURSELF) } else { Ok(account) }
+}
+
+fn new_status(text: &str, reason: Option<&str>) -> Result<AccountStatus, Failed> {
+    let reason = reason.map(str::to_owned);
+    match text {
+        "active" => Ok(AccountStatus::Active),
+        "locked" => Ok(AccountStatus::Locked { reason }),
+        "disabled" => Ok(AccountStatus::Disabled { reason }),
+        _ => Err(Failed::field("status", format!("{text:?} is not active, locked or disabled"))),
+    }
 }
 
 fn company(id: &str) -> Result<CompanyId, Failed> {

@@ -53,7 +53,19 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         rsa_public_key: rsa_public_key(call)?,
         http_auth: call.fields.switch("http_auth"),
     };
-    call.store.clients.update(&key, update, &call.by()).await?;
+    let status = match call.fields.text("status") {
+        Some("active") => Some(ClientStatus::Active),
+        Some("disabled") => Some(ClientStatus::Disabled),
+        Some(other) => return Err(Failed::field("status", format!("{other:?} is not active or disabled"))),
+        None => None,
+    };
+    let updated = ["name", "callbacks", "scopes", "signature_methods", "rsa_public_key", "http_auth"];
+    if updated.iter().any(|field| call.fields.given(field)) {
+        call.store.clients.update(&key, update, &call.by()).await?;
+    }
+    if let Some(status) = status {
+        call.store.clients.set_status(&key, status, &call.by()).await?;
+    }
     answer(call, &key).await
 }
 

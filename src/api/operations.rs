@@ -127,6 +127,9 @@ const CHANGED_ACCOUNT: &[Field] = &[
     NAME,
     Field::new("email", Kind::NullableText, "An address"),
     Field::new("external_id", Kind::NullableText, "The operator's own name for the account"),
+    Field::new("status", Kind::Text, "active, locked or disabled"),
+    Field::new("reason", Kind::Text, "With a status: told to whoever uses the account's credentials"),
+    Field::new("password", Kind::Text, "8 to 1024 characters; ends the account's sessions"),
 ];
 const NEW_CLIENT: &[Field] = &[
     Field::new("owner", Kind::Text, "Username or id; the caller unless told"),
@@ -137,7 +140,8 @@ const NEW_CLIENT: &[Field] = &[
     RSA,
     HTTP_AUTH,
 ];
-const CHANGED_CLIENT: &[Field] = &[NAME, CALLBACKS, SCOPES, METHODS, RSA, HTTP_AUTH];
+const CHANGED_CLIENT: &[Field] =
+    &[NAME, CALLBACKS, SCOPES, METHODS, RSA, HTTP_AUTH, Field::new("status", Kind::Text, "active or disabled")];
 const NEW_KEY: &[Field] = &[
     Field::new("account", Kind::Text, "Username or id; the caller unless told"),
     Field::needed("name", Kind::Text, "For people"),

@@ -19,6 +19,7 @@ use crate::config::alias::{AliasSettings, AliasTarget};
 use crate::shape::KeyShape;
 use crate::web::judge::{Judge, Judged};
 use crate::web::me::Body;
+use crate::web::response::readable;
 
 /// The names that an answer has at this path.
 #[derive(Clone)]
@@ -41,7 +42,9 @@ pub fn configure(service: &mut ServiceConfig, aliases: &[AliasSettings]) {
 
 async fn identity(judge: Data<Arc<Judge>>, names: Data<Names>, request: HttpRequest, payload: Payload) -> HttpResponse {
     match judge.admit(&request, payload).await {
-        Ok(Judged { identity, .. }) => names.answer(StatusCode::OK, &Body::of(&identity)),
+        Ok(Judged { identity, route, .. }) => {
+            readable(names.answer(StatusCode::OK, &Body::of(&identity)), route, &request)
+        }
         Err(refused) => refused,
     }
 }
@@ -61,11 +64,12 @@ async fn member_tokens(
     };
     match make(&impersonations, &judged, &member, judge.rim.client_address(&request)).await {
         Ok(Impersonation { key, member, private_key }) => {
-            names.answer(StatusCode::CREATED, &KeyShape::issued(&key, &member, private_key))
+            let answer = names.answer(StatusCode::CREATED, &KeyShape::issued(&key, &member, private_key));
+            readable(answer, judged.route, &request)
         }
         Err(rejection) => {
             judge.note(None, &rejection);
-            judge.answers.refuse(None, Some(judged.route), &rejection)
+            readable(judge.answers.refuse(None, Some(judged.route), &rejection), judged.route, &request)
         }
     }
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::HttpResponse;
+use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Payload};
 use serde::Serialize;
 
 use crate::auth::verdict::Identity;
 use crate::web::judge::{Judge, Judged};
+use crate::web::response::readable;
 
 /// The identity's JSON, as the contract writes it.
 #[derive(Serialize)]
@@ -50,7 +52,12 @@ struct App<'a> {
 /// Answers the caller's identity.
 pub async fn me(judge: Data<Arc<Judge>>, request: HttpRequest, payload: Payload) -> HttpResponse {
     match judge.admit(&request, payload).await {
-        Ok(Judged { identity, .. }) => HttpResponse::Ok().json(Body::of(&identity)),
+        Ok(Judged { identity, route, .. }) => {
+            let mut answer = HttpResponse::Ok();
+            // Also where no Authorization header tells caches that it is somebody's own (RFC 9111 §3.5).
+            answer.insert_header((CACHE_CONTROL, "no-store"));
+            readable(answer.json(Body::of(&identity)), route, &request)
+        }
         Err(refused) => refused,
     }
 }
@@ -58,7 +65,7 @@ pub async fn me(judge: Data<Arc<Judge>>, request: HttpRequest, payload: Payload)
 /// A path under a route, with nothing of ours behind it: the caller is judged all the same.
 pub async fn elsewhere(judge: Data<Arc<Judge>>, request: HttpRequest, payload: Payload) -> HttpResponse {
     match judge.admit(&request, payload).await {
-        Ok(_) => HttpResponse::NotFound().finish(),
+        Ok(Judged { route, .. }) => readable(HttpResponse::NotFound().finish(), route, &request),
         Err(refused) => refused,
     }
 }

@@ -12,10 +12,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{
     self, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, RETRY_AFTER, VARY,
+    WWW_AUTHENTICATE,
 };
 use actix_web::web::{Bytes, Payload};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 use crate::auth::digest::Digest;
@@ -473,6 +474,13 @@ pub fn add_cors(headers: &mut HeaderMap, route: &Route, origin: Option<&str>) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate, Retry-After"));
     }
+}
+
+/// As [`add_cors`], for an answer of our own to a request that was admitted.
+pub fn readable(mut answer: HttpResponse, route: &Route, request: &HttpRequest) -> HttpResponse {
+    let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
+    add_cors(answer.headers_mut(), route, origin);
+    answer
 }
 
 /// The answer to a browser's question whether a script may send what it wants to send (Fetch, CORS preflight); `None`

@@ -344,7 +344,7 @@ def test_a_member_makes_and_changes_no_accounts_but_its_own_details(house, peopl
     own = f"/accounts/{name(people.member.username)}"
     refused(ask(house, people.member, "POST", "/accounts", {"username": "new"}), 403, "forbidden")
     refused(ask(house, people.member, "POST", "/companies", {"id": "mine"}), 403, "forbidden")
-    for change in ({"role": "admin"}, {"scopes": ["*"]}, {"company": "other"}, {"company": None}, {"username": "x"}, {"external_id": "1"}):
+    for change in ({"status": "active"}, {"password": "12345678"}, {"role": "admin"}, {"scopes": ["*"]}, {"company": "other"}, {"company": None}, {"username": "x"}, {"external_id": "1"}):
         refused(ask(house, people.member, "PATCH", own, change), 403, "forbidden")
     for order in ("lock", "disable", "enable"):
         refused(ask(house, people.member, "POST", f"{own}/{order}"), 403, "forbidden")
@@ -379,7 +379,7 @@ def test_an_admin_of_a_company_makes_keeps_and_removes_accounts_of_that_company_
 
 def test_nobody_demotes_locks_or_deletes_itself_nor_gives_more_than_it_has(house, people):
     own = f"/accounts/{name(people.boss.username)}"
-    for change in ({"role": "member"}, {"company": "other"}):
+    for change in ({"role": "member"}, {"company": "other"}, {"status": "locked"}, {"password": "12345678"}):
         refused(ask(house, people.boss, "PATCH", own, change), 403, "forbidden")
     refused(ask(house, people.boss, "POST", f"{own}/lock"), 403, "forbidden")
     refused(ask(house, people.boss, "DELETE", own), 403, "forbidden")
@@ -451,6 +451,26 @@ def test_what_the_api_changes_counts_with_the_next_request(house, people):
     assert by_key(renewed["private_key"]) == 401
     assert ask(house, people.root, "DELETE", path).status == 204
     assert by_password("battery staple") == 401
+
+
+def test_status_and_password_may_be_patched_too(house, people):
+    account = house.account(company="acme")
+    own, client = f"/accounts/{account.id}", house.client(account)
+    attempt = lambda password: wire.send(house, "GET", "/v2/me", [basic(account.username, password), client_key(client)])  # noqa: E731
+    changed = good(ask(house, people.boss, "PATCH", own, {"status": "disabled", "reason": "spam", "name": "S"}))
+    assert (changed["status"], changed["reason"], changed["name"]) == ("disabled", "spam", "S")
+    assert attempt(account.password).json["additional"] == "spam"
+    changed = good(ask(house, people.boss, "PATCH", own, {"status": "active", "password": "battery staple", "username": "renamed@acme.example"}))
+    assert (changed["status"], changed["reason"], changed["username"]) == ("active", None, "renamed@acme.example")
+    account.username = changed["username"]
+    assert (attempt(account.password).status, attempt("battery staple").status) == (401, 200)
+    digest = Digest(house, account.username, "battery staple", headers=[client_key(client)])
+    assert digest.send().status == 200
+    assert good(ask(house, people.boss, "PATCH", f"/clients/{client.key}", {"status": "disabled"}))["status"] == "disabled"
+    assert attempt("battery staple").status == 403
+    assert good(ask(house, people.boss, "PATCH", f"/clients/{client.key}", {"status": "active"}))["status"] == "active"
+    events = [row["event"] for row in good(ask(house, people.root, "GET", f"/audit?account={account.id}"))]
+    assert {"account.disabled", "account.enabled"} <= set(events)
 
 
 def test_clients_have_every_field(house, people, rsa):
@@ -582,7 +602,11 @@ def wrong_fields():
         (*account, base | {"pasword": "12345678"}, "pasword"),
         ("PATCH", "/accounts/{member}", {"email": "nobody"}, "email"),
         ("PATCH", "/accounts/{member}", {"username": "a:b"}, "username"),
-        ("PATCH", "/accounts/{member}", {"status": "locked"}, "status"),
+        ("PATCH", "/accounts/{member}", {"status": "dead"}, "status"),
+        ("PATCH", "/accounts/{member}", {"reason": "late"}, "reason"),
+        ("PATCH", "/accounts/{member}", {"password": "short"}, "password"),
+        ("PATCH", "/accounts/{member}", {"created_at": "2026-01-01T00:00:00Z"}, "created_at"),
+        ("PATCH", "/clients/{client}", {"status": "dead"}, "status"),
         ("POST", "/accounts/{member}/lock", {"reason": "a\u0000b"}, "reason"),
         ("POST", "/accounts/{member}/set-password", {}, "password"),
         ("POST", "/accounts/{member}/set-password", {"password": "short"}, "password"),
