@@ -14,6 +14,7 @@ mod doctor;
 mod key;
 mod operator;
 mod output;
+mod reseal;
 pub mod sign;
 
 mod token;
@@ -104,6 +105,9 @@ enum Command {
     /// Write companies, accounts, clients, keys and tokens into a file, with their secrets
     #[command(after_help = transfer::EXPORT_HELP)]
     Export(transfer::FileArgs),
+    /// Change the master key: seal every secret anew under the first of several
+    #[command(after_help = reseal::HELP)]
+    Reseal,
     /// Check a live deployment behind its proxy from outside, and name what to change
     #[command(
         after_help = "Examples:\n  countersign doctor --config countersign.toml --proxy https://api.example.com\n  countersign doctor --proxy http://127.0.0.1:8000 --echo 127.0.0.1:3000   # the API is stopped"
@@ -202,6 +206,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Sign(args) => sign::run(&args, Clock::system().now()),
         Command::Migrate => block_on(migrate(sources.load(Flags::default())?)),
+        Command::Reseal => block_on(reseal::run(sources)),
         Command::Company(args) => block_on(company::run(args, sources)),
         Command::Account(args) => block_on(account::run(args, sources)),
         Command::Client(args) => block_on(client::run(args, sources)),

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use crate::config::Configuration;
 use crate::store::connection::{Database, DatabaseSettings, OpenError, StoreError};
-use crate::store::vault::{MasterKey, MasterKeyError, Vault};
+use crate::store::vault::{MasterKey, MasterKeyError, MasterKeys, Vault};
 
 /// The opened store.
 #[derive(Clone)]
 pub struct Opened {
     pub database: Database,
     pub vault: Arc<Vault>,
+    /// The one that seals.
     pub master_key: MasterKey,
     /// The names of the migrations that were applied on the way.
     pub migrated: Vec<String>,
@@ -53,9 +54,8 @@ pub async fn open(configuration: &Configuration) -> Result<Opened, OpeningError>
     } else {
         database.migrate().await?
     };
-    let master_key = master_key(configuration)?;
-    let vault = Arc::new(Vault::new(&master_key, &[]));
-    Ok(Opened { database, vault, master_key, migrated, is_new })
+    let keys = master_keys(configuration)?;
+    Ok(Opened { database, vault: Arc::new(keys.vault()), master_key: keys.active().clone(), migrated, is_new })
 }
 
 /// Opens the database as it is.
@@ -67,13 +67,13 @@ pub fn open_database(configuration: &Configuration) -> Result<Database, OpenErro
     Database::open(configuration.database.url.expose(), settings)
 }
 
-fn master_key(configuration: &Configuration) -> Result<MasterKey, OpeningError> {
+fn master_keys(configuration: &Configuration) -> Result<MasterKeys, OpeningError> {
     match (&configuration.master_key, configuration.database.url.sqlite_path()) {
-        (Some(given), _) => Ok(MasterKey::from_base64(given.expose())?),
-        (None, Some(database)) => Ok(MasterKey::load_or_create(&master_key_path(database))?),
+        (Some(given), _) => Ok(MasterKeys::from_base64(given.expose())?),
+        (None, Some(database)) => Ok(MasterKeys::load_or_create(&master_key_path(database))?),
         (None, None) if configuration.database.url.is_postgres() => Err(OpeningError::NoMasterKey),
         // What a database in memory holds is gone with its key.
-        (None, None) => Ok(MasterKey::generate()),
+        (None, None) => Ok(MasterKeys::generate()),
     }
 }
 

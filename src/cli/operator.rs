@@ -1,6 +1,7 @@
 //! What the commands that touch data share: the opened store, who acts, and reading names and passwords.
 
 use std::io::{BufRead, Read};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -15,6 +16,7 @@ use crate::store::Store;
 use crate::store::audit::{Actor, By, Listing, Page};
 use crate::store::connection::StoreError;
 use crate::store::directory::DirectorySettings;
+use crate::store::vault::Vault;
 use crate::time::{Clock, Timestamp};
 
 /// More than any password; less than what would exhaust memory.
@@ -24,6 +26,7 @@ const LONGEST_PASSWORD: u64 = 4096;
 pub struct Operator {
     pub configuration: Configuration,
     pub store: Store,
+    pub vault: Arc<Vault>,
     pub by: By,
 }
 
@@ -33,14 +36,17 @@ impl Operator {
     /// # Errors
     /// [`Failure`]: wrong settings, or the store can't be opened.
     pub async fn new(sources: SourceArgs) -> Result<Self, Failure> {
-        let configuration = sources.load(Flags::default())?;
+        let mut configuration = sources.load(Flags::default())?;
+        // A command does one thing after the other; the places at a PostgreSQL are the nodes'.
+        configuration.database.connections = 1;
         let opened = opening::open(&configuration).await?;
         if opened.is_new {
             say(&format!("made a new database at {}", configuration.database.url));
         }
-        let store = Store::new(opened.database, opened.vault, DirectorySettings::default());
+        let vault = opened.vault;
+        let store = Store::new(opened.database, vault.clone(), DirectorySettings::default());
         let by = By { who: Actor::Operator, address: None, now: Clock::system().now() };
-        Ok(Self { configuration, store, by })
+        Ok(Self { configuration, store, vault, by })
     }
 
     /// When the command began.

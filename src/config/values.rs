@@ -391,7 +391,8 @@ fn without_password(url: &str) -> String {
     format!("{scheme}://{rest}{query}")
 }
 
-/// The master key as text: base64 of 32 bytes. Silent, and wiped when dropped.
+/// The master key as text: base64 of 32 bytes; while it is being changed, several of them with white space between. Silent, and
+/// wiped when dropped.
 #[derive(Clone)]
 pub struct SecretText(Zeroizing<String>);
 
@@ -405,10 +406,12 @@ impl FromStr for SecretText {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<SecretText, InvalidValue> {
+        let is_key = |word| STANDARD.decode(word).map(Zeroizing::new).is_ok_and(|bytes| bytes.len() == 32);
         let text = text.trim();
-        match STANDARD.decode(text).map(Zeroizing::new) {
-            Ok(bytes) if bytes.len() == 32 => Ok(SecretText(Zeroizing::new(text.into()))),
-            Ok(_) | Err(_) => Err(InvalidValue::MasterKey),
+        if !text.is_empty() && text.split_ascii_whitespace().all(is_key) {
+            Ok(SecretText(Zeroizing::new(text.into())))
+        } else {
+            Err(InvalidValue::MasterKey)
         }
     }
 }
@@ -660,6 +663,10 @@ mod tests {
 
     #[test]
     fn a_master_key_has_exactly_32_bytes() {
+        let good = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        assert!(format!("{good}\n{good}\n").parse::<SecretText>().is_ok());
+        assert!(format!("{good}\nAAAA").parse::<SecretText>().is_err());
+        assert!("".parse::<SecretText>().is_err());
         assert!("AAAA".parse::<SecretText>().is_err());
         assert!("not base64 at all, not base64 at all, not base64".parse::<SecretText>().is_err());
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use diesel::prelude::*;
 
 use super::accounts::{DIGEST_COLUMN, digest_row};
+use super::audit::{self, By, Entry, Event};
 use super::clients::SECRET_COLUMN;
 use super::connection::{AnyConnection, Database, StoreError};
 use super::delegations::{TEMPORARY, TOKEN, stored_hash};
@@ -18,8 +19,36 @@ use super::vault::{Place, Vault};
 /// How many rows are looked at in one transaction.
 const PAGE: i64 = 500;
 
-/// Seals anew what an older key of `vault` sealed; tells how many values.
-pub async fn reseal_all(database: &Database, vault: Arc<Vault>) -> Result<usize, StoreError> {
+/// How often it is looked again for what a node has sealed under an older key meanwhile.
+const ROUNDS: u32 = 10;
+
+/// Seals anew what an older key of `vault` sealed, until nothing of that is left; tells how many values, and writes it down.
+///
+/// A node that still seals under the older key would have it go on and on, so it ends after a few rounds with `Err`.
+pub async fn reseal_all(database: &Database, vault: Arc<Vault>, by: &By) -> Result<usize, StoreError> {
+    let mut resealed = 0;
+    for _ in 0..ROUNDS {
+        let found = reseal_once(database, vault.clone()).await?;
+        resealed += found;
+        if found == 0 {
+            let key_id = vault.active_key_id();
+            let by = by.clone();
+            database
+                .write(move |transaction| {
+                    let entry = Entry::new(Event::SettingChanged, "master_key")
+                        .because(format!("{resealed} secrets sealed anew under key {key_id:08x}"));
+                    audit::append(transaction.connection, entry, &by)
+                })
+                .await?;
+            return Ok(resealed);
+        }
+    }
+    Err(StoreError::Refused(
+        "a server still seals under an older master key: restart every node with the new one first".to_owned(),
+    ))
+}
+
+async fn reseal_once(database: &Database, vault: Arc<Vault>) -> Result<usize, StoreError> {
     let mut resealed = 0;
     for reseal in [reseal_clients, reseal_temporaries, reseal_tokens] {
         let mut after = Some(String::new());

@@ -54,27 +54,6 @@ impl MasterKey {
         Self(key)
     }
 
-    /// Reads the key from `path`, or makes one there that only its owner can read (mode 0600).
-    ///
-    /// Two processes that start together end up with the same key: the file appears whole or not at all.
-    pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
-        let failed = |error| MasterKeyError::File { path: path.display().to_string(), error };
-        match read_key(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(error)),
-            Ok(text) => return Self::from_base64(&text),
-        }
-        // Written under another name first: a name appears with hard_link only if it isn't there, and then whole.
-        let draft = path.with_extension(format!("new{:016x}", rand::random::<u64>()));
-        let linked = Self::generate().write(&draft).and_then(|()| std::fs::hard_link(&draft, path));
-        // Only the draft's name goes; what is left of a failed removal is one unused key.
-        drop(std::fs::remove_file(&draft));
-        match linked {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(error)),
-            Ok(()) | Err(_) => Self::from_base64(&read_key(path).map_err(failed)?),
-        }
-    }
-
     fn write(&self, path: &Path) -> std::io::Result<()> {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true);
@@ -105,9 +84,61 @@ impl MasterKey {
     }
 }
 
+/// The master keys of an installation: the first seals, each of them opens. There is one, but while it is being changed.
+#[derive(Clone)]
+pub struct MasterKeys {
+    active: MasterKey,
+    older: Vec<MasterKey>,
+}
+
+impl MasterKeys {
+    /// From base64 with padding, white space between the keys.
+    pub fn from_base64(text: &str) -> Result<Self, MasterKeyError> {
+        let mut keys = text.split_ascii_whitespace().map(MasterKey::from_base64);
+        let active = keys.next().ok_or(MasterKeyError::Malformed)??;
+        Ok(Self { active, older: keys.collect::<Result<_, _>>()? })
+    }
+
+    /// A new one alone.
+    pub fn generate() -> Self {
+        Self { active: MasterKey::generate(), older: Vec::new() }
+    }
+
+    /// Reads the keys from `path`, or makes one there that only its owner can read (mode 0600).
+    ///
+    /// Two processes that start together end up with the same key: the file appears whole or not at all.
+    pub fn load_or_create(path: &Path) -> Result<Self, MasterKeyError> {
+        let failed = |error| MasterKeyError::File { path: path.display().to_string(), error };
+        match read_key(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+            Ok(text) => return Self::from_base64(&text),
+        }
+        // Written under another name first: a name appears with hard_link only if it isn't there, and then whole.
+        let draft = path.with_extension(format!("new{:016x}", rand::random::<u64>()));
+        let linked = MasterKey::generate().write(&draft).and_then(|()| std::fs::hard_link(&draft, path));
+        // Only the draft's name goes; what is left of a failed removal is one unused key.
+        drop(std::fs::remove_file(&draft));
+        match linked {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(failed(error)),
+            Ok(()) | Err(_) => Self::from_base64(&read_key(path).map_err(failed)?),
+        }
+    }
+
+    /// The one that seals, and that everything else is derived from.
+    pub const fn active(&self) -> &MasterKey {
+        &self.active
+    }
+
+    /// The vault of these keys.
+    pub fn vault(&self) -> Vault {
+        Vault::new(&self.active, &self.older)
+    }
+}
+
 fn read_key(path: &Path) -> std::io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::with_capacity(64));
-    // A key is 45 bytes; a wrong path may be anything.
+    // A key is 45 bytes, and there are few; a wrong path may be anything.
     std::fs::File::open(path)?.take(4096).read_to_string(&mut text)?;
     Ok(text)
 }
@@ -260,8 +291,9 @@ mod tests {
         std::fs::create_dir(&folder).expect("a temporary folder can be made");
         let path = folder.join("master.key");
         let ids: Vec<u32> = std::thread::scope(|scope| {
-            let starts: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| MasterKey::load_or_create(&path).expect("a key").id())).collect();
+            let starts: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| MasterKeys::load_or_create(&path).expect("a key").active().id()))
+                .collect();
             starts.into_iter().map(|start| start.join().expect("no panic")).collect()
         });
         assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
@@ -280,6 +312,21 @@ mod tests {
         assert!(MasterKey::from_base64("AAAA").is_err());
         assert!(MasterKey::from_base64("not base64!").is_err());
         assert!(MasterKey::from_base64(&format!(" {}\n", STANDARD.encode([7; 32]))).is_ok());
+    }
+
+    #[test]
+    fn of_several_master_keys_the_first_seals_and_each_opens() {
+        let text = |byte: u8| STANDARD.encode([byte; 32]);
+        let old = MasterKeys::from_base64(&text(1)).expect("a key");
+        let both = MasterKeys::from_base64(&format!("{}\n{}\n", text(2), text(1))).expect("two keys");
+        let new = MasterKeys::from_base64(&text(2)).expect("a key");
+        let sealed = old.vault().seal(&Secret::new("s"), PLACE);
+        assert!(both.vault().open(&sealed, PLACE).is_ok());
+        assert!(new.vault().open(&both.vault().seal(&Secret::new("s"), PLACE), PLACE).is_ok());
+        assert_eq!(both.active().id(), new.active().id());
+        for wrong in [String::new(), " \n".to_owned(), format!("{} short", text(1))] {
+            assert!(MasterKeys::from_base64(&wrong).is_err());
+        }
     }
 
     #[test]

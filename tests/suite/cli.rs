@@ -160,6 +160,7 @@ fn every_command_explains_itself() {
         "sign",
         "import",
         "export",
+        "reseal",
         "completions",
         "openapi",
     ] {
@@ -577,6 +578,59 @@ fn a_given_master_key_is_used_and_no_file_is_made() {
     assert!(!desk.path("countersign.db.key").exists());
     desk.run_with(&["account", "list"], "", &[("COUNTERSIGN_MASTER_KEY", "too short")])
         .fails(2, "base64 of exactly 32 bytes");
+}
+
+#[test]
+fn after_a_new_master_key_and_reseal_the_old_one_is_not_needed_any_more() {
+    let desk = Desk::new();
+    desk.write("elsewhere.jsonl", FROM_ELSEWHERE);
+    desk.run(&["import", "elsewhere.jsonl"]).done();
+    let key = desk.path("countersign.db.key");
+    let old = std::fs::read_to_string(&key).unwrap();
+    let new = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n";
+
+    // The new key alone opens nothing, and a failed attempt changes nothing.
+    std::fs::write(&key, new).unwrap();
+    desk.run(&["reseal"]).fails(1, "is this the right master key?");
+    std::fs::write(&key, &old).unwrap();
+    desk.run(&["export", "before.jsonl"]).done();
+
+    std::fs::write(&key, format!("{new}{old}")).unwrap();
+    // The secrets of the client and of the token.
+    assert!(desk.run(&["reseal"]).done().stderr.contains("2 secrets were sealed anew"));
+    assert!(desk.run(&["reseal"]).done().stderr.contains("already"));
+    std::fs::write(&key, new).unwrap();
+    desk.run(&["export", "after.jsonl"]).done();
+    let read = |name: &str| std::fs::read_to_string(desk.path(name)).unwrap();
+    assert_eq!(read("before.jsonl"), read("after.jsonl"));
+    let written = desk.json(&["audit", "list", "--event", "setting.changed", "--format", "json"]);
+    assert!(text(&written[1], "detail").starts_with("2 secrets sealed anew under key "), "{written}");
+
+    std::fs::write(&key, &old).unwrap();
+    desk.run(&["export", "old.jsonl"]).fails(1, "is this the right master key?");
+}
+
+#[test]
+fn every_file_that_a_server_makes_is_for_its_owner_alone_whatever_the_umask() {
+    let desk = Desk::new();
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 000; exec \"$0\" serve --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_countersign")]);
+    let mut server = command.env_clear().current_dir(&desk.0).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(server.stderr.take().unwrap()));
+    assert!(lines.any(|line| line.is_ok_and(|line| line.contains("countersign listens on"))));
+    let names: BTreeSet<String> = std::fs::read_dir(&desk.0)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .inspect(|entry| {
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{:?}", entry.file_name());
+        })
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let expected = ["", "-shm", "-wal", ".key", ".nonces", ".nonces-floor", ".nonces-wal"];
+    assert_eq!(names, expected.map(|end| format!("countersign.db{end}")).into());
 }
 
 #[test]

@@ -1222,7 +1222,7 @@ fn after_resealing_the_old_master_key_is_not_needed_any_more() {
 
         let new_key = MasterKey::generate();
         let both = Vault::new(&new_key, std::slice::from_ref(&kit.key));
-        let resealed = reseal_all(&kit.store.database, Arc::new(both)).await.expect("resealed");
+        let resealed = reseal_all(&kit.store.database, Arc::new(both), &by()).await.expect("resealed");
         // Two secrets of the client, the used request token, the access token, the Digest secret, the setting.
         assert_eq!(resealed, 6);
         let alone = Kit::open(kit.url.clone(), new_key);
