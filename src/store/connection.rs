@@ -620,6 +620,7 @@ impl Worker {
         let doubtful = std::mem::take(&mut self.suspicious) || self.used.elapsed() > TRUSTED_IDLE;
         if let Some(AnyConnection::Postgres(connection)) = &mut self.connection {
             let broken = AnsiTransactionManager::is_broken_transaction_manager(connection)
+                || is_closed(connection)
                 || (doubtful && connection.batch_execute("SELECT 1").is_err());
             if broken {
                 self.connection = None;
@@ -665,6 +666,13 @@ impl Worker {
             (DatabaseUrl::Memory | DatabaseUrl::File(_) | DatabaseUrl::Postgres(_), _) => self.connection = None,
         }
     }
+}
+
+/// Whether the server has closed the connection: what it sent meanwhile is looked at, and nothing is asked. A server that
+/// restarted just now, or an operator who ended its connections, fails nobody's work by that.
+pub(super) fn is_closed(connection: &mut PgConnection) -> bool {
+    // The first look takes in the server's last words, the second finds the end behind them.
+    (0..2).any(|_| connection.notifications_iter().any(|heard| heard.is_err()))
 }
 
 fn begin(connection: &mut AnyConnection) -> Result<(), DieselError> {

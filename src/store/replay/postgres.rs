@@ -23,6 +23,7 @@ use diesel::sql_types::{Array, BigInt, Binary, Text};
 
 use super::fingerprint::{BUCKET_SECONDS, Bucket, FingerprintKey, Record};
 use super::journal::{Journal, JournalError, Outcome, in_doubt};
+use crate::store::connection::is_closed;
 use crate::time::Timestamp;
 
 /// Minutes in a partition.
@@ -161,6 +162,10 @@ impl PostgresJournal {
 
 impl Journal for PostgresJournal {
     fn commit(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<Outcome>, JournalError> {
+        // Found out before anything is sent, so that no outcome is in doubt for it.
+        if self.connection.as_mut().is_some_and(is_closed) {
+            self.connection = None;
+        }
         let mut keys: Vec<(i64, i64)> = batch.iter().map(key_columns).collect();
         keys.sort_unstable();
         keys.dedup();
