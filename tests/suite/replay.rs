@@ -415,6 +415,228 @@ fn a_child_on_a_full_disk() {
     say(&format!("acknowledged {} while full\n", now.unix()));
 }
 
+/// Claims fresh nonces together until one is refused; what was acknowledged before.
+fn fill_until_refused(store: &ReplayStore, now: Timestamp) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    for round in 0..1_000 {
+        let names: Vec<String> = (0..500).map(|n| format!("filling-{round}-{n}")).collect();
+        let claims = names.iter().map(|nonce| claim(store, nonce, now, now));
+        let answers = block_on(futures_util::future::join_all(claims));
+        let before = acknowledged.len();
+        for (name, answer) in names.into_iter().zip(answers) {
+            match answer {
+                Ok(_) => acknowledged.push(name),
+                Err(refused) => assert_eq!(refused, ClaimRefused::Unavailable),
+            }
+        }
+        if acknowledged.len() < before + 500 {
+            return acknowledged;
+        }
+    }
+    panic!("the disk was never full");
+}
+
+#[test]
+fn a_postgresql_on_a_full_disk_refuses_and_comes_back_when_there_is_room() {
+    let Some(place) = Place::own_postgres() else {
+        return;
+    };
+    let Place::Postgres(server, _) = &place else { unreachable!("made so") };
+    let now = present();
+    // As long as a segment of the write-ahead log, so that only the table has no room.
+    server.limit_files(Some(1 << 20));
+    let store = place.open(now);
+    let acknowledged = fill_until_refused(&store, now);
+    assert!(acknowledged.len() > 500);
+    // The table is full for every lane, however often one of them tries to begin again.
+    for n in 0..10 {
+        assert_eq!(claim_now(&store, &format!("while full {n}"), now), Err(ClaimRefused::Unavailable));
+    }
+    server.limit_files(None);
+    let mut tries = 0;
+    wait_until("the store works again", &PathBuf::new(), || {
+        tries += 1;
+        claim_now(&store, &format!("room {tries}"), now).is_ok()
+    });
+    let other = place.open(now);
+    for nonce in &acknowledged {
+        assert_eq!(claim_now(&other, nonce, now), Err(ClaimRefused::Used));
+    }
+    assert_eq!(claim_now(&other, &format!("room {tries}"), now), Err(ClaimRefused::Used));
+}
+
+#[test]
+fn a_redis_on_a_full_disk_refuses_and_comes_back_when_there_is_room() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
+    let now = present();
+    let store = place.open(now);
+    server.limit_files(Some(1 << 18));
+    let acknowledged = fill_until_refused(&store, now);
+    assert!(acknowledged.len() > 500);
+    for n in 0..10 {
+        assert_eq!(claim_now(&store, &format!("while full {n}"), now), Err(ClaimRefused::Unavailable));
+    }
+    assert!(!store.is_ready());
+    server.limit_files(None);
+    wait_until("the store works again", &PathBuf::new(), || store.is_ready());
+    let other = place.open(now);
+    for nonce in &acknowledged {
+        assert_eq!(claim_now(&other, nonce, now), Err(ClaimRefused::Used));
+    }
+    assert!(claim_now(&store, "room", now).is_ok());
+}
+
+#[test]
+fn a_redis_that_dies_on_a_full_disk_accepts_nothing_that_it_could_not_write() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
+    let now = present();
+    let store = place.open(now);
+    server.limit_files(Some(1 << 18));
+    let acknowledged = fill_until_refused(&store, now);
+    // The last batch was acknowledged before Redis knew that its file is full.
+    server.stop(End::Crash);
+    server.start_again();
+    wait_until("the store works again", &PathBuf::new(), || store.is_ready());
+    let other = place.open(now);
+    for nonce in &acknowledged {
+        assert!(claim_now(&other, nonce, now).is_err_and(|refused| refused != ClaimRefused::Unavailable));
+    }
+}
+
+#[test]
+fn a_postgresql_that_crashes_under_load_loses_nothing_that_it_acknowledged() {
+    let Some(place) = Place::own_postgres() else {
+        return;
+    };
+    let Place::Postgres(server, _) = &place else { unreachable!("made so") };
+    let now = present();
+    let store = place.open(now);
+    let acknowledged = crash_under_load(&store, now, || {
+        server.stop(End::Crash);
+        server.start_again();
+    });
+    let other = place.open(now);
+    for nonce in &acknowledged {
+        assert_eq!(claim_now(&other, nonce, now), Err(ClaimRefused::Used));
+    }
+    assert!(claim_now(&other, "new", now).is_ok());
+}
+
+#[test]
+fn a_redis_that_crashes_under_load_loses_nothing_that_it_acknowledged() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
+    let now = present();
+    let store = place.open(now);
+    let acknowledged = crash_under_load(&store, now, || {
+        server.stop(End::Crash);
+        server.start_again();
+    });
+    let other = place.open(now);
+    for nonce in &acknowledged {
+        assert!(claim_now(&other, nonce, now).is_err_and(|refused| refused != ClaimRefused::Unavailable));
+    }
+}
+
+/// Claims by many tasks while the server dies and comes back; what was acknowledged before and after.
+fn crash_under_load(store: &ReplayStore, now: Timestamp, crash: impl FnOnce()) -> Vec<String> {
+    let acknowledged = std::sync::Mutex::new(Vec::new());
+    let (count, ended) = (AtomicUsize::new(0), std::sync::atomic::AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for worker in 0..2 {
+            let (acknowledged, count, ended) = (&acknowledged, &count, &ended);
+            scope.spawn(move || {
+                block_on(async {
+                    let tasks = (0..32).map(|task| async move {
+                        for n in 0.. {
+                            if ended.load(Ordering::Relaxed) {
+                                return;
+                            }
+                            let nonce = format!("{worker}-{task}-{n}");
+                            if claim(store, &nonce, now, now).await.is_ok() {
+                                acknowledged.lock().expect("nobody panics with it").push(nonce);
+                                count.fetch_add(1, Ordering::Relaxed);
+                            } else {
+                                tokio::task::yield_now().await;
+                            }
+                        }
+                    });
+                    futures_util::future::join_all(tasks).await;
+                });
+            });
+        }
+        wait_until("there is load", &PathBuf::new(), || count.load(Ordering::Relaxed) > 500);
+        crash();
+        wait_until("the store works again", &PathBuf::new(), || store.is_ready());
+        ended.store(true, Ordering::Relaxed);
+    });
+    acknowledged.into_inner().expect("nobody panics with it")
+}
+
+/// Requests are not held as long as a store hangs: they are refused, and what was written all the same counts as used.
+fn refuses_while_it_hangs(place: &Place, hang: impl FnOnce(), go_on: impl FnOnce()) {
+    let now = present();
+    let store = place.open(now);
+    assert!(claim_now(&store, "a", now).is_ok());
+    hang();
+    assert_eq!(claim_now(&store, "hanging", now), Err(ClaimRefused::Unavailable));
+    go_on();
+    let mut tries = 0;
+    wait_until("the store works again", &PathBuf::new(), || {
+        tries += 1;
+        claim_now(&store, &format!("after {tries}"), now).is_ok()
+    });
+    for nonce in ["a", "hanging"] {
+        assert_eq!(claim_now(&store, nonce, now), Err(ClaimRefused::Used));
+    }
+}
+
+#[test]
+fn a_postgresql_that_hangs_is_not_waited_for_by_requests() {
+    let Some(place) = Place::own_postgres() else {
+        return;
+    };
+    let Place::Postgres(server, url) = &place else { unreachable!("made so") };
+    let database = url.rsplit('/').next().expect("the URL names a database");
+    let signal = |name: &'static str| move || server.signal_connections(database, name);
+    refuses_while_it_hangs(&place, signal("STOP"), signal("CONT"));
+}
+
+#[test]
+fn a_redis_that_hangs_is_not_waited_for_by_requests() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
+    refuses_while_it_hangs(&place, || server.signal("STOP"), || server.signal("CONT"));
+}
+
+#[test]
+fn a_journal_is_owned_by_one_process_and_free_when_that_was_killed() {
+    let place = Place::journal().expect("needs nothing");
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", "replay::a_child_that_is_killed", "--ignored", "--nocapture"])
+        .env(CHILD, place.url())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the child starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("it has an output")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("acknowledged ")));
+    let refused = place.open_with(&settings(), present()).err().expect("is refused").to_string();
+    assert!(refused.contains("in use by another process"), "{refused}");
+    child.kill().expect("SIGKILL");
+    child.wait().expect("it ended");
+    assert!(claim_now(&place.open(present()), "a", present()).is_ok());
+}
+
 #[test]
 fn a_postgresql_that_stops_is_waited_for() {
     for end in [End::Orderly, End::Crash] {
@@ -449,7 +671,7 @@ fn a_postgresql_connection_that_was_closed_is_made_anew_without_a_failure() {
     };
     let Place::Postgres(server, _) = &place else { unreachable!("made so") };
     let now = present();
-    let store = place.open(now);
+    let [store, other] = [place.open(now), place.open(now)];
     for n in 0..6 {
         assert!(claim_now(&store, &n.to_string(), now).is_ok());
     }
@@ -462,6 +684,10 @@ fn a_postgresql_connection_that_was_closed_is_made_anew_without_a_failure() {
         assert!(claim_now(&store, &n.to_string(), now).is_ok());
     }
     assert_eq!(store.statistics().failures, 0);
+    // It was found out before anything was sent, so it is known that the other node had the nonce, and nothing is in doubt.
+    for n in 0..12 {
+        assert_eq!(claim_now(&other, &n.to_string(), now), Err(ClaimRefused::Used));
+    }
 }
 
 #[test]

@@ -87,7 +87,8 @@ impl Postgres {
         let made = server
             .command("initdb")
             .args(["--no-sync", "--auth=trust", "--username=countersign"])
-            .args(["--encoding=UTF8", "--locale=C", "-D"])
+            // Small segments, so that a file may be limited in size without ending the write-ahead log.
+            .args(["--encoding=UTF8", "--locale=C", "--wal-segsize=1", "-D"])
             .arg(server.data())
             .stdout(Stdio::null())
             .status();
@@ -120,15 +121,31 @@ impl Postgres {
         format!("postgres://countersign@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Runs SQL by `psql`.
-    pub fn execute(&self, database: &str, sql: &str) {
+    /// Runs SQL by `psql`; what it answers, a line for each row.
+    pub fn execute(&self, database: &str, sql: &str) -> String {
         let done = self
             .command("psql")
-            .args(["--no-psqlrc", "--set=ON_ERROR_STOP=1", "--command", sql])
+            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--command", sql])
             .arg(self.url(database))
-            .stdout(Stdio::null())
-            .status();
-        assert!(done.expect("psql runs").success(), "{sql}");
+            .stderr(Stdio::inherit())
+            .output()
+            .expect("psql runs");
+        assert!(done.status.success(), "{sql}");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    /// Limits how long a file may become for the connections that begin from now on: as on a disk that is full by then.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        // Only its owner may.
+        limit_files(self.owners("prlimit".as_ref()), &self.child, bytes);
+    }
+
+    /// Sends a signal to the processes that serve a database: STOP and they hang, CONT and they go on.
+    pub fn signal_connections(&self, database: &str, name: &str) {
+        let sql = format!("SELECT pid FROM pg_stat_activity WHERE datname = '{database}'");
+        for pid in self.execute("postgres", &sql).lines() {
+            signal(pid.parse().expect("a process id"), name);
+        }
     }
 
     /// Starts the stopped server on its old port and data.
@@ -172,9 +189,13 @@ impl Postgres {
         self.folder.path().join("log")
     }
 
-    /// One of PostgreSQL's programs, as a user that it accepts. `setpriv` becomes the program, so the pid is the program's.
+    /// One of PostgreSQL's programs.
     fn command(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
+        self.owners(&self.programs.join(program))
+    }
+
+    /// A program as a user that PostgreSQL accepts. `setpriv` becomes the program, so the pid is the program's.
+    fn owners(&self, program: &Path) -> Command {
         let mut command = if is_root() {
             let mut command = Command::new("setpriv");
             command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
@@ -238,7 +259,9 @@ impl Redis {
     /// Starts the stopped server on its old port and data.
     pub fn start_again(&self) {
         let log = self.folder.path().join("log");
-        let child = Command::new("redis-server")
+        // It does not ignore by itself the signal that says that a file grew too long.
+        let child = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec redis-server \"$@\"", "redis-server"])
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""])
             .args(["--appendonly", "yes", "--appendfsync", "everysec", "--dir"])
             .arg(self.folder.path())
@@ -248,6 +271,16 @@ impl Redis {
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         let probe = || self.command("PING").is_ok_and(|answer| answer == "+PONG");
         wait_until("Redis answers", &log, probe);
+    }
+
+    /// Limits how long its files may become: as on a disk that is full by then.
+    pub fn limit_files(&self, bytes: Option<u64>) {
+        limit_files(Command::new("prlimit"), &self.child, bytes);
+    }
+
+    /// Sends a signal to it: STOP and it hangs, CONT and it goes on.
+    pub fn signal(&self, name: &str) {
+        signal(child_id(&self.child), name);
     }
 
     /// Ends the server and waits until it has ended.
@@ -280,6 +313,16 @@ pub fn wait_until(what: &str, log: &Path, mut is_so: impl FnMut() -> bool) {
         assert!(begin.elapsed() < PATIENCE, "waited in vain: {what}\n{}", log());
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+fn child_id(child: &Mutex<Option<Child>>) -> u32 {
+    child.lock().unwrap_or_else(PoisonError::into_inner).as_ref().expect("the server runs").id()
+}
+
+fn limit_files(mut prlimit: Command, child: &Mutex<Option<Child>>, bytes: Option<u64>) {
+    let limit = bytes.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+    let limited = prlimit.args([&format!("--fsize={limit}:"), "--pid", &child_id(child).to_string()]).status();
+    assert!(limited.expect("prlimit runs").success());
 }
 
 fn end_child(child: &Mutex<Option<Child>>, signal_name: &str) {
