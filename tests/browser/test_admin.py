@@ -180,7 +180,8 @@ def test_the_state_of_the_server_and_throttled_addresses_are_shown(chrome, new_s
     assert chrome.reason("username").startswith("Too many failed attempts.")
     chrome.log_in(server.base, admin)
     chrome.open(f"{server.base}/admin/system")
-    assert "up to date" in chrome.text and "SQLite" in chrome.text and "seals new secrets" in chrome.text
+    database = "SQLite" if server.database.startswith("sqlite:") else "PostgreSQL"
+    assert "up to date" in chrome.text and database in chrome.text and "seals new secrets" in chrome.text
     assert victim.username in chrome.text and "127.0.0.1" in chrome.text
 
 

@@ -1,8 +1,9 @@
 """A running Countersign and the people and apps in it, for the tests of this folder.
 
 The server is the built binary, started as an operator would start it: a free port on 127.0.0.1, a SQLite file in a
-temporary folder, seeded by the command line. Nothing here reaches into the server; it knows the binary, HTTP and
-signals. A server is ended by its process id, and a panic in its log fails the test that stops it.
+temporary folder (or a fresh database of the PostgreSQL that PEERS_POSTGRES names, see databases.py), seeded by the command
+line. Nothing here reaches into the server; it knows the binary, HTTP and signals. A server is ended by its process id, and
+a panic in its log fails the test that stops it.
 """
 
 import itertools
@@ -22,6 +23,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 STOP_SECONDS = 30
 COMMAND_SECONDS = 60
+POSTGRES_VARIABLE = "PEERS_POSTGRES"
 
 
 def binary():
@@ -123,12 +125,24 @@ class Server:
         self.public_url = public_url
         self.config = self.folder / "countersign.toml"
         self.config.write_text(config)
-        self.database = database or f"sqlite://{self.folder}/x.db"
+        self.environment = dict(environment or {})
+        self.database = database or self.own_database()
         self.launcher = list(launcher)
-        self.environment = environment or {}
         self.log = self.folder / "server.log"
         self.process = None
         self.numbers = itertools.count(1)
+
+    def own_database(self):
+        """A database that nobody else has, ready to be served."""
+        place = os.environ.get(POSTGRES_VARIABLE)
+        if not place:
+            return f"sqlite://{self.folder}/x.db"
+        import databases  # noqa: PLC0415 - it imports this file
+
+        self.environment.setdefault("COUNTERSIGN_MASTER_KEY", databases.MASTER_KEY)
+        self.database = databases.new_database(place)
+        self.command("migrate")
+        return self.database
 
     # --- the process ---
 
@@ -184,6 +198,14 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait(STOP_SECONDS)
+
+    def at_rest(self):
+        """All that the database keeps, as bytes: the files of SQLite, or what a dump of PostgreSQL says."""
+        if self.database.startswith("sqlite:"):
+            return [path.read_bytes() for path in self.folder.glob("x.db*")]
+        import databases  # noqa: PLC0415 - it imports this file
+
+        return databases.dump(self.database)
 
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -1,0 +1,174 @@
+"""Three nodes behind HAProxy are one server: what one has accepted or changed holds on all, and none of them is missed."""
+
+import base64
+import collections
+import signal
+import socket
+import threading
+
+import databases
+import pytest
+import requests
+import signer
+import wire
+from cluster import SOON, Load, outcome
+from harness import CommandFailed, eventually
+
+COPIES = 50
+
+
+def at_once(actions):
+    """Run all actions in threads that start together; their results in the order of the actions."""
+    start = threading.Barrier(len(actions))
+    results = [None] * len(actions)
+
+    def run(place, action):
+        start.wait()
+        results[place] = action()
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(actions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_fifty_concurrent_copies_of_one_request_spread_over_the_nodes_give_exactly_one_200(world):
+    for _ in range(3):
+        value = signer.authorization("GET", f"{world.proxy.base}/v2/me", world.client, world.token)
+        answers = at_once([lambda: world.ask([("Authorization", value)])] * COPIES)
+        counted = collections.Counter(outcome(answer) for answer in answers)
+        assert counted == {(200, None): 1, (401, "nonce_used"): COPIES - 1}
+
+
+def test_a_copy_for_each_node_at_the_same_moment_gives_exactly_one_200(world):
+    for _ in range(20):
+        value = signer.authorization("GET", f"{world.proxy.base}/v2/me", world.client, world.token)
+        actions = [lambda node=node: world.ask([("Authorization", value)], node) for node in world.nodes]
+        assert sorted(map(outcome, at_once(actions)), key=str) == [(200, None)] + [(401, "nonce_used")] * 2
+
+
+def test_every_step_of_a_dance_may_be_another_nodes(world):
+    for _ in range(len(world.nodes)):
+        token = world.dance()
+        for node in world.nodes:
+            assert world.signed(node, token).status == 200
+
+
+def test_a_jwt_of_one_node_is_good_at_every_other(world):
+    key = world.operator.key(world.owner)
+    words = base64.b64encode(f"{key.public}:{key.private}".encode()).decode()
+    headers = [("Authorization", f"Basic {words}")]
+    for issuer in world.nodes:
+        made = wire.send(issuer, "POST", "/api/auth/jwt", headers, b"", host=world.proxy.authority)
+        assert made.status == 200, made.body
+        for node in world.nodes:
+            assert world.ask([("Authorization", f"Bearer {made.json['token']}")], node).status == 200
+
+
+def test_digest_gets_in_whichever_node_is_asked(world):
+    holder = world.operator.account()
+    client = world.operator.client(holder)
+    with requests.Session() as session:
+        session.trust_env = False
+        session.auth = requests.auth.HTTPDigestAuth(holder.username, holder.password)
+        for _ in range(6):
+            answer = session.get(f"{world.proxy.base}/v2/me", headers={"X-Client-Key": client.key}, timeout=30)
+            assert (answer.status_code, answer.json()["credential"]) == (200, "digest")
+
+
+def all_used(world, accepted, nodes):
+    """Nothing that was accepted is accepted again, by nobody."""
+    for number, value in enumerate(accepted):
+        answer = world.ask([("Authorization", value)], nodes[number % len(nodes)])
+        assert outcome(answer) == (401, "nonce_used")
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_node_that_is_killed_under_load_loses_nothing_and_the_others_go_on(world, place):
+    node = world.nodes[place]
+    others = [other for other in world.nodes if other is not node]
+    with Load(world.proxy, world.client, world.token) as load:
+        load.wait_for_more(200)
+        node.kill()
+        load.wait_for_more(200)
+        assert eventually(lambda: world.proxy.up() == 2, SOON)
+        # From here on nobody is sent where nobody is.
+        before = len(load.failed)
+        load.wait_for_more(200)
+        assert load.failed[before:] == []
+    all_used(world, load.accepted, others)
+    node.start()
+    all_used(world, load.accepted, [node])
+    assert world.signed(node).status == 200
+    assert eventually(lambda: world.proxy.up() == 3, SOON)
+
+
+def restart_each(world, load):
+    for node in world.nodes:
+        node.stop()
+        assert node.process.returncode == 0
+        load.wait_for_more(50)
+        node.start()
+        assert eventually(lambda: world.proxy.up() == 3, SOON)
+        load.wait_for_more(50)
+
+
+def test_a_rolling_restart_fails_no_request(world):
+    with Load(world.proxy, world.client, world.token) as load:
+        load.wait_for_more(100)
+        restart_each(world, load)
+    assert load.failed == []
+    all_used(world, load.accepted[::5], world.nodes)
+
+
+def test_the_master_key_is_changed_without_a_failed_request(new_world):
+    """The steps of docs/OPERATIONS.md for several nodes."""
+    world = new_world("postgres")
+    old, new = databases.MASTER_KEY, base64.b64encode(b"a new master key, 32 bytes long.").decode()
+
+    def give(keys):
+        for node in world.nodes:
+            node.environment["COUNTERSIGN_MASTER_KEY"] = keys
+
+    with Load(world.proxy, world.client, world.token, threads=4) as load:
+        for keys in (f"{old} {new}", f"{new} {old}"):
+            give(keys)
+            restart_each(world, load)
+        world.operator.command("reseal")
+        give(new)
+        restart_each(world, load)
+    assert load.failed == []
+    assert world.signed(token=world.dance()).status == 200
+    give(old)
+    with pytest.raises(CommandFailed):
+        world.operator.command("export", "-")
+    world.cluster.stop()
+
+
+def test_a_node_that_is_told_to_end_answers_what_is_under_way_and_takes_nothing_new(world):
+    node = world.nodes[1]
+    url = f"{world.proxy.base}/oauth/request_token"
+    form = signer.form_encoded(signer.sign("POST", url, world.client, oauth_callback=world.client.callback)).encode()
+    kind = [("Content-Type", "application/x-www-form-urlencoded")]
+    made = wire.request_bytes("POST", "/oauth/request_token", world.proxy.authority, kind, form)
+    with (
+        socket.create_connection((node.host, node.port), timeout=30) as idle,
+        socket.create_connection((node.host, node.port), timeout=30) as under_way,
+    ):
+        idle.sendall(f"GET /health/live HTTP/1.1\r\nHost: {node.authority}\r\n\r\n".encode())
+        assert wire.read_answer(idle).status == 200
+        under_way.sendall(made[:-50])
+        # It has seen the first half when it answers who came later.
+        assert world.signed(node).status == 200
+        node.process.send_signal(signal.SIGTERM)
+        assert idle.recv(1) == b""
+        assert eventually(lambda: not node.is_ready(), SOON)
+        under_way.sendall(made[-50:])
+        answer = wire.read_answer(under_way, "POST")
+    assert answer.status == 200, answer.body
+    node.stop()
+    assert node.process.returncode == 0
+    node.start()
+    assert eventually(lambda: world.proxy.up() == 3, SOON)
