@@ -519,6 +519,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=None)
     parser.add_argument("--seconds", type=float, default=None, help="measured time of each case in each round")
     parser.add_argument("--write", type=pathlib.Path, default=None, help="where the report goes (docs/PERFORMANCE.md)")
+    parser.add_argument("--scale", action="store_true", help="also millions of clients, tokens and nonces: see scale.py")
+    if "--scale" in sys.argv:
+        import scale  # it imports this file
+
+        scale.options(parser)
     chosen = parser.parse_args()
     rounds = min(chosen.rounds or (1 if chosen.quick else 5), 20)
     seconds = min(chosen.seconds or (1.5 if chosen.quick else 2.5), 20)
@@ -556,9 +561,15 @@ def main():
                     print(f"  {case.name:44} not measured: {error}", flush=True)
         print("latency at 70 % load", flush=True)
         tails(laboratory, [case for case in made if case.name not in lost], 1 if chosen.quick else 4, seconds)
+        large = []
+        if chosen.scale:
+            chosen.rounds, chosen.seconds = rounds, seconds
+            # What the cases above showed of memory stands in their own rows.
+            large = scale.rows(laboratory, chosen, ("population", "nonces"))
         print(f"took {time.monotonic() - started:.0f} s", flush=True)
 
     facts = {
+        "scale": large,
         "cpu": report.processor(),
         "cores": os.cpu_count(),
         "kernel": platform.release(),

@@ -64,12 +64,15 @@ def bars(cases, facts):
         ("p99 in ms at 70 % of its own maximum", tail, 3.0, False),
         ("resident MiB, idle", facts.get("idle_mib"), 40, False),
         ("resident MiB under 1,024 connections, without nonces", memory, 100, False),
+        *facts.get("scale", []),
     ]
 
 
 def verdict(value, bar, more):
     if value is None:
         return "not measured"
+    if bar is None:
+        return ""
     return "met" if (value >= bar) == more or value == bar else "missed"
 
 
@@ -82,7 +85,7 @@ def number(value):
 def bars_text(cases, facts):
     """The bars for the terminal; only those that were measured."""
     lines = [
-        f"{what:56} {number(value):>7}  bar {bar:<5} {verdict(value, bar, more)}"
+        f"{what:56} {number(value):>7}  bar {bar or '–':<5} {verdict(value, bar, more)}"
         for what, value, bar, more in bars(cases, facts)
         if value is not None
     ]
@@ -183,7 +186,8 @@ def write(path, cases, lost, facts):
         "| --- | --: | --: | --- |",
     ]
     for what, value, bar, more in found:
-        lines.append(f"| {what} | {number(value)} | {'≥' if more else '≤'} {bar} | {verdict(value, bar, more)} |")
+        wanted = f"{'≥' if more else '≤'} {bar}" if bar is not None else "–"
+        lines.append(f"| {what} | {number(value)} | {wanted} | {verdict(value, bar, more)} |")
     lines += ["", "## All cases", "", "![Throughput](performance/throughput.svg)", "", table(measured), ""]
     lines += ["![CPU](performance/cpu.svg)", "", "![Latency](performance/latency.svg)", ""]
     if lost:

@@ -100,28 +100,16 @@ impl Supply {
             }
             Credential::Oauth1 { method, consumer_key, consumer_secret, token, token_secret, rsa_private_key } => {
                 let key = Key::new(method, consumer_secret, token_secret, rsa_private_key.as_deref())?;
-                let signer = Signer { key, method, consumer_key, token };
-                let run = format!("{:x}-{:x}", std::process::id(), sign::now());
-                let start = sign::now();
-                // Two threads sign, since an RSA signature takes a millisecond.
-                let half = |numbers: std::ops::Range<usize>| -> anyhow::Result<Vec<Vec<u8>>> {
-                    numbers
-                        .map(|number| {
-                            let due = start + (number as f64 / rate) as u64;
-                            sign::oauth1(*address, path, &signer, &format!("{run}-{number:x}"), due)
-                        })
-                        .collect()
-                };
-                let requests = std::thread::scope(|scope| -> anyhow::Result<Vec<Vec<u8>>> {
-                    let second = scope.spawn(|| half(count / 2..count));
-                    let mut requests = half(0..count / 2)?;
-                    match second.join() {
-                        Ok(more) => requests.extend(more?),
-                        Err(_) => bail!("the second signing thread panicked"),
-                    }
-                    Ok(requests)
-                })?;
-                Ok(Self { requests, order: Order::Shared { next: 0 } })
+                let signer = Signer { key: &key, method, consumer_key, token };
+                Self::signed(count, rate, |_, nonce, due| sign::oauth1(*address, path, &signer, nonce, due))
+            }
+            Credential::Oauth1Many { secret, token_secret, clients, tokens, in_use } => {
+                let key = Key::new("HMAC-SHA1", secret, token_secret, None)?;
+                Self::signed(count, rate, |number, nonce, due| {
+                    let (consumer_key, token) = sign::one_of_many(*clients, *tokens, *in_use, number);
+                    let signer = Signer { key: &key, method: "HMAC-SHA1", consumer_key: &consumer_key, token: &token };
+                    sign::oauth1(*address, path, &signer, nonce, due)
+                })
             }
             Credential::Guesses { headers } => {
                 let requests = (0..count).map(|number| sign::guess(*address, path, headers, number)).collect();
@@ -141,6 +129,35 @@ impl Supply {
                 Ok(Self { requests, order: Order::Own { next: vec![0; job.connections], share } })
             }
         }
+    }
+
+    /// Requests that are good for once. `sign` gets the request's number, its nonce and its timestamp.
+    fn signed(
+        count: usize,
+        rate: f64,
+        sign: impl Fn(usize, &str, u64) -> anyhow::Result<Vec<u8>> + Sync,
+    ) -> anyhow::Result<Self> {
+        let run = format!("{:x}-{:x}", std::process::id(), sign::now());
+        let start = sign::now();
+        // Two threads sign, since an RSA signature takes a millisecond.
+        let half = |numbers: std::ops::Range<usize>| -> anyhow::Result<Vec<Vec<u8>>> {
+            numbers
+                .map(|number| {
+                    let due = start + (number as f64 / rate) as u64;
+                    sign(number, &format!("{run}-{number:x}"), due)
+                })
+                .collect()
+        };
+        let requests = std::thread::scope(|scope| -> anyhow::Result<Vec<Vec<u8>>> {
+            let second = scope.spawn(|| half(count / 2..count));
+            let mut requests = half(0..count / 2)?;
+            match second.join() {
+                Ok(more) => requests.extend(more?),
+                Err(_) => bail!("the second signing thread panicked"),
+            }
+            Ok(requests)
+        })?;
+        Ok(Self { requests, order: Order::Shared { next: 0 } })
     }
 
     /// The next request for a connection, or none when they are used up.

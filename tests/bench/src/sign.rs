@@ -34,6 +34,9 @@ pub enum Credential {
         /// PEM, PKCS#8; for the RSA methods.
         rsa_private_key: Option<String>,
     },
+    /// The same for many clients and tokens that share their secrets: token `bench-token-N` belongs to client
+    /// `bench-client-(N mod clients)`. Requests are signed with `in_use` of the tokens, evenly among all.
+    Oauth1Many { secret: String, token_secret: String, clients: usize, tokens: usize, in_use: usize },
     /// Basic with another wrong password, for another name, in every request: what a flood of guesses looks like.
     Guesses { headers: Vec<(String, String)> },
     /// One server nonce for each connection, counted up.
@@ -116,7 +119,7 @@ fn padding(length: usize, prefix: &[u8]) -> Pkcs1v15Sign {
 
 /// Names one client and token for [`oauth1`].
 pub struct Signer<'a> {
-    pub key: Key,
+    pub key: &'a Key,
     pub method: &'a str,
     pub consumer_key: &'a str,
     pub token: &'a str,
@@ -149,6 +152,17 @@ pub fn oauth1(
          oauth_version=\"1.0\", oauth_signature=\"{signature}\"\r\n"
     );
     Ok(format!("{}{header}\r\n", head(address, path)).into_bytes())
+}
+
+/// The client key and the token of request `number`: the requests go through the tokens in use in an order without a
+/// pattern, each as often as any other.
+pub fn one_of_many(clients: usize, tokens: usize, in_use: usize, number: usize) -> (String, String) {
+    let in_use = in_use.clamp(1, tokens.max(1));
+    // A multiplication by an odd number of the golden ratio's bits scatters what was counted.
+    let scattered = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+    let chosen = usize::try_from(scattered).unwrap_or(0) % in_use;
+    let token = chosen * (tokens.max(1) / in_use);
+    (format!("bench-client-{}", token % clients.max(1)), format!("bench-token-{token}"))
 }
 
 /// A server's Digest challenge, as far as a client needs it.
@@ -237,6 +251,14 @@ mod tests {
         let found = Challenge::find(head, "MD5").expect("there is one");
         assert_eq!((found.realm.as_str(), found.nonce.as_str(), found.opaque), ("a b", "n2", None));
         assert_eq!(Challenge::find(head, "SHA-256").expect("there is one").opaque.as_deref(), Some("o"));
+    }
+
+    #[test]
+    fn many_requests_are_spread_over_the_tokens_in_use_and_no_others() {
+        let used: std::collections::BTreeSet<_> = (0..10_000).map(|number| one_of_many(10, 50, 25, number)).collect();
+        assert_eq!(used.len(), 25);
+        assert!(used.contains(&("bench-client-8".to_owned(), "bench-token-48".to_owned())));
+        assert!(!used.iter().any(|(_, token)| token == "bench-token-49"));
     }
 
     #[test]
