@@ -4,6 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use countersign::cli::{self, Cli};
+use mimalloc::MiMalloc;
+
+/// A request that waits for its commit is several blocks of memory for some milliseconds: a sixth of what a verified request costs
+/// beyond an unverified one went into glibc's lists of free blocks.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// 0 done, 1 refused or failed, 2 wrong usage (clap says 2 by itself).
 fn main() -> ExitCode {

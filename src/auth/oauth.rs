@@ -236,7 +236,7 @@ impl OAuthVerifier {
             && refusal.problem == Problem::SignatureInvalid
         {
             let Signed { request, parameters, protocol, .. } = signed;
-            let told = self.inspection.explain(request, parameters, protocol, client, token_secret).await;
+            let told = Box::pin(self.inspection.explain(request, parameters, protocol, client, token_secret)).await;
             refusal.advice = told.unwrap_or_else(|| std::mem::take(&mut refusal.advice));
         }
         Err(rejection)

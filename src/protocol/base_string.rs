@@ -45,12 +45,12 @@ impl<'a> BaseStringUri<'a> {
             UriScheme::Http => "http%3A%2F%2F",
             UriScheme::Https => "https%3A%2F%2F",
         });
-        encode_into(out, self.host.as_bytes());
+        encode_into(out, &self.host);
         if let Some(port) = self.port {
             out.push_str("%3A");
-            encode_into(out, port.as_bytes());
+            encode_into(out, port);
         }
-        encode_into(out, self.path.as_bytes());
+        encode_into(out, self.path);
     }
 }
 
@@ -86,7 +86,7 @@ impl SignatureBaseString {
     /// From its three parts. The method is written in upper case.
     pub fn new(method: &str, uri: &BaseStringUri<'_>, parameters: &Parameters<'_>) -> Self {
         let mut text = String::with_capacity(512);
-        encode_into(&mut text, method.as_bytes());
+        encode_into(&mut text, method);
         text.make_ascii_uppercase();
         text.push('&');
         uri.encode_into(&mut text);
@@ -95,9 +95,9 @@ impl SignatureBaseString {
             if position > 0 {
                 text.push_str("%26");
             }
-            encode_into(&mut text, parameter.name.as_bytes());
+            encode_into(&mut text, &parameter.name);
             text.push_str("%3D");
-            encode_into(&mut text, parameter.value.as_bytes());
+            encode_into(&mut text, &parameter.value);
         }
         Self(text)
     }

@@ -573,9 +573,9 @@ impl Evidence<'_> {
             }
         };
         text.push('&');
-        encode_into(&mut text, uri.as_bytes());
+        encode_into(&mut text, &uri);
         text.push('&');
-        encode_into(&mut text, list.as_bytes());
+        encode_into(&mut text, &list);
         text
     }
 

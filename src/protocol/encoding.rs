@@ -22,36 +22,33 @@ pub enum Plus {
     IsPlus,
 }
 
-/// Appends the RFC 5849 §3.6 encoding of `octets`: everything but `A-Z a-z 0-9 - . _ ~` becomes `%XX`, upper case.
+/// Appends the RFC 5849 §3.6 encoding of `text`: everything but `A-Z a-z 0-9 - . _ ~` becomes `%XX`, upper case.
 ///
 /// ```
 /// let mut out = String::new();
-/// countersign::protocol::encoding::encode_into(&mut out, "Ladies + Gentlemen".as_bytes());
+/// countersign::protocol::encoding::encode_into(&mut out, "Ladies + Gentlemen");
 /// assert_eq!(out, "Ladies%20%2B%20Gentlemen");
 /// ```
-pub fn encode_into(out: &mut String, octets: &[u8]) {
-    let mut rest = octets;
-    while let Some(&octet) = rest.first() {
-        let run = rest.iter().take_while(|octet| is_unreserved(**octet)).count();
-        if run > 0 {
-            let (plain, behind) = rest.split_at(run);
-            // Unreserved octets are ASCII, so each run is text of its own and the check can't fail.
-            out.push_str(std::str::from_utf8(plain).unwrap_or_default());
-            rest = behind;
-        } else {
-            push_escape(out, octet);
-            rest = rest.get(1..).unwrap_or_default();
-        }
+pub fn encode_into(out: &mut String, text: &str) {
+    let octets = text.as_bytes();
+    let mut from = 0;
+    while let Some(run) = octets.get(from..).map(unreserved_run) {
+        // A run is ASCII, so it ends where a character ends.
+        out.push_str(text.get(from..from + run).unwrap_or_default());
+        from += run;
+        let Some(&octet) = octets.get(from) else { return };
+        out.push_str(escape(octet));
+        from += 1;
     }
 }
 
-/// The RFC 5849 §3.6 encoding of `octets`; borrowed when nothing has to change.
+/// The RFC 5849 §3.6 encoding of `text`; borrowed when nothing has to change.
 pub fn encode(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(is_unreserved) {
+    if unreserved_run(text.as_bytes()) == text.len() {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + text.len() / 2);
-    encode_into(&mut out, text.as_bytes());
+    encode_into(&mut out, text);
     Cow::Owned(out)
 }
 
@@ -92,33 +89,55 @@ pub fn canonical(text: &str, plus: Plus) -> Result<Cow<'_, str>, InvalidEscape> 
     }
     let decoded = decode(text, plus)?;
     let mut out = String::with_capacity(decoded.len() + 16);
-    encode_into(&mut out, &decoded);
+    for octet in decoded.iter().copied() {
+        if is_unreserved(octet) {
+            out.push(char::from(octet));
+        } else {
+            out.push_str(escape(octet));
+        }
+    }
     Ok(Cow::Owned(out))
 }
 
 /// Whether the octet stands for itself (RFC 3986 §2.3).
+#[expect(clippy::indexing_slicing, reason = "the table has a place for each octet")]
 pub const fn is_unreserved(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~')
+    UNRESERVED[octet as usize]
+}
+
+/// Asked for every octet of every signed request: a look into a table costs a third of the comparisons.
+const UNRESERVED: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0_u8;
+    loop {
+        table[octet as usize] = octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~');
+        if octet == u8::MAX {
+            break table;
+        }
+        octet += 1;
+    }
+};
+
+/// How many octets at the start stand for themselves.
+fn unreserved_run(octets: &[u8]) -> usize {
+    octets.iter().position(|octet| !is_unreserved(*octet)).unwrap_or(octets.len())
 }
 
 /// Whether the text is already spelled as §3.6 wants: unreserved octets, and upper-case escapes of all others.
 fn is_canonical(octets: &[u8]) -> bool {
-    let mut rest = octets.iter();
-    while let Some(octet) = rest.next() {
-        if is_unreserved(*octet) {
-            continue;
-        }
-        if *octet != b'%' {
-            return false;
-        }
-        let (high, low) = (rest.next(), rest.next());
-        match (high, low, unescape(high, low)) {
-            (Some(high), Some(low), Ok(meant))
-                if !is_unreserved(meant) && !high.is_ascii_lowercase() && !low.is_ascii_lowercase() => {}
-            (_, _, Ok(_) | Err(InvalidEscape)) => return false,
+    let mut rest = octets;
+    loop {
+        match rest.get(unreserved_run(rest)..) {
+            None | Some([]) => return true,
+            Some([b'%', high, low, behind @ ..]) => match unescape(Some(high), Some(low)) {
+                Ok(meant) if !is_unreserved(meant) && !high.is_ascii_lowercase() && !low.is_ascii_lowercase() => {
+                    rest = behind;
+                }
+                Ok(_) | Err(InvalidEscape) => return false,
+            },
+            Some(_) => return false,
         }
     }
-    true
 }
 
 fn unescape(high: Option<&u8>, low: Option<&u8>) -> Result<u8, InvalidEscape> {
@@ -134,13 +153,30 @@ const fn hex_value(digit: Option<&u8>) -> Result<u8, InvalidEscape> {
     }
 }
 
-fn push_escape(out: &mut String, octet: u8) {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    out.push('%');
-    for nibble in [octet >> 4, octet & 15] {
-        out.extend(DIGITS.get(usize::from(nibble)));
-    }
+/// `%XX`, upper case.
+fn escape(octet: u8) -> &'static str {
+    let at = 3 * usize::from(octet);
+    ESCAPES.get(at..at + 3).unwrap_or_default()
 }
+
+/// `%00%01…%FF`
+const ESCAPES: &str = {
+    const TEXT: [u8; 3 * 256] = {
+        const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+        let mut text = [b'%'; 3 * 256];
+        let mut octet = 0;
+        while octet < 256 {
+            text[3 * octet + 1] = DIGITS[octet / 16];
+            text[3 * octet + 2] = DIGITS[octet % 16];
+            octet += 1;
+        }
+        text
+    };
+    match std::str::from_utf8(&TEXT) {
+        Ok(text) => text,
+        Err(_) => panic!("the digits are ASCII"),
+    }
+};
 
 #[cfg(test)]
 mod tests {
@@ -191,11 +227,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_decodes_to_itself(octets: Vec<u8>) {
-            let mut text = String::new();
-            encode_into(&mut text, &octets);
-            prop_assert_eq!(decode(&text, Plus::IsSpace).unwrap().into_owned(), octets);
-            prop_assert!(matches!(canonical(&text, Plus::IsSpace), Ok(Cow::Borrowed(_))));
+        fn what_is_encoded_decodes_to_itself(text: String) {
+            let encoded = encode(&text);
+            prop_assert_eq!(decode(&encoded, Plus::IsSpace).unwrap().into_owned(), text.as_bytes());
+            prop_assert!(matches!(canonical(&encoded, Plus::IsSpace), Ok(Cow::Borrowed(_))));
+        }
+
+        #[test]
+        fn any_octets_have_one_spelling(octets: Vec<u8>) {
+            let escaped: String = octets.iter().map(|octet| format!("%{octet:02x}")).collect();
+            let spelled = canonical(&escaped, Plus::IsSpace).unwrap().into_owned();
+            prop_assert_eq!(decode(&spelled, Plus::IsSpace).unwrap().into_owned(), octets);
+            prop_assert!(matches!(canonical(&spelled, Plus::IsSpace), Ok(Cow::Borrowed(_))));
         }
 
         #[test]

@@ -96,27 +96,31 @@ impl<'a> Iterator for AuthParameters<'a> {
 }
 
 fn parse_parameter(text: &str) -> Result<(AuthParameter<'_>, &str), HeaderError> {
-    let (name, behind) = text.split_once('=').ok_or(HeaderError::ParameterWithoutValue)?;
-    let name = name.trim_end_matches([' ', '\t']);
-    if name.is_empty() || name.contains([',', '"', ' ', '\t']) {
+    let (name, behind) = split_before(text, |octet| matches!(octet, b'=' | b',' | b'"' | b' ' | b'\t'));
+    let behind = behind.trim_start_matches([' ', '\t']).strip_prefix('=').ok_or(HeaderError::ParameterWithoutValue)?;
+    if name.is_empty() {
         return Err(HeaderError::ParameterWithoutValue);
     }
     let behind = behind.trim_start_matches([' ', '\t']);
     let (value, rest) = match behind.strip_prefix('"') {
         Some(quoted) => parse_quoted(quoted)?,
         None => {
-            let end = behind.find([',', ' ', '\t']).unwrap_or(behind.len());
-            let (value, rest) = behind.split_at(end);
+            let (value, rest) = split_before(behind, |octet| matches!(octet, b',' | b' ' | b'\t'));
             (Cow::Borrowed(value), rest)
         }
     };
     Ok((AuthParameter { name, value }, rest))
 }
 
+/// Cuts before the first octet that is `wanted`, which must be an ASCII one; the second half is empty without it.
+fn split_before(text: &str, wanted: impl Fn(u8) -> bool) -> (&str, &str) {
+    let end = text.bytes().position(wanted).unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, ""))
+}
+
 /// The quoted-string that begins behind its opening quote (RFC 9110 §5.6.4), and what follows the closing one.
 fn parse_quoted(quoted: &str) -> Result<(Cow<'_, str>, &str), HeaderError> {
-    let end = quoted.find(['"', '\\']).ok_or(HeaderError::UnterminatedQuote)?;
-    let (plain, mut rest) = quoted.split_at(end);
+    let (plain, mut rest) = split_before(quoted, |octet| matches!(octet, b'"' | b'\\'));
     if let Some(behind) = rest.strip_prefix('"') {
         return Ok((Cow::Borrowed(plain), behind));
     }

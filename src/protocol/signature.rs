@@ -118,9 +118,9 @@ impl SharedSecrets<'_> {
     /// Both, encoded and joined by `&` (§3.4.2): the key of HMAC, and the whole signature of PLAINTEXT.
     fn key(&self) -> Zeroizing<String> {
         let mut key = Zeroizing::new(String::with_capacity(160));
-        encoding::encode_into(&mut key, self.client.as_bytes());
+        encoding::encode_into(&mut key, self.client);
         key.push('&');
-        encoding::encode_into(&mut key, self.token.as_bytes());
+        encoding::encode_into(&mut key, self.token);
         key
     }
 }
@@ -172,33 +172,33 @@ pub fn verify(
 pub(super) fn reproduces(method: SignatureMethod, text: &str, key: &str, presented: &str) -> bool {
     let (key, text) = (key.as_bytes(), text.as_bytes());
     match method {
-        SignatureMethod::HmacSha1 => equal_mac(&hmac::<Hmac<Sha1>>(key, text), presented),
-        SignatureMethod::HmacSha256 => equal_mac(&hmac::<Hmac<Sha256>>(key, text), presented),
-        SignatureMethod::HmacSha512 => equal_mac(&hmac::<Hmac<Sha512>>(key, text), presented),
+        SignatureMethod::HmacSha1 => equal_mac::<Hmac<Sha1>>(key, text, presented),
+        SignatureMethod::HmacSha256 => equal_mac::<Hmac<Sha256>>(key, text, presented),
+        SignatureMethod::HmacSha512 => equal_mac::<Hmac<Sha512>>(key, text, presented),
         SignatureMethod::Plaintext => bool::from(key.ct_eq(presented.as_bytes())),
         SignatureMethod::RsaSha1 | SignatureMethod::RsaSha256 | SignatureMethod::RsaSha512 => false,
     }
 }
 
-fn hmac<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> Vec<u8> {
+fn hmac<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> Option<M> {
     // HMAC takes a key of any length; the error is for MACs that don't.
-    <M as KeyInit>::new_from_slice(key).map_or_else(
-        |_| Vec::new(),
-        |mut mac| {
-            mac.update(text);
-            mac.finalize().into_bytes().to_vec()
-        },
-    )
+    let mut mac = <M as KeyInit>::new_from_slice(key).ok()?;
+    mac.update(text);
+    Some(mac)
 }
 
-fn equal_mac(computed: &[u8], presented: &str) -> bool {
-    // The length is public (it follows from the method); the octets are compared in constant time.
-    unbase64(presented).is_some_and(|presented| !computed.is_empty() && bool::from(computed.ct_eq(&presented)))
+/// The length is public (it follows from the method); the octets are compared in constant time.
+fn equal_mac<M: Mac + KeyInit>(key: &[u8], text: &[u8], presented: &str) -> bool {
+    unbase64(presented)
+        .is_some_and(|presented| hmac::<M>(key, text).is_some_and(|computed| computed.verify_slice(&presented).is_ok()))
 }
 
 /// The octets of a signature. RFC 2045 §6.8 lets base64 be broken into lines, and some clients do.
 fn unbase64(presented: &str) -> Option<Vec<u8>> {
-    STANDARD.decode(presented.replace(['\r', '\n'], "")).ok()
+    if presented.bytes().any(|octet| octet == b'\r' || octet == b'\n') {
+        return STANDARD.decode(presented.replace(['\r', '\n'], "")).ok();
+    }
+    STANDARD.decode(presented).ok()
 }
 
 /// An RSA public key, parsed once and kept, for the three RSA methods.
@@ -367,13 +367,9 @@ pub fn sign(
 ) -> Result<String, UnsuitableKey> {
     let text = base_string.as_str().as_bytes();
     let octets = match (method, key) {
-        (SignatureMethod::HmacSha1, SigningKey::Shared(secrets)) => hmac::<Hmac<Sha1>>(secrets.key().as_bytes(), text),
-        (SignatureMethod::HmacSha256, SigningKey::Shared(secrets)) => {
-            hmac::<Hmac<Sha256>>(secrets.key().as_bytes(), text)
-        }
-        (SignatureMethod::HmacSha512, SigningKey::Shared(secrets)) => {
-            hmac::<Hmac<Sha512>>(secrets.key().as_bytes(), text)
-        }
+        (SignatureMethod::HmacSha1, SigningKey::Shared(secrets)) => mac_octets::<Hmac<Sha1>>(secrets, text),
+        (SignatureMethod::HmacSha256, SigningKey::Shared(secrets)) => mac_octets::<Hmac<Sha256>>(secrets, text),
+        (SignatureMethod::HmacSha512, SigningKey::Shared(secrets)) => mac_octets::<Hmac<Sha512>>(secrets, text),
         (SignatureMethod::Plaintext, SigningKey::Shared(secrets)) => return Ok(secrets.key().to_string()),
         (SignatureMethod::RsaSha1, SigningKey::Rsa(key)) => key.sign(SHA1_DIGEST_INFO, &Sha1::digest(text))?,
         (SignatureMethod::RsaSha256, SigningKey::Rsa(key)) => key.sign(SHA256_DIGEST_INFO, &Sha256::digest(text))?,
@@ -381,6 +377,10 @@ pub fn sign(
         (_, SigningKey::Shared(_) | SigningKey::Rsa(_)) => return Err(UnsuitableKey(method.is_rsa())),
     };
     Ok(STANDARD.encode(octets))
+}
+
+fn mac_octets<M: Mac + KeyInit>(secrets: &SharedSecrets<'_>, text: &[u8]) -> Vec<u8> {
+    hmac::<M>(secrets.key().as_bytes(), text).map_or_else(Vec::new, |mac| mac.finalize().into_bytes().to_vec())
 }
 
 // DigestInfo prefixes of RFC 8017 §9.2, note 1. They are written out because rsa 0.9 knows only the hashes of an

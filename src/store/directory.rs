@@ -662,10 +662,28 @@ impl Directory {
         V: Entry,
         H: Hash + ?Sized,
     {
-        let generations = &self.caches.generations;
         if let Some(entry) = self.cached(cache, key, now) {
             return Ok(Some(entry));
         }
+        // On the heap, so that the many requests that need no load carry no room for one while they wait.
+        Box::pin(self.look_up_in_store(cache, kind, key, hashed, now, load)).await
+    }
+
+    async fn look_up_in_store<K, V, H>(
+        &self,
+        cache: &Cache<K, Arc<V>>,
+        kind: Kind,
+        key: &K,
+        hashed: &H,
+        now: Timestamp,
+        load: impl AsyncFnOnce(Freshness) -> Result<Option<V>, StoreError>,
+    ) -> Result<Option<Arc<V>>, StoreError>
+    where
+        K: Eq + Hash + Clone,
+        V: Entry,
+        H: Hash + ?Sized,
+    {
+        let generations = &self.caches.generations;
         let fingerprint = generations.fingerprint(kind, hashed);
         let slot = generations.slot(fingerprint);
         loop {

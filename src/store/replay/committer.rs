@@ -1,8 +1,12 @@
 //! The threads between the requests and the store: group commit without artificial delay.
 //!
-//! Each lane is a thread that owns one [`Journal`]. It takes everything that waits, up to [`BATCH`] records, has it made
+//! Each lane is a thread that owns one [`Journal`]. It takes everything that is released, up to [`BATCH`] records, has it made
 //! durable, and only then completes the requests. While it commits, the next batch gathers; another lane is woken only when
 //! that has grown long, because few large batches cost a store less than many small ones.
+//!
+//! A record is released when the event loop that it came from has nothing more at hand, or enough for a batch ([`Release`]).
+//! Nobody waits for that: the loop is at work all the time. Without it a lane would wake for the first of many requests that
+//! are already there, and commit it alone.
 //!
 //! When a store fails, its batch is refused, and the lane tries to recover with growing pauses. When a store does not answer,
 //! the watch refuses the batch in its place. When no lane works any more, nothing is taken in at all.
@@ -15,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use super::fingerprint::{Bucket, Record};
 use super::journal::{Journal, JournalError};
-use super::ticket::{self, Ticket, Waiting};
+use super::ticket::{self, ThreadNumber, Ticket, Waiting};
 use crate::time::Timestamp;
 
 /// The most records in one commit.
@@ -23,6 +27,10 @@ const BATCH: usize = 4096;
 
 /// What waits before a second lane is woken beside one that works.
 const LONG_QUEUE: usize = 64;
+
+/// What is worth a commit while more may be at hand. A commit costs as much CPU time as a few requests, so one for each turn of
+/// the loop (some 30 requests) is too many; but with only 64 connections a batch of all of them leaves the loop nothing to do.
+const ENOUGH: usize = 32;
 
 /// How long a commit may take before the watch refuses its batch, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -77,6 +85,10 @@ struct Shared {
 
 struct Queue {
     waiting: VecDeque<Pending>,
+    /// How many of them, from the front, a lane may take.
+    released: usize,
+    /// Threads that will release what waits.
+    releasing: Vec<ThreadNumber>,
     /// Lanes asleep for want of work, and how many of them were sent a wake.
     idle: usize,
     woken: usize,
@@ -112,6 +124,8 @@ impl Committer {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
+                released: 0,
+                releasing: Vec::new(),
                 idle: 0,
                 woken: 0,
                 healthy: journals.len(),
@@ -153,18 +167,16 @@ impl Committer {
     /// Queues a record for the next commit.
     pub fn submit(&self, record: Record) -> Result<Waiting, NotTakenIn> {
         let (ticket, waiting) = ticket::pair();
+        let thread = ticket.thread();
         let mut queue = self.shared.lock();
         if !queue.takes_in() {
             return Err(NotTakenIn);
         }
         queue.waiting.push_back(Pending { record, ticket });
-        let wake = queue.wants_a_wake();
-        if wake {
-            queue.woken += 1;
-        }
-        drop(queue);
-        if wake {
-            self.shared.arrived.notify_one();
+        if !queue.releasing.contains(&thread) {
+            queue.releasing.push(thread);
+            drop(queue);
+            Release { shared: Arc::clone(&self.shared), thread }.when_gathered();
         }
         Ok(waiting)
     }
@@ -195,6 +207,7 @@ impl Committer {
         {
             let mut queue = self.shared.lock();
             queue.closing = true;
+            queue.released = queue.waiting.len();
             self.shared.publish(&queue);
         }
         self.shared.wake_all();
@@ -217,6 +230,48 @@ impl Committer {
     }
 }
 
+/// The promise of a thread to release what waits; kept when it is dropped, so that a runtime that ends keeps it too.
+struct Release {
+    shared: Arc<Shared>,
+    thread: ThreadNumber,
+}
+
+impl Release {
+    /// When the event loop has nothing more at hand, or enough for a batch; at once where there is no event loop.
+    fn when_gathered(self) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let mut gathered = 0;
+                loop {
+                    let waiting = self.shared.lock().waiting.len();
+                    if waiting <= gathered || waiting >= ENOUGH {
+                        break;
+                    }
+                    gathered = waiting;
+                    tokio::task::yield_now().await;
+                }
+                drop(self);
+            });
+        }
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        let wake = {
+            let mut queue = self.shared.lock();
+            queue.releasing.retain(|thread| *thread != self.thread);
+            queue.released = queue.waiting.len();
+            let wake = queue.wants_a_wake();
+            queue.woken += usize::from(wake);
+            wake
+        };
+        if wake {
+            self.shared.arrived.notify_one();
+        }
+    }
+}
+
 impl Drop for Committer {
     fn drop(&mut self) {
         self.close();
@@ -231,7 +286,14 @@ impl Queue {
     /// Is there a lane to wake, and is it worth it?
     fn wants_a_wake(&self) -> bool {
         let asleep = self.idle.saturating_sub(self.woken);
-        asleep > 0 && (asleep >= self.healthy || self.waiting.len() >= LONG_QUEUE)
+        asleep > 0 && self.released > 0 && (asleep >= self.healthy || self.released >= LONG_QUEUE)
+    }
+
+    /// What a lane commits next.
+    fn take(&mut self) -> Vec<Pending> {
+        let size = self.released.min(BATCH);
+        self.released -= size;
+        self.waiting.drain(..size).collect()
     }
 }
 
@@ -275,6 +337,7 @@ impl Shared {
                 self.arrived.notify_all();
                 return;
             }
+            queue.released = 0;
             std::mem::take(&mut queue.waiting)
         };
         refuse(refused);
@@ -360,9 +423,8 @@ impl Lane {
         loop {
             let expiry_due = self.expired_to != self.shared.first_kept.load(Ordering::SeqCst);
             let busy = self.commits_since_expiry < COMMITS_PER_EXPIRY;
-            if !queue.waiting.is_empty() && (busy || !expiry_due) {
-                let size = queue.waiting.len().min(BATCH);
-                return Work::Commit(queue.waiting.drain(..size).collect());
+            if queue.released > 0 && (busy || !expiry_due) {
+                return Work::Commit(queue.take());
             }
             if queue.closing && queue.waiting.is_empty() {
                 return Work::Close;
@@ -567,6 +629,33 @@ mod tests {
         assert_eq!(batches.recv(), Ok(98));
         assert!(rest.into_iter().all(|waiting| wait(waiting) == Some(Outcome::Fresh)));
         assert_eq!(committer.counts().commits.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn what_an_event_loop_has_at_hand_is_one_batch() {
+        let (journal, say, batches) = scripted(true);
+        let committer = start(vec![journal]);
+        drop(say);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let few = (1..=20).map(|bits| committer.submit(record(bits)).expect("taken in"));
+            assert!(futures_util::future::join_all(few).await.into_iter().all(|answer| answer == Some(Outcome::Fresh)));
+        });
+        assert_eq!(batches.recv(), Ok(20));
+    }
+
+    #[test]
+    fn a_runtime_that_ends_releases_what_waits() {
+        let (journal, say, _batches) = scripted(true);
+        let committer = start(vec![journal]);
+        drop(say);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let waiting = {
+            let _inside = runtime.enter();
+            committer.submit(record(1)).expect("taken in")
+        };
+        drop(runtime);
+        assert_eq!(wait(waiting), Some(Outcome::Fresh));
     }
 
     #[test]

@@ -79,6 +79,11 @@ fn wake_through_one(mut tickets: Vec<Arc<Ticket>>) {
 }
 
 impl Ticket {
+    /// The thread that waits.
+    pub const fn thread(&self) -> ThreadNumber {
+        self.thread
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,7 +134,7 @@ impl Drop for Waiting {
 
 /// A number for each thread that ever waited.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct ThreadNumber(u64);
+pub struct ThreadNumber(u64);
 
 impl ThreadNumber {
     fn current() -> Self {

@@ -157,7 +157,7 @@ const TAKES_VALUE: [&str; 33] = [
 fn url_encoded(text: &str) -> String {
     let (name, value) = text.split_once('=').unwrap_or(("", text));
     let mut encoded = if name.is_empty() { String::new() } else { format!("{name}=") };
-    encode_into(&mut encoded, value.as_bytes());
+    encode_into(&mut encoded, value);
     encoded
 }
 
