@@ -13,6 +13,7 @@ pub mod clients;
 pub mod api_keys;
 pub mod delegations;
 pub mod sessions;
+pub mod sent_forms;
 pub mod settings;
 pub mod refusals;
 pub mod last_use;
@@ -32,6 +33,7 @@ use self::connection::{Database, StoreError};
 use self::delegations::Delegations;
 use self::directory::{Directory, DirectorySettings};
 use self::refusals::Refusals;
+use self::sent_forms::SentForms;
 use self::sessions::Sessions;
 use self::settings::Settings;
 use self::transfer::Transfer;
@@ -47,6 +49,7 @@ pub struct Store {
     pub api_keys: ApiKeys,
     pub delegations: Delegations,
     pub sessions: Sessions,
+    pub sent_forms: SentForms,
     pub audit: AuditLog,
     pub settings: Settings,
     pub refusals: Refusals,
@@ -63,6 +66,7 @@ impl Store {
             api_keys: ApiKeys::new(database.clone(), vault.clone()),
             delegations: Delegations::new(database.clone(), vault.clone()),
             sessions: Sessions::new(database.clone()),
+            sent_forms: SentForms::new(database.clone()),
             audit: AuditLog::new(database.clone()),
             settings: Settings::new(database.clone(), vault.clone()),
             refusals: Refusals::new(database.clone(), vault.clone()),

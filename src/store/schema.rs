@@ -129,6 +129,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    sent_forms (session, form) {
+        session -> Text,
+        form -> Text,
+    }
+}
+
+diesel::table! {
     audit (id) {
         id -> BigInt,
         at -> BigInt,

@@ -880,6 +880,27 @@ fn an_expired_token_is_refused_and_in_the_end_deleted() {
 // The rest
 
 #[test]
+fn a_form_is_carried_out_once_whoever_sends_it_on_whichever_node() {
+    on_each_database(async |kit| {
+        let jo = kit.account("jo").await;
+        let lifetime = Lifetime::from_seconds(3600);
+        let begin = async || {
+            kit.store.sessions.begin(&jo, SessionKind::Browser, lifetime, None, &by()).await.expect("a session").0.id
+        };
+        let (session, other) = (begin().await, begin().await);
+        let forms = &kit.store.sent_forms;
+        let (first, second) = tokio::join!(forms.take(&session, "form"), forms.take(&session, "form"));
+        assert_eq!(u8::from(first.expect("an answer")) + u8::from(second.expect("an answer")), 1);
+        assert!(forms.take(&other, "form").await.expect("another session's form is another form"));
+        forms.give_back(&session, "form").await.expect("given back");
+        assert!(forms.take(&session, "form").await.expect("good again"));
+        assert!(!forms.take(&session, "form").await.expect("taken"));
+        kit.store.sessions.end(&jo.id, &session, &by()).await.expect("ended");
+        assert!(forms.take(&session, "form").await.is_err(), "a session that has ended sends nothing");
+    });
+}
+
+#[test]
 fn a_session_begins_and_ends() {
     on_each_database(async |kit| {
         let jo = kit.account("jo").await;
