@@ -11,12 +11,12 @@ mod audit;
 mod client;
 mod company;
 mod doctor;
+mod explain;
 mod key;
 mod operator;
 mod output;
 mod reseal;
 pub mod sign;
-
 mod token;
 mod transfer;
 
@@ -94,11 +94,11 @@ enum Command {
     Grant(token::GrantArgs),
     /// Who did what, when and from where
     Audit(audit::AuditArgs),
-    /// Sign one request as a client would, and show how
+    /// Sign one request as a client would, and show how; or say what is wrong with a signature
     #[command(
-        after_help = "Example:\n  countersign sign GET 'http://127.0.0.1:8080/v2/me?x=1' --client-key K --client-secret S --token T --token-secret U"
+        after_help = "Examples:\n  countersign sign GET 'http://127.0.0.1:8080/v2/me?x=1' --client-key K --client-secret S --token T --token-secret U\n  countersign sign --explain request.txt --client-secret S --token-secret U"
     )]
-    Sign(sign::SignArgs),
+    Sign(Box<sign::SignArgs>),
     /// Take over companies, accounts, clients, keys and tokens from a file, all or nothing
     #[command(after_help = transfer::IMPORT_HELP)]
     Import(transfer::FileArgs),

@@ -2,7 +2,7 @@
 //!
 //! In reading order: how text is encoded, how headers are written, what was received, which parameters it carries,
 //! what was signed, how it was signed, what becomes of other bodies, what the protocol calls its parameters, what went
-//! wrong with a signature, how a client signs; and then Basic, and Digest with the nonces that it needs.
+//! wrong with a signature, how people paste a request, how a client signs; and then Basic, and Digest with the nonces that it needs.
 
 pub mod encoding;
 pub mod header;
@@ -13,6 +13,7 @@ pub mod signature;
 pub mod body_hash;
 pub mod oauth;
 pub mod diagnosis;
+pub mod pasted;
 pub mod client;
 pub mod basic;
 pub mod digest_nonce;

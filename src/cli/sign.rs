@@ -1,38 +1,53 @@
 //! `sign`: signs one request as a client would (RFC 5849 §3.1–§3.5.1) and shows how. Nothing is sent.
 //!
 //! It prints the signature base string, then the Authorization header: put side by side with one's own, they show where a signature goes
-//! wrong. The one command that takes secrets as arguments.
+//! wrong. With `--explain` it looks at a signed request and says what is wrong with its signature (`explain`). The one command that takes
+//! secrets as arguments; it also takes them from files and from the variables of the `.env` file that the developer console offers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use rand::distr::{Alphanumeric, SampleString};
+use zeroize::Zeroizing;
 
-use super::output;
+use super::explain::{self, Question};
+use super::output::{self, FormatArgs};
 use super::{Failure, file_text};
 use crate::protocol::client::{ClientRequest, RequestUrl, SigningError};
 use crate::protocol::oauth;
-use crate::protocol::signature::{RsaSigningKey, SharedSecrets, SignatureMethod, SigningKey};
+use crate::protocol::signature::{
+    RsaKeyError, RsaSigningKey, RsaVerificationKey, SharedSecrets, SignatureMethod, SigningKey,
+};
 use crate::time::Timestamp;
 
 #[derive(Args)]
 pub struct SignArgs {
     /// The HTTP method, such as GET
-    #[arg(value_name = "METHOD", value_parser = http_method)]
-    http_method: String,
+    #[arg(value_name = "METHOD", value_parser = http_method, required_unless_present = "explain", requires = "url")]
+    http_method: Option<String>,
     /// The whole URL with its query, as it will be sent
-    #[arg(value_parser = url)]
-    url: String,
-    #[arg(long)]
-    client_key: String,
+    #[arg(value_parser = url, required_unless_present = "explain")]
+    url: Option<String>,
+    /// Say what is wrong with the signature of the request in this file, or - for stdin: raw HTTP, a curl command, or the
+    /// Authorization header with METHOD and URL before it. Needs the secrets alone
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", conflicts_with_all = ["data", "only"])]
+    explain: Option<PathBuf>,
+    #[arg(long, env = "OAUTH_CLIENT_KEY", required_unless_present = "explain")]
+    client_key: Option<String>,
     /// Not needed with an RSA method
-    #[arg(long, default_value = "", hide_default_value = true)]
+    #[arg(long, env = "OAUTH_CLIENT_SECRET", hide_env_values = true, default_value = "", hide_default_value = true)]
     client_secret: String,
+    /// Holds the client secret
+    #[arg(long, value_name = "FILE", env = "OAUTH_CLIENT_SECRET_FILE")]
+    client_secret_file: Option<PathBuf>,
     /// The request token or access token
-    #[arg(long)]
+    #[arg(long, env = "OAUTH_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    #[arg(long, default_value = "", hide_default_value = true)]
+    #[arg(long, env = "OAUTH_TOKEN_SECRET", hide_env_values = true, default_value = "", hide_default_value = true)]
     token_secret: String,
+    /// Holds the token secret
+    #[arg(long, value_name = "FILE", env = "OAUTH_TOKEN_SECRET_FILE")]
+    token_secret_file: Option<PathBuf>,
     /// The form-encoded body, such as a=b&c=d; may be repeated
     #[arg(long, value_name = "FORM")]
     data: Vec<String>,
@@ -42,6 +57,12 @@ pub struct SignArgs {
     /// A PEM file with the client's private key (PKCS#1 or PKCS#8), for the RSA methods
     #[arg(long, value_name = "FILE")]
     rsa_private_key: Option<PathBuf>,
+    /// A PEM file with the client's public key, enough to explain an RSA signature
+    #[arg(long, value_name = "FILE", requires = "explain")]
+    rsa_public_key: Option<PathBuf>,
+    /// The origin by which clients know the server, where it is another than the explained request's
+    #[arg(long, value_name = "URL", env = "COUNTERSIGN_PUBLIC_URL", value_parser = url)]
+    public_url: Option<String>,
     /// oauth_callback, where a request token is asked for
     #[arg(long, value_name = "URL")]
     callback: Option<String>,
@@ -60,6 +81,8 @@ pub struct SignArgs {
     /// Print one of the two alone, for scripts: curl -H "$(countersign sign … --only header)" URL
     #[arg(long, value_enum, value_name = "PART")]
     only: Option<Part>,
+    #[command(flatten)]
+    output: FormatArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -96,32 +119,61 @@ fn realm(text: &str) -> Result<String, String> {
 /// Carries the command out. `now` is used where no timestamp is given.
 ///
 /// # Errors
-/// [`Failure`]: a file can't be read, or the request can't be signed.
+/// [`Failure`]: a file can't be read, the request can't be signed, or what should be explained is no request.
 pub fn run(args: &SignArgs, now: Timestamp) -> Result<(), Failure> {
-    let signature_method = args.method.unwrap_or(match args.rsa_private_key {
+    let secret = |file: &Option<PathBuf>, given: &str| match file {
+        Some(path) => file_text(path).map(|text| Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())),
+        None => Ok(Zeroizing::new(given.to_owned())),
+    };
+    let client = secret(&args.client_secret_file, &args.client_secret)?;
+    let token = secret(&args.token_secret_file, &args.token_secret)?;
+    let secrets = SharedSecrets { client: &client, token: &token };
+    let rsa = match &args.rsa_private_key {
+        Some(path) => Some(read_key(path, RsaSigningKey::from_pem)?),
+        None => None,
+    };
+    if let Some(file) = &args.explain {
+        let public = match (&args.rsa_public_key, &rsa) {
+            (Some(path), _) => Some(read_key(path, RsaVerificationKey::from_pem)?),
+            (None, Some(private)) => {
+                Some(private.verification_key().map_err(|error| Failure::Refused(error.to_string()))?)
+            }
+            (None, None) => None,
+        };
+        let line = args.http_method.as_deref().zip(args.url.as_deref());
+        let asked = Question { file, line, secrets, rsa: public.as_ref(), public_url: args.public_url.as_deref() };
+        return explain::run(&asked, args.output.format(), now);
+    }
+    sign(args, secrets, rsa.as_ref(), now)
+}
+
+fn sign(
+    args: &SignArgs,
+    secrets: SharedSecrets<'_>,
+    rsa: Option<&RsaSigningKey>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    // Without --explain the command line has these; see their arguments.
+    let (Some(http_method), Some(url), Some(client_key)) = (&args.http_method, &args.url, &args.client_key) else {
+        return Err(Failure::Usage("METHOD, URL and --client-key are needed".to_owned()));
+    };
+    let signature_method = args.method.unwrap_or(match rsa {
         Some(_) => SignatureMethod::RsaSha1,
         None => SignatureMethod::HmacSha1,
     });
-    let rsa = match &args.rsa_private_key {
-        Some(path) => {
-            let key = RsaSigningKey::from_pem(&file_text(path)?);
-            Some(key.map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))?)
-        }
-        None => None,
-    };
-    let key = match &rsa {
+    let key = match rsa {
         Some(key) if signature_method.is_rsa() => SigningKey::Rsa(key),
-        _ => SigningKey::Shared(SharedSecrets { client: &args.client_secret, token: &args.token_secret }),
+        _ => SigningKey::Shared(secrets),
     };
     let nonce = args.nonce.clone().unwrap_or_else(|| Alphanumeric.sample_string(&mut rand::rng(), 24));
     let form = args.data.join("&");
     let more = [(oauth::CALLBACK, &args.callback), (oauth::VERIFIER, &args.verifier)];
     let more: Vec<_> = more.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))).collect();
     let request = ClientRequest {
-        method: &args.http_method,
-        url: RequestUrl::parse(&args.url)?,
+        method: http_method,
+        url: RequestUrl::parse(url)?,
         form: Some(form.as_str()),
-        client_key: &args.client_key,
+        client_key,
         token: args.token.as_deref(),
         signature_method,
         timestamp: args.timestamp.map_or(now, Timestamp::from_unix),
@@ -141,6 +193,10 @@ pub fn run(args: &SignArgs, now: Timestamp) -> Result<(), Failure> {
         Some(Part::Header) => header,
     })?;
     Ok(())
+}
+
+fn read_key<K>(path: &Path, read: fn(&str) -> Result<K, RsaKeyError>) -> Result<K, Failure> {
+    read(&file_text(path)?).map_err(|error| Failure::Refused(format!("{}: {error}", path.display())))
 }
 
 impl From<SigningError> for Failure {

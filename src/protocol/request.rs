@@ -95,6 +95,8 @@ pub struct Headers<'a> {
     pub oauth_scope: Option<&'a str>,
     /// `Accept`.
     pub accept: Option<&'a str>,
+    /// Whether a small body follows that nobody has read yet, because the judgement does not depend on it.
+    pub unread_body: bool,
     /// `X-HTTP-Method-Override`, `X-HTTP-Method`, `X-Method-Override`: methods that a request says it means.
     pub meant_methods: [Option<&'a str>; 3],
 }

@@ -235,7 +235,10 @@ impl RsaVerificationKey {
     /// # Errors
     /// [`RsaKeyError`].
     pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
-        let key = read_public_key(pem.trim())?;
+        Self::of(&read_public_key(pem.trim())?)
+    }
+
+    fn of(key: &RsaPublicKey) -> Result<Self, RsaKeyError> {
         let bits = key.n().bits();
         if !RSA_KEY_BITS.contains(&bits) {
             return Err(RsaKeyError::Size(bits));
@@ -348,6 +351,14 @@ impl RsaSigningKey {
             .or_else(|_| RsaPrivateKey::from_pkcs1_pem(pem).map_err(|_| RsaKeyError::Unreadable))
             .map(Self)
             .map_err(|_| RsaKeyError::Unreadable)
+    }
+
+    /// The public half.
+    ///
+    /// # Errors
+    /// [`RsaKeyError::Size`].
+    pub fn verification_key(&self) -> Result<RsaVerificationKey, RsaKeyError> {
+        RsaVerificationKey::of(self.0.as_ref())
     }
 }
 

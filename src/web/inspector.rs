@@ -2,13 +2,9 @@
 //!
 //! It shows what was signed, never with what: no secret is on the page, and nothing here makes a request pass.
 
-mod paste;
-
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -20,14 +16,15 @@ use crate::protocol::diagnosis::{Finding, Mistake, diagnose};
 use crate::protocol::encoding::{self, Plus};
 use crate::protocol::oauth::ProtocolParameters;
 use crate::protocol::parameters::Parameters;
-use crate::protocol::request::{Headers, ReceivedRequest, Sent, UriScheme};
+use crate::protocol::pasted::{self, Pasted, Unreadable};
+use crate::protocol::request::UriScheme;
 use crate::protocol::signature::{SharedSecrets, VerificationKey};
 use crate::store::Store;
-use crate::web::developer::{ClientHead, Tab, client_head, own_client};
-use crate::web::inspector::paste::{Pasted, Unreadable};
+use crate::web::developer::own::{ClientHead, Tab, client_head, own_client};
+use crate::web::failed::Failed;
 use crate::web::page::{Frame, Moment, Problems, Section};
 use crate::web::texts::Texts;
-use crate::web::visit::{Access, Failed, Pages, Visit};
+use crate::web::visit::{Access, Pages, Visit};
 
 /// The longest text that may be pasted.
 const LONGEST: usize = 64 * 1024;
@@ -135,15 +132,13 @@ async fn page(
         if inspection.is_none() && id == asked {
             inspection = Some(of_report(&report, Some(when()), visit.text));
         }
-        let verdict = verdict(&report.mistakes, visit.text).0;
+        let verdict = verdict(&report, visit.text).0;
         refused.push(RefusedRow { id, when: when(), method: report.method, path: report.path, verdict });
     }
     if inspection.is_none() && !asked.is_empty() && !problems.any() {
         problems.add("", visit.text.inspector.gone);
     }
-    let status = if problems.any() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    let mut frame = visit.frame(Section::Developer);
-    frame.problems = problems;
+    let (status, frame) = visit.returned(Section::Developer, problems);
     let page = InspectorPage {
         frame,
         text: visit.text,
@@ -165,12 +160,12 @@ async fn look_at(visit: &Visit<'_>, store: &Store, client: &Client) -> Result<Re
     if typed.len() > LONGEST {
         return Ok(Err((text.reasons.too_long)(LONGEST)));
     }
-    let pasted = match paste::read(&typed) {
+    let pasted = match pasted::read(&typed) {
         Ok(pasted) => pasted,
         Err(Unreadable::Form) => return Ok(Err(text.inspector.request_unreadable.to_owned())),
         Err(Unreadable::NoAddress) => return Ok(Err(text.inspector.url_missing.to_owned())),
     };
-    let request = as_received(visit, &pasted);
+    let request = pasted.as_received(origin(visit, &pasted), visit.now());
     let parameters = match Parameters::collect(&request) {
         Ok(parameters) => parameters,
         Err(error) => return Ok(Err(error.to_string())),
@@ -181,6 +176,9 @@ async fn look_at(visit: &Visit<'_>, store: &Store, client: &Client) -> Result<Re
     };
     if protocol.client_key != client.client_key.as_str() {
         return Ok(Err((text.inspector.other_client)(&protocol.client_key)));
+    }
+    if !visit.pages.explanations.allows(&client.client_key, visit.now()) {
+        return Ok(Err(text.inspector.busy.to_owned()));
     }
     let found = store.directory.client(&client.client_key, visit.now()).await?.ok_or(Failed::NotFound)?;
     let token_secret = token_secret(visit, store, client, protocol.token.as_deref()).await?;
@@ -200,37 +198,10 @@ async fn look_at(visit: &Visit<'_>, store: &Store, client: &Client) -> Result<Re
     Ok(Ok(inspection))
 }
 
-/// What this server would see of it: its own public origin, where it is known, in place of the pasted one.
-fn as_received<'a>(visit: &'a Visit<'_>, pasted: &'a Pasted) -> ReceivedRequest<'a> {
-    let (scheme, authority) = match visit.pages.public_origin() {
-        Some((scheme, authority)) => (scheme, authority),
-        None => match &pasted.authority {
-            Some(authority) => {
-                let scheme = match pasted.scheme.as_deref() {
-                    Some("https") => UriScheme::Https,
-                    Some(_) => UriScheme::Http,
-                    None => visit.received.scheme,
-                };
-                (scheme, authority.as_str())
-            }
-            None => (visit.received.scheme, visit.received.authority),
-        },
-    };
-    ReceivedRequest {
-        method: &pasted.method,
-        scheme,
-        authority,
-        path: &pasted.path,
-        query: pasted.query.as_deref(),
-        headers: Headers {
-            authorization: pasted.authorization.as_deref().map_or(Sent::Never, Sent::Once),
-            content_type: pasted.content_type.as_deref(),
-            ..Headers::default()
-        },
-        body: pasted.body.as_deref().map(str::as_bytes),
-        client_address: IpAddr::from([0, 0, 0, 0]),
-        arrived: visit.now(),
-    }
+/// Its origin here: this server's own public one, where it is known, in place of the pasted one.
+fn origin<'a>(visit: &'a Visit<'_>, pasted: &'a Pasted) -> (UriScheme, &'a str) {
+    let said = || pasted.origin(visit.received.scheme);
+    visit.pages.public_origin().or_else(said).unwrap_or((visit.received.scheme, visit.received.authority))
 }
 
 /// The secret of the token that the request names, if it is one of this client; else what was typed.
@@ -257,7 +228,7 @@ async fn token_secret(
 }
 
 fn of_report(report: &Report, when: Option<Moment>, text: &Texts) -> Inspection {
-    let (verdict, remedy) = verdict(&report.mistakes, text);
+    let (verdict, remedy) = verdict(report, text);
     let comparison = match (&report.signed, &report.expected) {
         (Some(signed), Some(expected)) => Some(compare(signed, expected, text)),
         // Nobody knows what was signed: the right one beside nothing.
@@ -268,15 +239,34 @@ fn of_report(report: &Report, when: Option<Moment>, text: &Texts) -> Inspection 
 }
 
 /// What happened and what to change, for one mistake or two.
-fn verdict(mistakes: &[String], text: &Texts) -> (String, String) {
-    let known = mistakes.iter().filter_map(|word| Mistake::of_word(word));
-    let known: Vec<_> = known.map(|mistake| sentences(mistake, text)).collect();
+fn verdict(report: &Report, text: &Texts) -> (String, String) {
+    let known: Vec<_> = report.mistakes.iter().filter_map(|word| Mistake::of_word(word)).collect();
     if known.is_empty() {
         return (text.inspector.unexplained.to_owned(), text.inspector.unexplained_remedy.to_owned());
     }
-    let join =
-        |pick: fn(&(&'static str, &'static str)) -> &'static str| known.iter().map(pick).collect::<Vec<_>>().join(" ");
-    (join(|pair| pair.0), join(|pair| pair.1))
+    let happened: Vec<_> = known
+        .iter()
+        .map(|mistake| by_name(*mistake, report, text).unwrap_or_else(|| sentences(*mistake, text).0.to_owned()))
+        .collect();
+    let change: Vec<_> = known.iter().map(|mistake| sentences(*mistake, text).1).collect();
+    (happened.join(" "), change.join(" "))
+}
+
+/// What happened, with what was signed and what was sent, where an address says it best.
+fn by_name(mistake: Mistake, report: &Report, text: &Texts) -> Option<String> {
+    let (signed, expected) = (Parts::of(report.signed.as_deref()?)?, Parts::of(report.expected.as_deref()?)?);
+    match mistake {
+        Mistake::HttpScheme => {
+            let (signed, expected) = (signed.uri.split_once("://")?.0, expected.uri.split_once("://")?.0);
+            (signed != expected).then(|| (text.mistakes.signed_scheme)(signed, expected))
+        }
+        Mistake::PortIncluded | Mistake::PortLeftOut | Mistake::HostCase | Mistake::PathReencoded
+            if report.mistakes.len() == 1 && signed.uri != expected.uri =>
+        {
+            Some((text.mistakes.signed_address)(&signed.uri, &expected.uri))
+        }
+        _ => None,
+    }
 }
 
 /// What happened, and what to change.
@@ -434,11 +424,21 @@ mod tests {
 
     #[test]
     fn two_mistakes_are_told_one_after_the_other() {
-        let words = ["http-scheme".to_owned(), "space-as-plus".to_owned()];
+        let report = |words: &[&str]| Report {
+            method: "GET".to_owned(),
+            path: "/v2".to_owned(),
+            mistakes: words.iter().map(|word| (*word).to_owned()).collect(),
+            expected: Some(SERVER.to_owned()),
+            signed: Some(SERVER.replace("https", "http")),
+        };
         let text = Language::English.texts();
-        let (happened, change) = verdict(&words, text);
-        assert!(happened.starts_with(text.mistakes.http_scheme.0) && happened.ends_with(text.mistakes.space_as_plus.0));
-        assert!(change.ends_with(text.mistakes.space_as_plus.1));
-        assert_eq!(verdict(&[], text).0, text.inspector.unexplained);
+        let (happened, change) = verdict(&report(&["http-scheme", "space-as-plus"]), text);
+        assert!(happened.starts_with("Your app signed http://, but this server is reached by https://."), "{happened}");
+        assert!(happened.ends_with(text.mistakes.space_as_plus.0) && change.ends_with(text.mistakes.space_as_plus.1));
+        assert_eq!(
+            verdict(&report(&["port-left-out"]), text).0,
+            "Your app signed http://a.example/v2, but the request went to https://a.example/v2."
+        );
+        assert_eq!(verdict(&report(&[]), text).0, text.inspector.unexplained);
     }
 }

@@ -783,6 +783,106 @@ fn sign_makes_the_base_string_of_rfc_5849_section_3_4_1_1() {
     );
 }
 
+/// The header of the photos, signed by us, with the line that it was sent with.
+fn signed_photos(desk: &Desk) -> String {
+    let header = desk.run(&[PHOTOS.as_slice(), &["--only", "header"]].concat()).done().stdout.clone();
+    format!("GET {}\n{header}", PHOTOS[2])
+}
+
+const PHOTO_SECRETS: [&str; 4] = ["--client-secret", "kd94hf93k423kf44", "--token-secret", "pfkkdhi9sl3r4s00"];
+
+#[test]
+fn explain_names_the_mistake_with_both_base_strings_and_the_first_difference() {
+    let desk = Desk::new();
+    desk.write("request.txt", &signed_photos(&desk));
+    let arguments =
+        [["sign", "--explain", "request.txt", "--public-url", "https://photos.example.net"].as_slice(), &PHOTO_SECRETS]
+            .concat();
+    let told = desk.run(&[arguments.as_slice(), &["--format", "json"]].concat()).json();
+    has_keys(&told, &["finding", "mistakes", "verdict", "expected", "signed", "first_difference"]);
+    assert_eq!((text(&told, "finding"), &told["mistakes"]), ("mistakes", &serde_json::json!(["http-scheme"])));
+    assert!(text(&told, "verdict").starts_with("Another scheme was signed"));
+    assert!(text(&told, "expected").starts_with("GET&https%3A%2F%2Fphotos.example.net%2Fphotos&file%3Dvacation.jpg"));
+    assert!(text(&told, "signed").starts_with("GET&http%3A%2F%2Fphotos.example.net%2Fphotos&file%3Dvacation.jpg"));
+    assert_eq!(told["first_difference"], "GET&http".len());
+    let table = desk.run(&[arguments.as_slice(), &["--format", "table"]].concat()).done().stdout.clone();
+    assert!(table.contains("(http-scheme)") && table.contains("^ the first difference, character 9"), "{table}");
+    assert!(!table.contains("kd94hf93k423kf44") && !table.contains("pfkkdhi9sl3r4s00"));
+}
+
+#[test]
+fn explain_reads_each_form_of_request_and_finds_a_good_one_good() {
+    let desk = Desk::new();
+    let photos = signed_photos(&desk);
+    let header = photos.lines().nth(1).unwrap();
+    let raw =
+        format!("GET /photos?file=vacation.jpg&size=original HTTP/1.1\r\nHost: photos.example.net\r\n{header}\r\n\r\n");
+    for request in [photos.clone(), raw, format!("curl -s -H '{header}' '{}'", PHOTOS[2])] {
+        let told = desk.run_with(&[["sign", "--explain"].as_slice(), &PHOTO_SECRETS].concat(), &request, &[]).json();
+        assert_eq!((text(&told, "finding"), &told["first_difference"]), ("right", &Value::Null), "{request}");
+    }
+    // The header alone, with method and address on the command line.
+    let line = [["sign", "GET", PHOTOS[2], "--explain", "-"].as_slice(), &PHOTO_SECRETS].concat();
+    assert_eq!(text(&desk.run_with(&line, header, &[]).json(), "finding"), "right");
+}
+
+#[test]
+fn explain_takes_secrets_from_files_and_from_the_environment() {
+    let desk = Desk::new();
+    let photos = signed_photos(&desk);
+    desk.write("client-secret", "kd94hf93k423kf44\n");
+    let by_file = ["sign", "--explain", "-", "--client-secret-file", "client-secret"];
+    let told = desk.run_with(&by_file, &photos, &[("OAUTH_TOKEN_SECRET", "pfkkdhi9sl3r4s00")]).json();
+    assert_eq!(text(&told, "finding"), "right");
+    let told = desk.run_with(&by_file, &photos, &[]).json();
+    assert_eq!(text(&told, "finding"), "unknown");
+    // What the developer console offers as a file is what `sign` reads.
+    let environment =
+        [("OAUTH_CLIENT_KEY", "k"), ("OAUTH_CLIENT_SECRET", "s"), ("OAUTH_TOKEN", "t"), ("OAUTH_TOKEN_SECRET", "u")];
+    let signed = desk.run_with(&["sign", "GET", "http://a/"], "", &environment).done().stdout.clone();
+    assert!(signed.contains("oauth_consumer_key=\"k\"") && signed.contains("oauth_token=\"t\""), "{signed}");
+}
+
+#[test]
+fn explain_finds_a_signed_json_body_and_an_rsa_signature() {
+    let desk = Desk::new();
+    let private_key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
+    desk.write("private.pem", &private_key.to_pkcs8_pem(LineEnding::LF).unwrap());
+    desk.write("public.pem", &private_key.to_public_key().to_public_key_pem(LineEnding::LF).unwrap());
+    let sign = [
+        "sign",
+        "POST",
+        "https://a.example/x",
+        "--client-key",
+        "k",
+        "--rsa-private-key",
+        "private.pem",
+        "--data",
+        "name=a",
+    ];
+    let header = desk.run(&[sign.as_slice(), &["--only", "header"]].concat()).done().stdout.clone();
+    let json = format!("curl --json '{{\"name\":\"a\"}}' -H '{}' https://a.example/x", header.trim_end());
+    for key in [["--rsa-public-key", "public.pem"], ["--rsa-private-key", "private.pem"]] {
+        let told = desk.run_with(&[["sign", "--explain"].as_slice(), &key].concat(), &json, &[]).json();
+        assert_eq!(told["mistakes"], serde_json::json!(["body-wrongly-included"]));
+    }
+    desk.run_with(&["sign", "--explain"], &json, &[]).fails(2, "--rsa-public-key");
+}
+
+#[test]
+fn explain_says_what_it_can_not_read() {
+    let desk = Desk::new();
+    let photos = signed_photos(&desk);
+    let explain = |stdin: &str| desk.run_with(&[["sign", "--explain"].as_slice(), &PHOTO_SECRETS].concat(), stdin, &[]);
+    explain("hello there").fails(1, "this is no request");
+    explain("GET /photos\nOAuth a=\"b\"").fails(1, "names no host");
+    explain("GET http://a/\n").fails(1, "oauth_");
+    desk.run_with(&["sign", "--explain"], &photos, &[]).fails(2, "--client-secret");
+    desk.run(&["sign", "--explain", "missing.txt", "--client-secret", "s"]).fails(1, "missing.txt");
+    desk.run(&["sign", "GET", "http://a/"]).fails(2, "--client-key");
+    desk.run(&["sign"]).fails(2, "METHOD");
+}
+
 #[test]
 fn sign_with_plaintext_shows_the_secrets_as_the_signature() {
     let arguments = [

@@ -2,7 +2,11 @@
 //!
 //! Pure text work. Nothing is sent anywhere, and a shell's words are split and never run.
 
-use crate::protocol::encoding::encode_into;
+use std::net::IpAddr;
+
+use super::encoding::encode_into;
+use super::request::{Headers, ReceivedRequest, Sent, UriScheme};
+use crate::time::Timestamp;
 
 /// What was pasted, taken apart.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -92,6 +96,10 @@ fn read_curl(text: &str) -> Result<Pasted, Unreadable> {
             "-H" | "--header" => pasted.take_header(&value()),
             "-d" | "--data" | "--data-raw" | "--data-ascii" | "--data-binary" => data.push(value()),
             "--data-urlencode" => data.push(url_encoded(&value())),
+            "--json" => {
+                data.push(value());
+                let _ = pasted.content_type.get_or_insert_with(|| "application/json".to_owned());
+            }
             "-G" | "--get" => in_query = true,
             "-I" | "--head" => method = Some("HEAD".to_owned()),
             "--url" => address = Some(value()),
@@ -206,6 +214,39 @@ fn split_words(text: &str) -> Option<Vec<String>> {
 }
 
 impl Pasted {
+    /// The origin that it was sent to, as far as it says. `usual`: the scheme where only the host is said.
+    pub fn origin(&self, usual: UriScheme) -> Option<(UriScheme, &str)> {
+        let scheme = match self.scheme.as_deref() {
+            Some("https") => UriScheme::Https,
+            Some(_) => UriScheme::Http,
+            None => usual,
+        };
+        Some((scheme, self.authority.as_deref()?))
+    }
+
+    /// What a server sees of it that is reached by this origin.
+    pub fn as_received<'a>(
+        &'a self,
+        (scheme, authority): (UriScheme, &'a str),
+        arrived: Timestamp,
+    ) -> ReceivedRequest<'a> {
+        ReceivedRequest {
+            method: &self.method,
+            scheme,
+            authority,
+            path: &self.path,
+            query: self.query.as_deref(),
+            headers: Headers {
+                authorization: self.authorization.as_deref().map_or(Sent::Never, Sent::Once),
+                content_type: self.content_type.as_deref(),
+                ..Headers::default()
+            },
+            body: self.body.as_deref().map(str::as_bytes),
+            client_address: IpAddr::from([0, 0, 0, 0]),
+            arrived,
+        }
+    }
+
     fn take_address(&mut self, address: &str) -> Result<(), Unreadable> {
         let address = address.split('#').next().unwrap_or_default();
         let target = match address.split_once("://") {
@@ -287,6 +328,23 @@ mod tests {
         assert_eq!(pasted.authorization.as_deref(), Some("OAuth oauth_nonce=\"n:1\""));
         let pasted = read("https://api.example.com/x\nAuthorization: OAuth a=\"b\"").unwrap();
         assert_eq!((pasted.method.as_str(), pasted.path.as_str()), ("GET", "/x"));
+    }
+
+    #[test]
+    fn json_of_curl_is_no_form() {
+        let pasted = read("curl --json '{\"a\":1}' http://h/p").unwrap();
+        assert_eq!((pasted.method.as_str(), pasted.content_type.as_deref()), ("POST", Some("application/json")));
+        assert_eq!(pasted.body.as_deref(), Some("{\"a\":1}"));
+    }
+
+    #[test]
+    fn a_request_is_received_at_the_origin_that_it_names() {
+        let pasted = read("GET /p HTTP/1.1\nHost: h:8080\nOAuth oauth_nonce=\"n\"").unwrap();
+        assert_eq!(pasted.origin(UriScheme::Https), Some((UriScheme::Https, "h:8080")));
+        let received = pasted.as_received((UriScheme::Http, "other"), Timestamp::from_unix(1));
+        assert_eq!((received.scheme, received.authority, received.path), (UriScheme::Http, "other", "/p"));
+        assert_eq!(received.headers.authorization, Sent::Once("OAuth oauth_nonce=\"n\""));
+        assert_eq!(read("GET /p").unwrap().origin(UriScheme::Http), None);
     }
 
     #[test]
