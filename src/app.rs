@@ -27,6 +27,7 @@ use crate::auth::signing_keys::SigningKey;
 use crate::auth::throttle::Throttle;
 use crate::config::{Configuration, Durability};
 use crate::domain::client::SignatureMethods;
+use crate::explorer::Explorer;
 use crate::gateway::Gateway;
 use crate::policy::Policy;
 use crate::provider::{Provider, ProviderSettings};
@@ -78,6 +79,8 @@ pub struct Components {
     pub impersonations: Arc<Impersonations>,
     /// What stands in front of the operator's API.
     pub gateway: Arc<Gateway>,
+    /// What describes the APIs.
+    pub explorer: Arc<Explorer>,
     /// Hears what other processes change; ends with the last clone.
     _watch: Arc<Watch>,
 }
@@ -176,6 +179,7 @@ impl Components {
             provider: Arc::new(provider),
             impersonations: Arc::new(impersonations),
             gateway: Arc::new(gateway),
+            explorer: Arc::new(Explorer::new(configuration)?),
             signing_key,
             replay,
             store,
@@ -315,6 +319,7 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
         .configure(|service| alias::configure(service, &configuration.aliases))
         .configure(|service| crate::web::pages(service, &own("")))
         .configure(|service| crate::api::routes(service, configuration, &own("")))
+        .configure(|service| crate::explorer::routes(service, &own("")))
         .default_service(web::to(me::elsewhere));
 }
 
@@ -333,6 +338,7 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
             .app_data(Data::new(Arc::clone(&components.judge)))
             .app_data(Data::new(Arc::clone(&components.provider)))
             .app_data(Data::new(Arc::clone(&components.pages)))
+            .app_data(Data::new(Arc::clone(&components.explorer)))
             .app_data(Data::new(Arc::clone(&components.impersonations)))
             .app_data(Data::new(Arc::clone(&components.replay)))
             .app_data(Data::new(Arc::clone(&components.signing_key)))

@@ -16,6 +16,7 @@ pub mod shape;
 pub mod web;
 pub mod api;
 pub mod gateway;
+pub mod explorer;
 pub mod app;
 pub mod demo;
 pub mod cli;

@@ -43,30 +43,31 @@ pub fn description(base: &str, prefixes: &[&str]) -> String {
         "servers": [{ "url": "/" }],
         "security": [{ "oauth1": [] }, { "basic": [] }, { "bearer": [] }, { "session": [] }],
         "paths": paths,
-        "components": { "schemas": schemas(), "securitySchemes": {
-            "oauth1": {
-                "type": "http",
-                "scheme": "OAuth",
-                "description": "A signed request (RFC 5849)",
-            },
-            "basic": {
-                "type": "http",
-                "scheme": "basic",
-                "description": "username:password, or public_key:private_key",
-            },
-            "digest": { "type": "http", "scheme": "digest", "description": "RFC 7616; not for the management API" },
-            "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "From /api/auth/jwt" },
-            "session": {
-                "type": "apiKey",
-                "in": "cookie",
-                "name": crate::auth::session::COOKIE,
-                "description": "The login cookie; X-CSRF-Token beside it for changes",
-            },
-        } },
+        "components": { "schemas": schemas(), "securitySchemes": security_schemes() },
     });
     let mut text = format!("{document:#}");
     text.push('\n');
     text
+}
+
+/// The ways in that any API behind this server may have.
+pub fn security_schemes() -> Value {
+    json!({
+        "oauth1": { "type": "http", "scheme": "OAuth", "description": "A signed request (RFC 5849)" },
+        "basic": {
+            "type": "http",
+            "scheme": "basic",
+            "description": "username:password, or public_key:private_key",
+        },
+        "digest": { "type": "http", "scheme": "digest", "description": "RFC 7616; not for the management API" },
+        "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "From /api/auth/jwt" },
+        "session": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": crate::auth::session::COOKIE,
+            "description": "The login cookie, which the browser sends by itself; X-CSRF-Token beside it for changes",
+        },
+    })
 }
 
 /// Path behind the prefix, methods, what it does, and what it answers with.
