@@ -34,7 +34,30 @@ const KEPT_CHARACTERS: usize = 16 * 1024;
 pub struct Inspection {
     refusals: Refusals,
     mode: Diagnose,
-    explained: Mutex<HashMap<ClientKey, (Timestamp, u32)>>,
+    budget: ExplanationBudget,
+}
+
+/// How many explanations each client has had of late.
+#[derive(Default)]
+pub struct ExplanationBudget(Mutex<HashMap<ClientKey, (Timestamp, u32)>>);
+
+impl ExplanationBudget {
+    /// Whether one more may be made for this client now: 30 a minute. It is counted then.
+    pub fn allows(&self, key: &ClientKey, now: Timestamp) -> bool {
+        let mut explained = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if explained.len() >= CLIENTS && !explained.contains_key(key) {
+            explained.retain(|_, (since, _)| *since + WINDOW > now);
+            if explained.len() >= CLIENTS {
+                return false;
+            }
+        }
+        let entry = explained.entry(key.clone()).or_insert((now, 0));
+        if entry.0 + WINDOW <= now {
+            *entry = (now, 0);
+        }
+        entry.1 = entry.1.saturating_add(1);
+        entry.1 <= EXPLAINED
+    }
 }
 
 /// A refused request as it is kept.
@@ -82,11 +105,11 @@ impl Report {
 impl Inspection {
     /// Over the store's refusals; `mode`: who is told.
     pub fn new(refusals: Refusals, mode: Diagnose) -> Self {
-        Self { refusals, mode, explained: Mutex::default() }
+        Self { refusals, mode, budget: ExplanationBudget::default() }
     }
 
     /// Explains the signature that failed and keeps the report. Gives the sentence for the caller, where the
-    /// configuration tells callers.
+    /// configuration tells callers. A request whose body is still to be read is left for when it is asked about again.
     pub async fn explain(
         &self,
         request: &ReceivedRequest<'_>,
@@ -96,7 +119,7 @@ impl Inspection {
         token_secret: &str,
     ) -> Option<String> {
         let key = &client.client.client_key;
-        if self.mode == Diagnose::Never || !self.may_explain(key, request.arrived) {
+        if self.mode == Diagnose::Never || request.headers.unread_body || !self.budget.allows(key, request.arrived) {
             return None;
         }
         let method = protocol.signature_method;
@@ -119,22 +142,6 @@ impl Inspection {
             Diagnose::Always => Some(advice(&diagnosis)),
             Diagnose::Owner | Diagnose::Never => None,
         }
-    }
-
-    fn may_explain(&self, key: &ClientKey, now: Timestamp) -> bool {
-        let mut explained = self.explained.lock().unwrap_or_else(PoisonError::into_inner);
-        if explained.len() >= CLIENTS && !explained.contains_key(key) {
-            explained.retain(|_, (since, _)| *since + WINDOW > now);
-            if explained.len() >= CLIENTS {
-                return false;
-            }
-        }
-        let entry = explained.entry(key.clone()).or_insert((now, 0));
-        if entry.0 + WINDOW <= now {
-            *entry = (now, 0);
-        }
-        entry.1 += 1;
-        entry.1 <= EXPLAINED
     }
 }
 
@@ -171,5 +178,16 @@ mod tests {
         };
         assert_eq!(Report::parse(&report.to_text()), Some(report));
         assert_eq!(Report::parse("no json"), None);
+    }
+
+    #[test]
+    fn a_client_has_so_many_explanations_a_minute() {
+        let budget = ExplanationBudget::default();
+        let key = |text: &str| ClientKey::parse(text).unwrap();
+        let at = Timestamp::from_unix;
+        let allowed = (0..50).filter(|_| budget.allows(&key("one"), at(1000))).count();
+        assert_eq!(allowed, 30);
+        assert!(budget.allows(&key("another"), at(1000)));
+        assert!(!budget.allows(&key("one"), at(1059)) && budget.allows(&key("one"), at(1060)));
     }
 }

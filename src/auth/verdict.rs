@@ -155,6 +155,11 @@ impl Rejection {
     pub fn because(public: Refusal, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { public, reason: reason.into() }
     }
+
+    /// Whether a signature failed that was looked at.
+    pub fn is_of_signature(&self) -> bool {
+        matches!(&self.public, Refusal::OAuth(refusal) if refusal.problem == Problem::SignatureInvalid)
+    }
 }
 
 impl From<Refusal> for Rejection {

@@ -77,6 +77,8 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
         csrf_token,
         oauth_scope,
         accept,
+        // Decides nothing.
+        unread_body: _,
         meant_methods,
     } = headers;
     for sent in [authorization, client_key] {

@@ -2,8 +2,11 @@
 //!
 //! `/v2/me`, the forward-auth endpoints and the reverse proxy stand behind it. What they do with the verdict is theirs.
 
+use std::time::Duration;
+
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use tokio::time::timeout;
 
 use crate::auth::verdict::{Identity, Refusal, Rejection};
 use crate::auth::{self, Authenticator};
@@ -13,6 +16,10 @@ use crate::time::Timestamp;
 use crate::web::metrics::Metrics;
 use crate::web::request::{Origin, Rim, peer_of};
 use crate::web::response::{Answers, cut_off, preflight, status};
+
+/// The longest body that is read only to explain a signature that failed, and how long it may take to come.
+const EXPLAINED_BODY: u64 = 64 * 1024;
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Judges requests; one for the whole server.
 pub struct Judge {
@@ -92,10 +99,19 @@ impl Judge {
                 Err(refusal) => return Err(self.refuse(Some(&received), Some(route), &refusal.into())),
             }
         }
+        received.headers.unread_body = body.is_none() && announces_small_body(request);
         received.body = body.as_deref();
         let arrived = received.arrived;
-        match self.identify(&received, route).await {
-            Ok(identity) => Ok(Considered { identity, route, body, origin, arrived }),
+        let mut late = None;
+        let mut outcome = self.identify(&received, route).await;
+        if received.headers.unread_body && outcome.as_ref().is_err_and(Rejection::is_of_signature) {
+            // A body that is no form is never signed, but clients sign it by mistake: the inspector looks there too.
+            late = timeout(PATIENCE, self.rim.read_body(request, payload)).await.ok().and_then(Result::ok);
+            (received.headers.unread_body, received.body) = (false, late.as_deref());
+            outcome = self.identify(&received, route).await;
+        }
+        match outcome {
+            Ok(identity) => Ok(Considered { identity, route, body: body.or(late), origin, arrived }),
             Err(rejection) => Err(self.refuse(Some(&received), Some(route), &rejection)),
         }
     }
@@ -134,4 +150,9 @@ impl Judge {
             tracing::info!(status = code, method, path, client, reason, "request refused");
         }
     }
+}
+
+fn announces_small_body(request: &HttpRequest) -> bool {
+    let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| (1..=EXPLAINED_BODY).contains(&length))
 }

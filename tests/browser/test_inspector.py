@@ -6,6 +6,7 @@ import hmac
 from urllib.parse import quote_plus, urlsplit
 
 import pytest
+import requests
 import signer
 import wire
 from chrome import eventually
@@ -21,10 +22,10 @@ SENTENCES = {
     "body-wrongly-included": "Your app signed a body that is no form.",
     "double-encoded": "Your app encoded the parameters once too often.",
     "space-as-plus": "Your app signed a space as +",
-    "http-scheme": "Your app signed another scheme",
-    "port-included": "Your app signed the default port.",
-    "port-left-out": "Your app left out the port.",
-    "host-case": "Your app signed the host with capital letters.",
+    "http-scheme": "Your app signed http",
+    "port-included": "Your app signed https://api.example.com:443/v2/me, but the request went to https://api.example.com/v2/me.",
+    "port-left-out": "Your app signed http://127.0.0.1/v2/me, but the request went to http://127.0.0.1:",
+    "host-case": "Your app signed https://API.Example.com/v2/me, but the request went to https://api.example.com/v2/me.",
     "token-secret-missing": "Your app signed without the token secret.",
     "secret-not-encoded": "Your app did not encode the secrets.",
     "secrets-swapped": "Your app swapped the two secrets.",
@@ -32,7 +33,7 @@ SENTENCES = {
     "parameters-unsorted": "Your app did not sort the parameters.",
     "parameters-repeated-in-header": "Your app signed parameters twice.",
     "realm-included": "Your app signed the realm.",
-    "path-reencoded": "Your app changed the path before signing.",
+    "path-reencoded": "Your app signed https://api.example.com/v2/a~b, but the request went to https://api.example.com/v2/a%7Eb.",
 }
 
 
@@ -55,6 +56,9 @@ class Wrong:
             query = []
         elif mistake == "body-parameters-left-out":
             method, body, kind = "POST", b"a=1&b=2", "application/x-www-form-urlencoded"
+        elif mistake == "body-wrongly-included":
+            method, body, kind = "POST", b'{"title": "a b", "size": 3}', "application/json"
+            pairs = pairs + [(b"title", b"a b"), (b"size", b"3")]
         elif mistake == "double-encoded":
             escape = lambda value: signer.escape(signer.escape(value))
         elif mistake == "space-as-plus":
@@ -103,9 +107,8 @@ def wrong(server, developer):
     return Wrong(server, client, server_token(server, client, developer))
 
 
-# What depends on the address or on secrets with reserved characters is tried in the paste box; so is a body that is no
-# form, because the server does not read it before it has judged.
-PASTED = ("port-included", "host-case", "secret-not-encoded", "path-reencoded", "body-wrongly-included")
+# What depends on the address or on secrets with reserved characters is tried in the paste box.
+PASTED = ("port-included", "host-case", "secret-not-encoded", "path-reencoded")
 REQUESTS = [word for word in SENTENCES if word not in PASTED]
 
 
@@ -126,6 +129,39 @@ def test_a_refused_request_is_explained(mistake, chrome, server, wrong, develope
         assert chrome.has("mark")
     for secret in (wrong.client.secret, wrong.token.secret):
         assert secret not in chrome.source
+
+
+def test_a_refused_request_is_explained_in_german(chrome, server, wrong, developer):
+    wrong.send("http-scheme")
+    chrome.log_in(server.base, developer)
+    chrome.open(f"{server.base}/developer/clients/inspector?key={wrong.client.key}&ui_locales=de")
+    newest = chrome.find("table tbody tr a").text
+    assert newest == "Ihre App hat https:// unterschrieben, aber dieser Server wird über http:// erreicht."
+
+
+@pytest.mark.parametrize("length", [None, 10_000_000])
+def test_a_body_that_does_not_come_is_not_waited_for_long(length, server, wrong):
+    """A signature that failed is answered also when the announced body stays away, or is too long to be looked at."""
+    parameters = signer.protocol_parameters(wrong.client, wrong.token)
+    header = signer.header([*parameters, ("oauth_signature", "AAAA")])
+    lines = [f"POST /v2/me HTTP/1.1", f"Host: {server.authority}", f"Authorization: {header}", "Content-Type: application/json"]
+    lines.append(f"Content-Length: {length or 20}")
+    answer = wire.exchange((server.host, server.port), ("\r\n".join(lines) + "\r\n\r\n").encode(), "POST")
+    assert answer.status == 401 and answer.json["code"] == "signature_invalid"
+
+
+@pytest.mark.parametrize("diagnose, told", [("always", True), ("owner", False), ("never", False)])
+def test_the_caller_is_told_why_where_the_operator_allows_it(diagnose, told, new_server):
+    server = new_server(f'[oauth]\ndiagnose = "{diagnose}"\n', f"diagnose-{diagnose}")
+    owner = server.account()
+    client = server.client(owner, callback="oob")
+    url = f"https://{server.authority}/oauth/request_token"
+    header = signer.header(signer.sign("POST", url, client, oauth_callback="oob"))
+    answer = wire.send(server, "POST", "/oauth/request_token", [("Authorization", header)])
+    assert answer.status == 401 and answer.form["oauth_problem"] == "signature_invalid"
+    advice = answer.form["oauth_problem_advice"]
+    assert ("http-scheme" in advice and "POST&https" in advice and "POST&http%3A" in advice) == told, advice
+    assert client.secret not in answer.body.decode()
 
 
 def paste(chrome, server, client, text, token_secret=""):
@@ -209,6 +245,21 @@ def test_a_wrong_secret_is_told_without_guessing(chrome, server, wrong, develope
     chrome.log_in(server.base, developer)
     paste(chrome, server, wrong.client, f"{url}\n{header}")
     assert "none of the known mistakes explains it" in chrome.find(".verdict").text
+
+
+def test_the_paste_box_answers_so_many_questions_a_minute(server, developer):
+    client = server.client(developer, callback="oob")
+    browser = requests.Session()
+    browser.trust_env = False
+    field = lambda page: page.split('name="csrf_token" value="')[1].split('"')[0]
+    login = field(browser.get(f"{server.base}/login", timeout=20).text)
+    browser.post(f"{server.base}/login", data={"csrf_token": login, "username": developer.username, "password": developer.password}, timeout=20)
+    url = f"{server.base}/developer/clients/inspector?key={client.key}"
+    header = signer.header(signer.sign("GET", f"{server.base}/v2/me", client, secret="not the secret"))
+    form = {"csrf_token": field(browser.get(url, timeout=20).text), "request": f"{server.base}/v2/me\n{header}"}
+    answers = [browser.post(url, data=form, timeout=20) for _ in range(31)]
+    assert [answer.status_code for answer in answers] == [200] * 30 + [422]
+    assert "Too many questions at once" in answers[-1].text
 
 
 def test_what_is_no_request_stays_in_the_box_with_the_reason(any_chrome, server, wrong, developer, client_oob):
