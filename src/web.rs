@@ -16,6 +16,7 @@ pub mod reasons;
 pub mod samples;
 pub mod assets;
 pub mod errors;
+pub mod failed;
 pub mod visit;
 pub mod login;
 pub mod consent;
@@ -45,64 +46,70 @@ pub fn pages(service: &mut ServiceConfig, base: &str) {
         .service(at("/account/sessions/end").route(web::post().to(account::end_session)))
         .service(at("/account/sessions/end-others").route(web::post().to(account::end_other_sessions)));
     service
-        .service(at("/developer/clients").route(web::get().to(developer::clients)))
+        .service(at("/developer/clients").route(web::get().to(developer::clients::list)))
         .service(
             at("/developer/clients/new")
-                .route(web::get().to(developer::new_client))
-                .route(web::post().to(developer::create_client)),
+                .route(web::get().to(developer::client_form::new))
+                .route(web::post().to(developer::client_form::create)),
         )
-        .service(at("/developer/clients/callbacks").route(web::get().to(developer::check_callbacks)))
-        .service(at("/developer/clients/show").route(web::get().to(developer::show_client)))
+        .service(at("/developer/clients/callbacks").route(web::get().to(developer::client_form::check_callbacks)))
+        .service(at("/developer/clients/show").route(web::get().to(developer::client::show)))
         .service(
             at("/developer/clients/edit")
-                .route(web::get().to(developer::edit_client))
-                .route(web::post().to(developer::update_client)),
+                .route(web::get().to(developer::client_form::edit))
+                .route(web::post().to(developer::client_form::update)),
         )
-        .service(at("/developer/clients/samples").route(web::get().to(developer::show_samples)))
+        .service(at("/developer/clients/samples").route(web::get().to(developer::client_samples::show)))
         .service(
             at("/developer/clients/inspector")
                 .route(web::get().to(inspector::show))
                 .route(web::post().to(inspector::inspect)),
         )
-        .service(at("/developer/clients/rotate").route(web::post().to(developer::rotate_secret)))
-        .service(at("/developer/clients/token").route(web::post().to(developer::make_own_token)))
-        .service(at("/developer/clients/revoke").route(web::post().to(developer::revoke_token)))
-        .service(at("/developer/clients/disable").route(web::post().to(developer::disable_client)))
-        .service(at("/developer/clients/enable").route(web::post().to(developer::enable_client)))
-        .service(at("/developer/clients/delete").route(web::post().to(developer::delete_client)))
-        .service(at("/developer/keys").route(web::get().to(developer::keys)))
+        .service(at("/developer/clients/rotate").route(web::post().to(developer::client::rotate_secret)))
+        .service(at("/developer/clients/token").route(web::post().to(developer::client::make_own_token)))
+        .service(at("/developer/clients/revoke").route(web::post().to(developer::client::revoke_token)))
+        .service(at("/developer/clients/disable").route(web::post().to(developer::client::disable)))
+        .service(at("/developer/clients/enable").route(web::post().to(developer::client::enable)))
+        .service(at("/developer/clients/delete").route(web::post().to(developer::client::delete)))
+        .service(at("/developer/keys").route(web::get().to(developer::keys::list)))
         .service(
             at("/developer/keys/new")
-                .route(web::get().to(developer::new_key))
-                .route(web::post().to(developer::create_key)),
+                .route(web::get().to(developer::key_form::new))
+                .route(web::post().to(developer::key_form::create)),
         )
-        .service(at("/developer/keys/regenerate").route(web::post().to(developer::regenerate_key)))
-        .service(at("/developer/keys/delete").route(web::post().to(developer::delete_key)));
+        .service(at("/developer/keys/regenerate").route(web::post().to(developer::keys::regenerate)))
+        .service(at("/developer/keys/delete").route(web::post().to(developer::keys::delete)));
     service
-        .service(at("/admin/accounts").route(web::get().to(admin::accounts)))
+        .service(at("/admin/accounts").route(web::get().to(admin::accounts::list)))
         .service(
             at("/admin/accounts/new")
-                .route(web::get().to(admin::new_account))
-                .route(web::post().to(admin::create_account)),
+                .route(web::get().to(admin::account_form::new))
+                .route(web::post().to(admin::account_form::create)),
         )
         .service(
             at("/admin/accounts/show")
-                .route(web::get().to(admin::show_account))
-                .route(web::post().to(admin::update_account)),
+                .route(web::get().to(admin::account::show))
+                .route(web::post().to(admin::account::update)),
         )
-        .service(at("/admin/accounts/standing").route(web::post().to(admin::set_standing)))
-        .service(at("/admin/accounts/password").route(web::post().to(admin::set_password)))
-        .service(at("/admin/accounts/delete").route(web::post().to(admin::delete_account)))
+        .service(at("/admin/accounts/standing").route(web::post().to(admin::account::set_standing)))
+        .service(at("/admin/accounts/password").route(web::post().to(admin::account::set_password)))
+        .service(at("/admin/accounts/delete").route(web::post().to(admin::account::delete)))
         .service(
-            at("/admin/accounts/key").route(web::get().to(admin::new_key)).route(web::post().to(admin::create_key)),
+            at("/admin/accounts/key")
+                .route(web::get().to(admin::account::new_key))
+                .route(web::post().to(admin::account::create_key)),
         )
         .service(
-            at("/admin/companies").route(web::get().to(admin::companies)).route(web::post().to(admin::create_company)),
+            at("/admin/companies")
+                .route(web::get().to(admin::companies::list))
+                .route(web::post().to(admin::companies::create)),
         )
         .service(
-            at("/admin/clients").route(web::get().to(admin::clients)).route(web::post().to(admin::set_client_standing)),
+            at("/admin/clients")
+                .route(web::get().to(admin::clients::list))
+                .route(web::post().to(admin::clients::set_standing)),
         )
-        .service(at("/admin/audit").route(web::get().to(admin::audit)))
-        .service(at("/admin/audit/export").route(web::get().to(admin::export_audit)))
-        .service(at("/admin/system").route(web::get().to(admin::system)));
+        .service(at("/admin/audit").route(web::get().to(admin::audit::show)))
+        .service(at("/admin/audit/export").route(web::get().to(admin::audit::export)))
+        .service(at("/admin/system").route(web::get().to(admin::system::show)));
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use actix_web::http::StatusCode;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -14,10 +13,11 @@ use crate::domain::credentials::{CompanyId, Secret, SessionId, Username};
 use crate::store::Store;
 use crate::store::accounts::StoredPassword;
 use crate::store::audit::Page;
+use crate::web::failed::Failed;
 use crate::web::page::{Frame, Moment, Problems, Section, role_name};
 use crate::web::reasons;
 use crate::web::texts::Texts;
-use crate::web::visit::{Access, Failed, Pages, Visit};
+use crate::web::visit::{Access, Pages, Visit};
 
 /// The page.
 #[derive(Template)]
@@ -58,7 +58,7 @@ pub struct SessionRow {
 
 /// `GET /account`
 pub async fn show(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let show = async |visit: &Visit<'_>| page(visit, &store, Problems::default(), StatusCode::OK).await;
+    let show = async |visit: &Visit<'_>| page(visit, &store, Problems::default()).await;
     pages.serve(&request, payload, Access::LoggedIn, show).await
 }
 
@@ -72,7 +72,7 @@ pub async fn change_password(
     let change = async |visit: &Visit<'_>| {
         let problems = check_passwords(visit).await?;
         if problems.any() {
-            return page(visit, &store, problems, StatusCode::UNPROCESSABLE_ENTITY).await;
+            return page(visit, &store, problems).await;
         }
         let account = visit.account()?;
         let (username, company) = (account.username.clone(), account.company.clone());
@@ -155,27 +155,24 @@ async fn check_passwords(visit: &Visit<'_>) -> Result<Problems, Failed> {
     Ok(problems)
 }
 
-async fn page(
-    visit: &Visit<'_>,
-    store: &Store,
-    problems: Problems,
-    status: StatusCode,
-) -> Result<HttpResponse, Failed> {
+async fn page(visit: &Visit<'_>, store: &Store, problems: Problems) -> Result<HttpResponse, Failed> {
     let account = visit.account()?;
     let this = visit.session.as_ref().map(|session| &session.id);
     let sessions = store.sessions.list(&account.id, visit.now()).await?;
     let sessions = sessions.into_iter().map(|session| SessionRow {
         this: this == Some(&session.id),
         id: session.id.to_string(),
-        browser: session.user_agent.unwrap_or_else(|| visit.text.words.unknown.to_owned()),
+        browser: session
+            .user_agent
+            .as_deref()
+            .map_or_else(|| visit.text.words.unknown.to_owned(), |agent| browser_name(agent, visit.text)),
         address: session.address.unwrap_or_default(),
         since: Moment::of(session.created_at, visit.text),
         expires: Moment::of(session.expires_at, visit.text),
     });
     let reach = Reach::Account(account.id.clone());
     let keys = store.api_keys.list(&reach, Some(&account.id), Page::first(1000)).await?.items.len();
-    let mut frame = visit.frame(Section::Account);
-    frame.problems = problems;
+    let (status, frame) = visit.returned(Section::Account, problems);
     let page = AccountPage {
         frame,
         text: visit.text,
@@ -192,6 +189,35 @@ async fn page(
     Ok(visit.page(status, &page))
 }
 
+/// `Firefox on Windows`; a program's own name for itself where it is no known browser.
+fn browser_name(user_agent: &str, text: &Texts) -> String {
+    // Most browsers name others before themselves, so the order counts.
+    const BROWSERS: [(&str, &str); 6] = [
+        ("Edg/", "Edge"),
+        ("OPR/", "Opera"),
+        ("Firefox/", "Firefox"),
+        ("HeadlessChrome/", "Chrome"),
+        ("Chrome/", "Chrome"),
+        ("Safari/", "Safari"),
+    ];
+    const SYSTEMS: [(&str, &str); 7] = [
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Windows", "Windows"),
+        ("Mac OS X", "macOS"),
+        ("CrOS", "ChromeOS"),
+        ("Linux", "Linux"),
+    ];
+    let known = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(mark, _)| user_agent.contains(mark)).map(|(_, name)| *name)
+    };
+    match (known(&BROWSERS), known(&SYSTEMS)) {
+        (Some(browser), Some(system)) => (text.account.browser_on)(browser, system),
+        (_, _) => user_agent.to_owned(),
+    }
+}
+
 fn standing(visit: &Visit<'_>, account: &Account) -> Option<Standing> {
     let text = &visit.text.account;
     let (title, usual, link) = match &account.status {
@@ -201,4 +227,20 @@ fn standing(visit: &Visit<'_>, account: &Account) -> Option<Standing> {
     };
     let reason = account.status.reason().unwrap_or(usual).to_owned();
     Some(Standing { title, reason, link: link.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::texts::Language;
+
+    #[test]
+    fn a_browser_is_called_as_people_call_it() {
+        let text = Language::English.texts();
+        let edge = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36 Edg/130.0";
+        assert_eq!(browser_name(edge, text), "Edge on Windows");
+        let phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1";
+        assert_eq!(browser_name(phone, text), "Safari on iPhone");
+        assert_eq!(browser_name("curl/8.5.0", text), "curl/8.5.0");
+    }
 }

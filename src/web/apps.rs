@@ -12,9 +12,10 @@ use crate::domain::credentials::GrantId;
 use crate::store::Store;
 use crate::store::audit::Page;
 use crate::store::delegations::{DelegationError, GrantFilter, GrantSummary};
+use crate::web::failed::Failed;
 use crate::web::page::{Frame, Moment, ScopeChoice, Section};
 use crate::web::texts::Texts;
-use crate::web::visit::{Access, Failed, Pages, Visit};
+use crate::web::visit::{Access, Pages, Visit};
 
 /// Apps that are shown at most.
 const MOST: u16 = 500;

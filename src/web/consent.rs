@@ -20,10 +20,11 @@ use crate::provider::{Pending, Provider, redirect_of};
 use crate::store::Store;
 use crate::store::delegations::Decided;
 use crate::web::errors::MessagePage;
+use crate::web::failed::Failed;
 use crate::web::login::{self, LoggedIn, Waiting};
 use crate::web::page::{Frame, Moment, Problems, ScopeChoice, Section};
 use crate::web::texts::Texts;
-use crate::web::visit::{Access, Failed, Pages, Visit};
+use crate::web::visit::{Access, Pages, Visit};
 
 /// The question whether an app may act for the account.
 #[derive(Template)]
@@ -184,7 +185,7 @@ fn consent(visit: &Visit<'_>, token: &str, pending: &Pending, session: &Session)
         app: client.name.clone(),
         letter: client.name.chars().next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default(),
         website: host.clone(),
-        registered: Moment::of(client.created_at, visit.text),
+        registered: Moment::day_of(client.created_at, visit.text),
         scopes: scopes.collect(),
         action: visit.received.path.to_owned(),
         oauth_token: token.to_owned(),

@@ -5,17 +5,23 @@ use askama::Template;
 
 use crate::time::Timestamp;
 use crate::web::account::{AccountPage, SessionRow, Standing};
-use crate::web::admin::{
-    AccountForm, AccountFormPage, AccountRow, AccountsPage, AdministeredAccountPage, AdministeredClientRow,
-    AdministeredClientsPage, AuditEntry, AuditForm, AuditPage, CompaniesPage, CompanyRow, SealingKeyRow, SystemPage,
-    ThrottledRow,
-};
+use crate::web::admin::account::AdministeredAccountPage;
+use crate::web::admin::account_form::{AccountForm, AccountFormPage};
+use crate::web::admin::accounts::{AccountRow, AccountsPage};
+use crate::web::admin::audit::{AuditEntry, AuditForm, AuditPage};
+use crate::web::admin::clients::{AdministeredClientRow, AdministeredClientsPage};
+use crate::web::admin::companies::{CompaniesPage, CompanyRow};
+use crate::web::admin::system::{SealingKeyRow, SystemPage, ThrottledRow};
 use crate::web::apps::{AppsPage, ConnectedApp};
 use crate::web::consent::{ConsentPage, VerifierPage, in_groups};
-use crate::web::developer::{
-    ClientForm, ClientFormPage, ClientHead, ClientPage, ClientRow, ClientsPage, KeyForm, KeyFormPage, KeyRow, KeysPage,
-    MethodChoice, RsaKey, SamplesPage, SecretPage, ShownValue, Tab, TokenRow,
-};
+use crate::web::developer::client::{ClientPage, RsaKey, TokenRow};
+use crate::web::developer::client_form::{ClientForm, ClientFormPage, MethodChoice};
+use crate::web::developer::client_samples::SamplesPage;
+use crate::web::developer::clients::{ClientRow, ClientsPage};
+use crate::web::developer::key_form::{KeyForm, KeyFormPage};
+use crate::web::developer::keys::{KeyRow, KeysPage};
+use crate::web::developer::own::{ClientHead, Tab};
+use crate::web::developer::shown_once::{SecretPage, ShownValue};
 use crate::web::errors::MessagePage;
 use crate::web::inspector::{ComparedRow, Comparison, Inspection, InspectorPage, MarkedText, RefusedRow};
 use crate::web::login::{LoginPage, LogoutPage};
@@ -253,8 +259,8 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
             pasted: words.say("GET /v2/me HTTP/1.1\nHost: photos.example.net\nAuthorization: OAuth oauth_consumer_key=\"dpf43f3p2l4k3l03\", …"),
         })),
         ("keys", page(KeysPage { text, frame: words.frame(Section::Developer), once: "once".to_owned(), keys: vec![
-            KeyRow { element: "key-1".to_owned(), public_key: words.say("Ab3dEf6hIj9kLm2nOp5qRs8t"), name: words.say("Nightly export"), scopes: Some(words.names()), expires: Some(words.moment(-8_000_000)), expired: false, last_used: Some(words.moment(4000)), made_by: None },
-            KeyRow { element: "key-2".to_owned(), public_key: words.say("Uv1wXy4zAb7cDe0fGh3iJk6l"), name: words.say("Support session"), scopes: None, expires: Some(words.moment(100)), expired: true, last_used: None, made_by: Some(words.say("integrator@acme.example")) },
+            KeyRow { hint: words.say("x7Kq"), element: "key-1".to_owned(), public_key: words.say("Ab3dEf6hIj9kLm2nOp5qRs8t"), name: words.say("Nightly export"), scopes: Some(words.names()), expires: Some(words.moment(-8_000_000)), expired: false, last_used: Some(words.moment(4000)), made_by: None },
+            KeyRow { hint: words.say("p3Lm"), element: "key-2".to_owned(), public_key: words.say("Uv1wXy4zAb7cDe0fGh3iJk6l"), name: words.say("Support session"), scopes: None, expires: Some(words.moment(100)), expired: true, last_used: None, made_by: Some(words.say("integrator@acme.example")) },
         ] })),
         ("key-form", page(KeyFormPage { text, frame: words.frame(Section::Developer), action: words.say("/developer/keys/new"), back: words.say("/developer/keys"), back_label: text.developer.keys, for_account: Some(words.say("jo@example.com")), form: KeyForm { name: words.say("Nightly export"), scopes: words.say("account:read"), expires_in: "7776000".to_owned() }, expiries: vec![Choice { value: String::new(), label: words.say(text.words.never) }, Choice { value: "7776000".to_owned(), label: words.say("in 90 days") }], once: "once".to_owned() })),
         ("admin-accounts", page(AccountsPage { text, frame: words.frame(Section::Admin), search: words.say(""), next: Some(words.say("/admin/accounts?after=1")), accounts: vec![

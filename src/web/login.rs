@@ -17,9 +17,10 @@ use crate::auth::verdict::{Refusal, Rejection};
 use crate::domain::credentials::Secret;
 use crate::store::Store;
 use crate::store::audit::{Entry, Event};
+use crate::web::failed::Failed;
 use crate::web::page::{Frame, Problems, Section};
 use crate::web::texts::Texts;
-use crate::web::visit::{Access, Failed, Pages, Visit};
+use crate::web::visit::{Access, Pages, Visit};
 
 /// The login form.
 #[derive(Template)]

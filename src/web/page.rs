@@ -4,6 +4,7 @@
 
 use crate::domain::account::{AccountStatus, Role};
 use crate::domain::client::ClientStatus;
+use crate::domain::scope::Scopes;
 use crate::protocol::encoding::encode;
 use crate::time::Timestamp;
 use crate::web::texts::{Language, Texts};
@@ -90,6 +91,12 @@ impl Problems {
         self.0.push(FieldProblem { field, reason: reason.into() });
     }
 
+    /// Adds one and goes on with nothing, so that every field is looked at.
+    pub fn skip<T: Default>(&mut self, field: &'static str, reason: impl Into<String>) -> T {
+        self.add(field, reason);
+        T::default()
+    }
+
     /// Whether there is one.
     pub fn any(&self) -> bool {
         !self.0.is_empty()
@@ -127,6 +134,11 @@ impl Moment {
     pub fn of(at: Timestamp, text: &Texts) -> Self {
         Self { iso: at.to_rfc3339(), text: text.moment(at) }
     }
+
+    /// The same, of which people are shown the date alone.
+    pub fn day_of(at: Timestamp, text: &Texts) -> Self {
+        Self { iso: at.to_rfc3339(), text: text.day(at) }
+    }
 }
 
 /// A coloured word.
@@ -162,6 +174,11 @@ pub const fn role_name(role: Role, text: &Texts) -> &'static str {
         Role::Integrator => text.words.integrator,
         Role::Admin => text.words.admin,
     }
+}
+
+/// Scopes by their names.
+pub fn scope_names(scopes: &Scopes) -> Vec<String> {
+    scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
 }
 
 /// One of several values of a field.

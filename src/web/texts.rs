@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 
 /// A sentence around one text.
 pub type With = fn(&str) -> String;
+/// A sentence around two texts: the wrong one, the right one.
+pub type Not = fn(&str, &str) -> String;
 /// A sentence around one number, which knows singular and plural.
 pub type Count = fn(usize) -> String;
 
@@ -85,9 +87,18 @@ fn weight_of(text: &str) -> u16 {
 impl Texts {
     /// A moment as people write it in this language: date, time and UTC.
     pub fn moment(&self, at: Timestamp) -> String {
-        DateTime::<Utc>::from_timestamp(at.unix(), 0)
-            .map_or_else(|| at.to_rfc3339(), |moment| moment.format(self.moment_pattern).to_string())
+        written(at, self.moment_pattern)
     }
+
+    /// Its date alone.
+    pub fn day(&self, at: Timestamp) -> String {
+        written(at, self.day_pattern)
+    }
+}
+
+fn written(at: Timestamp, pattern: &str) -> String {
+    DateTime::<Utc>::from_timestamp(at.unix(), 0)
+        .map_or_else(|| at.to_rfc3339(), |moment| moment.format(pattern).to_string())
 }
 
 /// Everything that the pages say in one language, page by page.
@@ -96,6 +107,7 @@ pub struct Texts {
     pub code: &'static str,
     /// For chrono's `format`.
     pub moment_pattern: &'static str,
+    pub day_pattern: &'static str,
     pub frame: Frame,
     pub words: Words,
     pub login: Login,
@@ -109,6 +121,7 @@ pub struct Texts {
     pub inspector: Inspector,
     pub mistakes: Mistakes,
     pub admin: Admin,
+    pub explorer: Explorer,
     pub errors: Errors,
     pub reasons: Reasons,
 }
@@ -178,7 +191,6 @@ pub struct Login {
     pub log_out_title: &'static str,
     pub log_out_note: &'static str,
     pub logged_out: &'static str,
-    pub again: &'static str,
 }
 
 /// The question whether an app may act for the account.
@@ -253,6 +265,7 @@ pub struct Account {
     pub sessions: &'static str,
     pub sessions_note: &'static str,
     pub browser: &'static str,
+    pub browser_on: Not,
     pub since: &'static str,
     pub this_one: &'static str,
     pub end: &'static str,
@@ -323,7 +336,6 @@ pub struct Developer {
     pub delete_note: &'static str,
     pub delete_client: &'static str,
     pub deleted: &'static str,
-    pub suspended: &'static str,
 }
 
 /// What is shown once.
@@ -400,6 +412,9 @@ pub struct Mistakes {
     pub double_encoded: (&'static str, &'static str),
     pub space_as_plus: (&'static str, &'static str),
     pub http_scheme: (&'static str, &'static str),
+    /// In place of the first sentence, where both are known: the scheme, the address, the method or the path.
+    pub signed_scheme: Not,
+    pub signed_address: Not,
     pub port_included: (&'static str, &'static str),
     pub port_left_out: (&'static str, &'static str),
     pub host_case: (&'static str, &'static str),
@@ -482,6 +497,17 @@ pub struct Admin {
     pub none_throttled: &'static str,
 }
 
+/// The API explorer.
+pub struct Explorer {
+    pub title: &'static str,
+    pub which: &'static str,
+    pub own: &'static str,
+    pub upstream: &'static str,
+    pub as_you: With,
+    pub as_nobody: &'static str,
+    pub plain: &'static str,
+}
+
 /// Pages about what went wrong: title, what happened, what to do.
 pub struct Errors {
     pub for_developers: &'static str,
@@ -496,7 +522,6 @@ pub struct Errors {
     pub token_decided: (&'static str, &'static str, &'static str),
     pub client_rests: (&'static str, &'static str, &'static str),
     pub account_rests: (&'static str, &'static str, &'static str),
-    pub another_account: (&'static str, &'static str, &'static str),
     pub not_found: (&'static str, &'static str, &'static str),
     pub forbidden: (&'static str, &'static str, &'static str),
     pub method: (&'static str, &'static str, &'static str),
@@ -556,6 +581,7 @@ mod tests {
         let moment = Timestamp::from_unix(1_795_300_000);
         assert_eq!(Language::English.texts().moment(moment), "21 Nov 2026, 22:26 UTC");
         assert_eq!(Language::German.texts().moment(moment), "21.11.2026, 22:26 UTC");
+        assert_eq!(Language::English.texts().day(moment), "21 Nov 2026");
     }
 
     #[test]

@@ -3,8 +3,7 @@
 //! Every page handler runs inside [`Pages::serve`]. It asks who is there, refuses forms that this site did not send,
 //! and turns what went wrong into a page that says so. What the page is about is the handler's business.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::http::StatusCode;
@@ -14,33 +13,29 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use rand::distr::{Alphanumeric, SampleString};
 
+use crate::auth::inspection::ExplanationBudget;
 use crate::auth::session::{self, Session, changes_something};
-use crate::auth::verdict::{OAuthRefusal, Refusal, Rejection};
+use crate::auth::verdict::{Refusal, Rejection};
 use crate::config::{Configuration, ScopeSettings};
 use crate::domain::account::{Account, Reach};
 use crate::protocol::encoding::encode;
-use crate::protocol::oauth::Problem;
 use crate::protocol::parameters::{Parameters, Source};
 use crate::protocol::request::{ReceivedRequest, UriScheme};
-use crate::store::accounts::AccountError;
-use crate::store::api_keys::ApiKeyError;
+use crate::store::Store;
 use crate::store::audit::{Actor, By, Cursor, Page};
-use crate::store::clients::ClientError;
-use crate::store::connection::StoreError;
-use crate::store::delegations::DelegationError;
 use crate::time::{Lifetime, Timestamp};
 use crate::web::assets;
 use crate::web::errors::MessagePage;
+use crate::web::failed::{Explanation, Failed};
 use crate::web::judge::Judge;
 use crate::web::page::{Frame, Problems, ScopeChoice, Section, Visitor};
-use crate::web::response::status;
 use crate::web::texts::{Language, Texts};
 
 /// The cookie that remembers a language.
 const LANGUAGE_COOKIE: &str = "countersign_language";
 
-/// Sent forms that are remembered, so that none is carried out twice.
-const REMEMBERED_FORMS: usize = 10_000;
+/// The longest `once` of a form that one of our pages made.
+const LONGEST_ONCE: usize = 40;
 
 /// What all pages share.
 pub struct Pages {
@@ -56,16 +51,10 @@ pub struct Pages {
     pub token_lifetime: Option<Lifetime>,
     /// The key that new secrets are sealed with, by its id.
     pub sealing_key: u32,
+    /// What the inspector's paste box may still be asked.
+    pub explanations: ExplanationBudget,
     public_origin: Option<(UriScheme, String)>,
     scopes: Vec<ScopeSettings>,
-    sent: Mutex<SentForms>,
-}
-
-/// The forms that were carried out, by what each carried; the oldest are forgotten.
-#[derive(Default)]
-struct SentForms {
-    known: HashSet<String>,
-    order: VecDeque<String>,
 }
 
 /// Who may open a page.
@@ -92,91 +81,6 @@ pub struct Visit<'a> {
     fields: Parameters<'a>,
 }
 
-/// Why there is no page; each is a page of its own.
-#[derive(Debug)]
-pub enum Failed {
-    /// Not there, or not theirs.
-    NotFound,
-    /// Not for this account.
-    Forbidden,
-    /// The form is not one of ours for this person.
-    Form,
-    /// The form was sent before.
-    SentBefore,
-    /// Whoever asks must log in first.
-    LoggedOut,
-    /// The path is one of ours, the method is not.
-    Method,
-    /// What was sent makes no sense.
-    Unreadable,
-    /// The request token, the account, or the store.
-    Rejected(Rejection),
-}
-
-impl From<Rejection> for Failed {
-    fn from(rejection: Rejection) -> Self {
-        Self::Rejected(rejection)
-    }
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string()))
-    }
-}
-
-impl From<DelegationError> for Failed {
-    fn from(error: DelegationError) -> Self {
-        match error {
-            DelegationError::Store(error) => error.into(),
-            DelegationError::TokenNotFound
-            | DelegationError::GrantNotFound
-            | DelegationError::ClientNotFound
-            | DelegationError::AccountNotFound => Self::NotFound,
-            DelegationError::Refused(refusal) => {
-                Self::Rejected(Rejection::because(Refusal::Unavailable, refusal.to_string()))
-            }
-        }
-    }
-}
-
-impl From<ClientError> for Failed {
-    fn from(error: ClientError) -> Self {
-        match error {
-            ClientError::Store(error) => error.into(),
-            ClientError::NotFound | ClientError::OwnerNotFound => Self::NotFound,
-            ClientError::KeyTaken => Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string())),
-            ClientError::TooManyCallbacks | ClientError::Invalid(_) => Self::Unreadable,
-        }
-    }
-}
-
-impl From<ApiKeyError> for Failed {
-    fn from(error: ApiKeyError) -> Self {
-        match error {
-            ApiKeyError::Store(error) => error.into(),
-            ApiKeyError::NotFound | ApiKeyError::AccountNotFound => Self::NotFound,
-            ApiKeyError::MayNotImpersonate => Self::Forbidden,
-            ApiKeyError::KeyTaken => Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string())),
-            ApiKeyError::Invalid(_) => Self::Unreadable,
-        }
-    }
-}
-
-impl From<AccountError> for Failed {
-    fn from(error: AccountError) -> Self {
-        match error {
-            AccountError::Store(error) => error.into(),
-            AccountError::NotFound | AccountError::CompanyNotFound => Self::NotFound,
-            AccountError::UsernameTaken
-            | AccountError::UsernameShadows(_)
-            | AccountError::CompanyTaken
-            | AccountError::CompanyShadows
-            | AccountError::Invalid(_) => Self::Unreadable,
-        }
-    }
-}
-
 impl Pages {
     /// From the settings. `sealing_key`: the id of the key that seals new secrets.
     pub fn new(configuration: &Configuration, judge: Arc<Judge>, sealing_key: u32) -> Self {
@@ -193,13 +97,13 @@ impl Pages {
             contact_url: configuration.support.contact_url.as_ref().map(|link| link.as_str().to_owned()),
             token_lifetime: (lifetime > 0).then(|| Lifetime::from_seconds(lifetime)),
             sealing_key,
+            explanations: ExplanationBudget::default(),
             public_origin: configuration
                 .server
                 .public_url
                 .as_ref()
                 .map(|public| (if public.is_https() { UriScheme::Https } else { UriScheme::Http }, public.authority())),
             scopes: configuration.scopes.clone(),
-            sent: Mutex::default(),
         }
     }
 
@@ -278,20 +182,6 @@ impl Pages {
                 ticked: ticked(name),
             })
             .collect()
-    }
-
-    fn take(&self, once: &str) -> bool {
-        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        if once.is_empty() || !sent.known.insert(once.to_owned()) {
-            return false;
-        }
-        sent.order.push_back(once.to_owned());
-        if sent.order.len() > REMEMBERED_FORMS
-            && let Some(oldest) = sent.order.pop_front()
-        {
-            sent.known.remove(&oldest);
-        }
-        true
     }
 }
 
@@ -409,12 +299,31 @@ impl<'a> Visit<'a> {
         Alphanumeric.sample_string(&mut rand::rng(), 20)
     }
 
-    /// Takes the form's `once`: the last step before something is done.
+    /// Carries out what the form asks for, unless a form with this `once` was carried out before: on this node or
+    /// another. If the work fails, the form may be sent again.
     ///
     /// # Errors
-    /// [`Failed::SentBefore`].
-    pub fn take_once(&self) -> Result<(), Failed> {
-        if self.pages.take(&self.field("once")) { Ok(()) } else { Err(Failed::SentBefore) }
+    /// [`Failed::SentBefore`], [`Failed::Form`] where none of our pages made the `once`, or what the work fails with.
+    pub async fn carry_out<T, E: Into<Failed>>(
+        &self,
+        store: &Store,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Failed> {
+        let session = &self.session.as_ref().ok_or(Failed::LoggedOut)?.id;
+        let once = self.field("once");
+        if once.is_empty() || once.len() > LONGEST_ONCE {
+            return Err(Failed::Form);
+        }
+        if !store.sent_forms.take(session, &once).await? {
+            return Err(Failed::SentBefore);
+        }
+        let outcome = work.await;
+        if outcome.is_err()
+            && let Err(error) = store.sent_forms.give_back(session, &once).await
+        {
+            tracing::warn!(%error, "a form whose work failed can't be sent again");
+        }
+        outcome.map_err(Into::into)
     }
 
     /// The frame of a page in this part of the navigation.
@@ -441,6 +350,12 @@ impl<'a> Visit<'a> {
             notice: self.notice().map(str::to_owned),
             problems: Problems::default(),
         }
+    }
+
+    /// The frame and status of a page whose form came back with these problems, or with none.
+    pub fn returned(&self, section: Section, problems: Problems) -> (StatusCode, Frame) {
+        let status = if problems.any() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+        (status, Frame { problems, ..self.frame(section) })
     }
 
     /// What was done before the redirect that led here, by the word in the query. A word and not a sentence, so that
@@ -530,16 +445,8 @@ impl<'a> Visit<'a> {
     /// The page about what went wrong.
     pub fn fail(&self, failed: &Failed) -> HttpResponse {
         let errors = &self.text.errors;
-        let plain = |status, words| (status, words, None);
-        let (status, words, word) = match failed {
-            Failed::LoggedOut => return self.ask_to_log_in(),
-            Failed::NotFound => plain(StatusCode::NOT_FOUND, errors.not_found),
-            Failed::Forbidden => plain(StatusCode::FORBIDDEN, errors.forbidden),
-            Failed::Form => plain(StatusCode::FORBIDDEN, errors.form),
-            Failed::SentBefore => plain(StatusCode::CONFLICT, errors.sent_before),
-            Failed::Method => plain(StatusCode::METHOD_NOT_ALLOWED, errors.method),
-            Failed::Unreadable => plain(StatusCode::BAD_REQUEST, errors.bad_request),
-            Failed::Rejected(rejection) => self.explain(rejection),
+        let Some(Explanation { status, words, word }) = failed.explain(self.text) else {
+            return self.ask_to_log_in();
         };
         if let Failed::Rejected(rejection) = failed {
             self.pages.judge.note(Some(&self.received), rejection);
@@ -559,40 +466,6 @@ impl<'a> Visit<'a> {
         answer
     }
 
-    /// The status, the words, and the word for developers.
-    fn explain(&self, rejection: &Rejection) -> (StatusCode, Words, Option<&'static str>) {
-        let errors = &self.text.errors;
-        let words = match &rejection.public {
-            Refusal::OAuth(refusal) => {
-                return (StatusCode::BAD_REQUEST, self.explain_oauth(refusal), Some(refusal.problem.as_str()));
-            }
-            Refusal::AccountLocked(_) | Refusal::AccountDisabled(_) => errors.account_rests,
-            Refusal::Throttled { .. } => errors.throttled,
-            Refusal::BodyTooLarge { .. } => errors.too_large,
-            Refusal::CrossSite(_) => errors.form,
-            Refusal::Unavailable => errors.unavailable,
-            Refusal::NoRoute => errors.not_found,
-            _ => errors.bad_request,
-        };
-        let status = match status(&rejection.public) {
-            // A page for people: there is no scheme that a browser could answer with.
-            StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
-            other => other,
-        };
-        (status, words, None)
-    }
-
-    fn explain_oauth(&self, refusal: &OAuthRefusal) -> Words {
-        let errors = &self.text.errors;
-        match refusal.problem {
-            Problem::ParameterAbsent => errors.token_missing,
-            Problem::TokenExpired => errors.token_expired,
-            Problem::TokenUsed | Problem::PermissionDenied => errors.token_decided,
-            Problem::ConsumerKeyRefused => errors.client_rests,
-            _ => errors.token_unknown,
-        }
-    }
-
     /// To the login page, and back to where the visitor wanted to go.
     fn ask_to_log_in(&self) -> HttpResponse {
         let next = if changes_something(self.received.method) { self.received.path.to_owned() } else { self.here() };
@@ -604,9 +477,6 @@ impl<'a> Visit<'a> {
 pub async fn not_a_page(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payload) -> HttpResponse {
     pages.serve(&request, payload, Access::Anybody, async |_| Err(Failed::Method)).await
 }
-
-/// Title, what happened, what to do.
-type Words = (&'static str, &'static str, &'static str);
 
 /// Whether the account administers more than itself.
 pub fn administers(account: &Account) -> bool {

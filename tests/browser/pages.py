@@ -13,6 +13,9 @@ PAGES = [
     "admin-clients", "admin-audit", "admin-system",
 ]
 
+# Those that have a picture: the explorer is Swagger UI's own look, which the tests of ours do not judge.
+PICTURES = [*PAGES, "docs"]
+
 
 class Gallery:
     """Brings any page onto the screen."""
@@ -158,6 +161,12 @@ class Gallery:
         self.show_key_new(chrome, base)
         chrome.type("name", "Nightly export")
         chrome.press("Create key")
+
+    def show_docs(self, chrome, base):
+        from chrome import eventually
+
+        chrome.open(f"{base}/docs")
+        assert eventually(lambda: chrome.has(".swagger-ui .opblock"))
 
     def show_admin_accounts(self, chrome, base):
         chrome.open(f"{base}/admin/accounts")

@@ -15,7 +15,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).parent), str(pathlib.Path(__file__).p
 from chrome import Chrome
 from conftest import CONFIG, App
 from harness import REPOSITORY, Server
-from pages import PAGES, Gallery
+from pages import PICTURES, Gallery
 
 PHONE = ("login", "consent", "verifier", "apps", "clients", "client", "inspection")
 
@@ -35,7 +35,7 @@ def main(folder):
         server, chrome = Server(work, CONFIG).start(), Chrome()
         try:
             gallery = Gallery(chrome, server, App())
-            for page in PAGES:
+            for page in PICTURES:
                 chrome.forget()
                 chrome.size(1200, 900)
                 gallery.show(page)

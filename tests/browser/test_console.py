@@ -248,6 +248,7 @@ def test_an_api_key_works_is_regenerated_and_deleted(any_chrome, server, person)
     assert status(public, private) == 200
     any_chrome.press("I have saved it")
     assert any_chrome.heading == "API keys" and "Nightly" in any_chrome.text and private not in any_chrome.source
+    assert f"…{server.json('key', 'list', '--account', person.username)[0]['hint']}" in any_chrome.text
     any_chrome.press("Regenerate")
     any_chrome.press("Regenerate", within="details.confirm > div")
     assert status(public, private) == 401

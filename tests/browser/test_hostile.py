@@ -28,7 +28,9 @@ def session(server, holder):
 FORMS = [
     "/logout", "/apps/revoke", "/apps/revoke-all", "/account/password", "/account/sessions/end",
     "/account/sessions/end-others", "/developer/clients/new", "/developer/keys/new", "/developer/keys/delete",
-    "/developer/keys/regenerate",
+    "/developer/keys/regenerate", "/developer/clients/edit", "/developer/clients/rotate", "/developer/clients/token",
+    "/developer/clients/revoke", "/developer/clients/disable", "/developer/clients/enable", "/developer/clients/delete",
+    "/developer/clients/inspector",
 ]
 
 
@@ -192,6 +194,30 @@ def test_a_double_press_sends_one_form(chrome, server):
     assert eventually(lambda: chrome.heading == "Once is registered")
     chrome.open(f"{server.base}/developer/clients")
     assert len(chrome.all("tbody tr")) == 1
+
+
+def test_a_form_counts_once_also_after_a_restart(new_server):
+    """What decides is in the database, so that it holds for every node and for the next process."""
+    server = new_server("", "restarted")
+    person = server.account()
+    browser = requests.Session()
+    browser.trust_env = False
+    field = lambda page, name: page.split(f'name="{name}" value="')[1].split('"')[0]
+    login = browser.get(f"{server.base}/login", timeout=20).text
+    fields = {"csrf_token": field(login, "csrf_token"), "username": person.username, "password": person.password}
+    browser.post(f"{server.base}/login", data=fields, timeout=20)
+    page = browser.get(f"{server.base}/developer/clients/new", timeout=20).text
+    form = {"csrf_token": field(page, "csrf_token"), "once": field(page, "once"), "name": "Once"}
+    assert browser.post(f"{server.base}/developer/clients/new", data=form, timeout=20).status_code == 200
+    server.terminate()
+    server.start()
+    again = browser.post(f"{server.base}/developer/clients/new", data=form, timeout=20)
+    assert again.status_code == 409 and "This form was sent before" in again.text
+    assert len(server.json("client", "list")) == 1
+    # A form that none of our pages made is none.
+    for once in ("", "x" * 41):
+        assert browser.post(f"{server.base}/developer/clients/new", data=form | {"once": once}, timeout=20).status_code == 403
+    assert len(server.json("client", "list")) == 1
 
 
 def test_bodies_that_are_no_form_are_clear_pages(server, session):

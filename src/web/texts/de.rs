@@ -5,6 +5,7 @@ use super::*;
 pub(super) const TEXTS: Texts = Texts {
     code: "de",
     moment_pattern: "%d.%m.%Y, %H:%M UTC",
+    day_pattern: "%d.%m.%Y",
     frame: Frame {
         skip: "Zum Inhalt springen",
         navigation: "Seiten",
@@ -65,7 +66,6 @@ pub(super) const TEXTS: Texts = Texts {
         log_out_title: "Abmelden?",
         log_out_note: "Verbundene Apps behalten ihren Zugriff.",
         logged_out: "Sie sind abgemeldet.",
-        again: "Melden Sie sich wieder an, um fortzufahren.",
     },
     consent: Consent {
         title: |app| format!("Darf {app} Ihr Konto benutzen?"),
@@ -138,6 +138,7 @@ pub(super) const TEXTS: Texts = Texts {
         sessions: "Sitzungen",
         sessions_note: "Wo Sie angemeldet sind.",
         browser: "Browser",
+        browser_on: |browser, system| format!("{browser} auf {system}"),
         since: "Seit",
         this_one: "diese",
         end: "Beenden",
@@ -206,7 +207,6 @@ pub(super) const TEXTS: Texts = Texts {
         delete_note: "Die App, ihr Geheimnis und alle ihre Token sind endgültig weg.",
         delete_client: "App löschen",
         deleted: "Die App ist gelöscht.",
-        suspended: "Die Verwaltung hat diese App gesperrt.",
     },
     secret: Secret {
         once: "Kopieren Sie es jetzt: Es wird nur dieses eine Mal gezeigt.",
@@ -295,6 +295,12 @@ pub(super) const TEXTS: Texts = Texts {
             "Ihre App hat ein anderes Schema unterschrieben: http, wo dieser Server über https erreicht wird, oder umgekehrt.",
             "Unterschreiben Sie die Adresse, die Sie aufrufen, mit ihrem Schema.",
         ),
+        signed_scheme: |signed, expected| {
+            format!("Ihre App hat {signed}:// unterschrieben, aber dieser Server wird über {expected}:// erreicht.")
+        },
+        signed_address: |signed, expected| {
+            format!("Ihre App hat {signed} unterschrieben, aber die Anfrage ging an {expected}.")
+        },
         port_included: (
             "Ihre App hat den üblichen Port mit unterschrieben.",
             "Port 80 bei http und 443 bei https bleiben weg.",
@@ -407,6 +413,15 @@ pub(super) const TEXTS: Texts = Texts {
         throttled_note: "Zu viele Fehlversuche in den letzten 24 Stunden.",
         none_throttled: "Keine.",
     },
+    explorer: Explorer {
+        title: "API-Dokumentation",
+        which: "Beschriebene APIs",
+        own: "Verwaltungs-API",
+        upstream: "API",
+        as_you: |username| format!("Was Sie hier ausprobieren, geschieht als {username}."),
+        as_nobody: "Um Aufrufe als Sie selbst auszuprobieren:",
+        plain: "Die Beschreibung für Programme (OpenAPI):",
+    },
     errors: Errors {
         for_developers: "Für Entwickler:",
         to_apps: "Zu meinen verbundenen Apps",
@@ -451,11 +466,6 @@ pub(super) const TEXTS: Texts = Texts {
             "Ihr Konto kann zurzeit keine Apps erlauben",
             "Es ist ausgesetzt oder gesperrt. Es wurde nichts erlaubt.",
             "Der Grund steht unter Mein Konto.",
-        ),
-        another_account: (
-            "Diese Anfrage gehört zu einem anderen Konto",
-            "Jemand anders hat sie in diesem Browser beantwortet. Es wurde nichts geändert.",
-            "Gehen Sie zurück zur App und fangen Sie neu an.",
         ),
         not_found: ("Nicht gefunden", "Hier ist nichts, oder es gehört Ihnen nicht.", ""),
         forbidden: ("Nicht für dieses Konto", "Ihr Konto darf das nicht sehen.", ""),

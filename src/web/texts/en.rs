@@ -5,6 +5,7 @@ use super::*;
 pub(super) const TEXTS: Texts = Texts {
     code: "en",
     moment_pattern: "%-d %b %Y, %H:%M UTC",
+    day_pattern: "%-d %b %Y",
     frame: Frame {
         skip: "Skip to the content",
         navigation: "Pages",
@@ -65,7 +66,6 @@ pub(super) const TEXTS: Texts = Texts {
         log_out_title: "Log out?",
         log_out_note: "Connected apps keep their access.",
         logged_out: "You are logged out.",
-        again: "Log in again to go on.",
     },
     consent: Consent {
         title: |app| format!("Allow {app} to use your account?"),
@@ -138,6 +138,7 @@ pub(super) const TEXTS: Texts = Texts {
         sessions: "Sessions",
         sessions_note: "Where you are logged in.",
         browser: "Browser",
+        browser_on: |browser, system| format!("{browser} on {system}"),
         since: "Since",
         this_one: "this one",
         end: "End",
@@ -206,7 +207,6 @@ pub(super) const TEXTS: Texts = Texts {
         delete_note: "The app, its secret and all its tokens are gone for good.",
         delete_client: "Delete app",
         deleted: "The app is deleted.",
-        suspended: "An administrator has disabled this app.",
     },
     secret: Secret {
         once: "Copy it now: it is shown only this once.",
@@ -293,6 +293,10 @@ pub(super) const TEXTS: Texts = Texts {
             "Your app signed another scheme: http where this server is reached by https, or the reverse.",
             "Sign the address that you call, scheme and all.",
         ),
+        signed_scheme: |signed, expected| {
+            format!("Your app signed {signed}://, but this server is reached by {expected}://.")
+        },
+        signed_address: |signed, expected| format!("Your app signed {signed}, but the request went to {expected}."),
         port_included: ("Your app signed the default port.", "Ports 80 of http and 443 of https are left out."),
         port_left_out: ("Your app left out the port.", "Any port but the default one is signed."),
         host_case: ("Your app signed the host with capital letters.", "Scheme and host are signed in lower case."),
@@ -387,6 +391,15 @@ pub(super) const TEXTS: Texts = Texts {
         throttled_note: "Too many failed logins in the last 24 hours.",
         none_throttled: "None.",
     },
+    explorer: Explorer {
+        title: "API documentation",
+        which: "Described APIs",
+        own: "Management API",
+        upstream: "API",
+        as_you: |username| format!("What you try here is done as {username}."),
+        as_nobody: "To try calls as yourself:",
+        plain: "The description for programs (OpenAPI):",
+    },
     errors: Errors {
         for_developers: "For developers:",
         to_apps: "To my connected apps",
@@ -427,11 +440,6 @@ pub(super) const TEXTS: Texts = Texts {
             "Your account can't allow apps at present",
             "It is locked or disabled. Nothing was allowed.",
             "See My account for the reason.",
-        ),
-        another_account: (
-            "This request belongs to another account",
-            "Somebody else has answered it in this browser. Nothing was changed.",
-            "Go back to the app and start again.",
         ),
         not_found: ("Not found", "There is nothing here, or it is not yours.", ""),
         forbidden: ("Not for this account", "Your account may not see this.", ""),

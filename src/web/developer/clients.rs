@@ -1,0 +1,66 @@
+//! The list of one's own clients (`/developer/clients`).
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+
+use crate::domain::account::Reach;
+use crate::store::Store;
+use crate::store::audit::Page;
+use crate::store::clients::ClientSummary;
+use crate::web::developer::own::MOST_ROWS;
+use crate::web::page::{Badge, Frame, Moment, Section, scope_names};
+use crate::web::texts::Texts;
+use crate::web::visit::{Access, Pages, Visit};
+
+/// The list of clients.
+#[derive(Template)]
+#[template(path = "developer/clients.html", config = "src/web/askama.toml")]
+pub struct ClientsPage {
+    pub frame: Frame,
+    pub text: &'static Texts,
+    pub clients: Vec<ClientRow>,
+}
+
+/// One client of the list.
+pub struct ClientRow {
+    /// The id of the element that a copy button copies.
+    pub element: String,
+    pub key: String,
+    pub name: String,
+    pub status: Badge,
+    pub scopes: Vec<String>,
+    pub callbacks: Vec<String>,
+    pub tokens: i64,
+    pub last_used: Option<Moment>,
+}
+
+/// `GET /developer/clients`
+pub async fn list(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let show = async |visit: &Visit<'_>| {
+        let account = visit.account()?.id.clone();
+        let reach = Reach::Account(account);
+        let found = store.clients.list(&reach, None, visit.now(), Page::first(MOST_ROWS)).await?.items;
+        let clients = found.iter().enumerate().map(|(number, summary)| client_row(visit, number, summary)).collect();
+        let page = ClientsPage { frame: visit.frame(Section::Developer), text: visit.text, clients };
+        Ok(visit.page(StatusCode::OK, &page))
+    };
+    pages.serve(&request, payload, Access::LoggedIn, show).await
+}
+
+fn client_row(visit: &Visit<'_>, number: usize, summary: &ClientSummary) -> ClientRow {
+    let client = &summary.client;
+    ClientRow {
+        element: format!("client-{number}"),
+        key: client.client_key.to_string(),
+        name: client.name.clone(),
+        status: Badge::of_client(client.status, visit.text),
+        scopes: scope_names(&client.scopes),
+        callbacks: client.callbacks.iter().map(ToString::to_string).collect(),
+        tokens: summary.active_tokens,
+        last_used: summary.last_used_at.map(|at| Moment::of(at, visit.text)),
+    }
+}

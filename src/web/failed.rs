@@ -1,0 +1,161 @@
+//! Why there is no page, and how a page says so: which status and which words.
+
+use actix_web::http::StatusCode;
+
+use crate::auth::verdict::{OAuthRefusal, Refusal, Rejection};
+use crate::protocol::oauth::Problem;
+use crate::store::accounts::AccountError;
+use crate::store::api_keys::ApiKeyError;
+use crate::store::clients::ClientError;
+use crate::store::connection::StoreError;
+use crate::store::delegations::DelegationError;
+use crate::web::response::status;
+use crate::web::texts::Texts;
+
+/// Title, what happened, what to do.
+pub type Words = (&'static str, &'static str, &'static str);
+
+/// Why there is no page; each is a page of its own.
+#[derive(Debug)]
+pub enum Failed {
+    /// Not there, or not theirs.
+    NotFound,
+    /// Not for this account.
+    Forbidden,
+    /// The form is not one of ours for this person.
+    Form,
+    /// The form was sent before.
+    SentBefore,
+    /// Whoever asks must log in first.
+    LoggedOut,
+    /// The path is one of ours, the method is not.
+    Method,
+    /// What was sent makes no sense.
+    Unreadable,
+    /// The request token, the account, or the store.
+    Rejected(Rejection),
+}
+
+impl From<Rejection> for Failed {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string()))
+    }
+}
+
+impl From<DelegationError> for Failed {
+    fn from(error: DelegationError) -> Self {
+        match error {
+            DelegationError::Store(error) => error.into(),
+            DelegationError::TokenNotFound
+            | DelegationError::GrantNotFound
+            | DelegationError::ClientNotFound
+            | DelegationError::AccountNotFound => Self::NotFound,
+            DelegationError::Refused(refusal) => {
+                Self::Rejected(Rejection::because(Refusal::Unavailable, refusal.to_string()))
+            }
+        }
+    }
+}
+
+impl From<ClientError> for Failed {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Store(error) => error.into(),
+            ClientError::NotFound | ClientError::OwnerNotFound => Self::NotFound,
+            ClientError::KeyTaken => Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string())),
+            ClientError::TooManyCallbacks | ClientError::Invalid(_) => Self::Unreadable,
+        }
+    }
+}
+
+impl From<ApiKeyError> for Failed {
+    fn from(error: ApiKeyError) -> Self {
+        match error {
+            ApiKeyError::Store(error) => error.into(),
+            ApiKeyError::NotFound | ApiKeyError::AccountNotFound => Self::NotFound,
+            ApiKeyError::MayNotImpersonate => Self::Forbidden,
+            ApiKeyError::KeyTaken => Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string())),
+            ApiKeyError::Invalid(_) => Self::Unreadable,
+        }
+    }
+}
+
+impl From<AccountError> for Failed {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Store(error) => error.into(),
+            AccountError::NotFound | AccountError::CompanyNotFound => Self::NotFound,
+            AccountError::UsernameTaken
+            | AccountError::UsernameShadows(_)
+            | AccountError::CompanyTaken
+            | AccountError::CompanyShadows
+            | AccountError::Invalid(_) => Self::Unreadable,
+        }
+    }
+}
+
+/// What the page about it says.
+pub struct Explanation {
+    pub status: StatusCode,
+    pub words: Words,
+    /// The word that an app's developer would look for.
+    pub word: Option<&'static str>,
+}
+
+impl Failed {
+    /// In the page's language. Nothing: whoever is not logged in is led to the login page instead.
+    pub fn explain(&self, text: &Texts) -> Option<Explanation> {
+        let errors = &text.errors;
+        let (status, words) = match self {
+            Self::LoggedOut => return None,
+            Self::NotFound => (StatusCode::NOT_FOUND, errors.not_found),
+            Self::Forbidden => (StatusCode::FORBIDDEN, errors.forbidden),
+            Self::Form => (StatusCode::FORBIDDEN, errors.form),
+            Self::SentBefore => (StatusCode::CONFLICT, errors.sent_before),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, errors.method),
+            Self::Unreadable => (StatusCode::BAD_REQUEST, errors.bad_request),
+            Self::Rejected(rejection) => return Some(of_rejection(rejection, text)),
+        };
+        Some(Explanation { status, words, word: None })
+    }
+}
+
+fn of_rejection(rejection: &Rejection, text: &Texts) -> Explanation {
+    let errors = &text.errors;
+    let words = match &rejection.public {
+        Refusal::OAuth(refusal) => {
+            let word = Some(refusal.problem.as_str());
+            return Explanation { status: StatusCode::BAD_REQUEST, words: of_refusal(refusal, text), word };
+        }
+        Refusal::AccountLocked(_) | Refusal::AccountDisabled(_) => errors.account_rests,
+        Refusal::Throttled { .. } => errors.throttled,
+        Refusal::BodyTooLarge { .. } => errors.too_large,
+        Refusal::CrossSite(_) => errors.form,
+        Refusal::Unavailable => errors.unavailable,
+        Refusal::NoRoute => errors.not_found,
+        _ => errors.bad_request,
+    };
+    let status = match status(&rejection.public) {
+        // A page for people: there is no scheme that a browser could answer with.
+        StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
+        other => other,
+    };
+    Explanation { status, words, word: None }
+}
+
+fn of_refusal(refusal: &OAuthRefusal, text: &Texts) -> Words {
+    let errors = &text.errors;
+    match refusal.problem {
+        Problem::ParameterAbsent => errors.token_missing,
+        Problem::TokenExpired => errors.token_expired,
+        Problem::TokenUsed | Problem::PermissionDenied => errors.token_decided,
+        Problem::ConsumerKeyRefused => errors.client_rests,
+        _ => errors.token_unknown,
+    }
+}
