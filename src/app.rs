@@ -111,6 +111,9 @@ impl Components {
     pub async fn open(configuration: &Configuration, clock: Clock) -> anyhow::Result<Self> {
         let opened = opening::open(configuration).await?;
         let store = Store::new(opened.database.clone(), Arc::clone(&opened.vault), DirectorySettings::default());
+        if configuration.http_auth.digest {
+            tell_of_lost_hashes(&store, configuration.http_auth.realm.as_str()).await?;
+        }
         let watch = Watch::start(&opened.database)?;
         let replay = Arc::new(open_replay(configuration, &clock)?);
         let key = opened.master_key.derive("remembered passwords of one process");
@@ -225,6 +228,19 @@ fn oauth_parts(configuration: &Configuration, store: &Store, replay: &Arc<Replay
         },
     );
     OAuthParts { verifier, provider }
+}
+
+/// Says at start what a new realm has done: nobody could tell from the refusals.
+async fn tell_of_lost_hashes(store: &Store, realm: &str) -> anyhow::Result<()> {
+    let hashes = store.accounts.digest_secrets_of_other_realms(realm).await?;
+    if hashes > 0 {
+        tracing::warn!(
+            hashes,
+            realm,
+            "http_auth.realm is new: Digest refuses passwords and keys that were set before; set or regenerate them, or set the old realm"
+        );
+    }
+    Ok(())
 }
 
 /// The server's own key: the one that is stored, or a new one, which the first of several nodes decides.

@@ -253,6 +253,8 @@ enum Kind {
     ApiKey,
     PrivateKey,
     Session,
+    /// A user name of Digest: who has no hash there may be known by name all the same.
+    Digest,
 }
 
 /// One counter for all keys that hash to it.
@@ -324,6 +326,7 @@ impl Caches {
             }
             Change::Username(name) => {
                 self.generations.raise(Kind::Username, name.as_str());
+                self.generations.raise(Kind::Digest, name.as_str());
                 self.names.remove(name.as_str());
             }
             Change::Client(key) => {
@@ -604,7 +607,7 @@ impl Directory {
             }))
         };
         // A change of the password or key reaches the entry through the account or key that it holds.
-        self.look_up(&self.caches.digests, Kind::Username, &key, key.0.as_str(), now, load).await
+        self.look_up(&self.caches.digests, Kind::Digest, &key, key.0.as_str(), now, load).await
     }
 
     /// Notes that a request with this token succeeded.

@@ -5,7 +5,8 @@ import hashlib
 import pytest
 import wire
 from conftest import PATIENT
-from ways import Digest, challenges, client_key
+from harness import eventually
+from ways import Digest, basic, challenges, client_key
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +158,27 @@ def test_a_nonce_from_before_a_restart_is_stale_and_a_fresh_one_passes(new_serve
     assert all(found.get("stale", "").lower() == "true" for found in challenges(answer).values())
     digest.challenge = challenges(answer)["SHA-256"]
     assert digest.send().status == 200
+    server.stop()
+
+
+def test_a_new_realm_is_said_at_start_to_make_the_stored_hashes_useless(new_server):
+    server = new_server(PATIENT, "digest-realm")
+    account = server.account()
+    own = [client_key(server.client(account))]
+    said = lambda: "http_auth.realm is new" in server.log_text()  # noqa: E731
+    assert not said()
+    server.terminate()
+    server.config.write_text(PATIENT + '[http_auth]\nrealm = "Another"\n')
+    server.start()
+    assert said()
+    digest = Digest(server, account.username, account.password, headers=own)
+    assert digest.challenge["realm"] == "Another"
+    assert digest.send().status == 401
+    # Basic does not depend on it, even right after a failure by Digest; a password set anew has a hash of the new realm.
+    assert wire.send(server, "GET", "/v2/me", [basic(account.username, account.password), *own]).status == 200
+    server.command("account", "set-password", account.username, "--password-stdin", stdin="another good one")
+    digest.password = "another good one"
+    assert eventually(lambda: digest.send().status == 200)
     server.stop()
 
 

@@ -1,7 +1,9 @@
 """Failure bodies word for word, challenges in order, account states, the client key's rule and the throttle."""
 
 import itertools
+import os
 import re
+import socket
 
 import pytest
 import signer
@@ -142,6 +144,28 @@ def test_unknown_user_and_wrong_password_cost_the_same_work_and_a_verified_passw
     assert eventually(lambda: get(server, basic(account.username, "another good one"), own).status == 200)
     assert hashes(server) > before
     assert cost(account.username, account.password, 401, own) == 1
+    server.stop()
+
+
+def test_more_passwords_than_can_wait_are_503_and_other_ways_in_go_on(new_server):
+    """The queue of the hashing threads is bounded. Nobody's passwords are sent all at once, before any answer is read."""
+    server = new_server(PATIENT, "flood")
+    account = server.account()
+    own, key = client_key(server.client(account)), server.key(account)
+    connections = []
+    for n in range(100 * (os.cpu_count() or 1)):
+        connection = socket.create_connection((server.host, server.port), timeout=wire.SECONDS)
+        connections.append(connection)
+        headers = [basic(f"nobody{n}", "guess"), own]
+        connection.sendall(wire.request_bytes("GET", "/v2/me", server.authority, headers))
+    assert get(server, basic(key.public, key.private)).status == 200
+    answers = [wire.read_answer(connection) for connection in connections]
+    for connection in connections:
+        connection.close()
+    assert {answer.status for answer in answers} == {401, 503}
+    failure(next(answer for answer in answers if answer.status == 503), 503)
+    # What was refused was not judged: it is no failure, and the next attempt is.
+    assert eventually(lambda: get(server, basic(account.username, account.password), own).status == 200)
     server.stop()
 
 

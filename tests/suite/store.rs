@@ -450,6 +450,8 @@ fn digest_secrets_are_found_by_name_and_by_hash_until_the_password_or_name_chang
         assert_eq!(hashed.username, "jo");
         assert!(find(DigestUser::Hashed(format!("{:0>32}", 2))).await.is_some());
         assert!(directory.digest(&plain(), "Other", NOW).await.expect("an answer").is_none());
+        // Who has no hash in a realm is known by name all the same.
+        assert!(directory.account_by_login_name("jo", NOW).await.expect("an answer").is_some());
         assert_eq!(kit.store.accounts.digest_secrets_of_other_realms("Other").await.expect("a count"), 1);
         assert_eq!(kit.store.accounts.digest_secrets_of_other_realms("Countersign").await.expect("a count"), 0);
 
