@@ -30,6 +30,11 @@ ROLE, PASSWORD = "countersign", "a password: with/signs@"
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
 
 
+def new_master_key():
+    """One that no other server of the tests has."""
+    return base64.b64encode(os.urandom(32)).decode()
+
+
 class NotInstalled(Exception):
     """The program is not on this machine."""
 

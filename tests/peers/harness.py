@@ -139,7 +139,7 @@ class Server:
             return f"sqlite://{self.folder}/x.db"
         import databases  # noqa: PLC0415 - it imports this file
 
-        self.environment.setdefault("COUNTERSIGN_MASTER_KEY", databases.MASTER_KEY)
+        self.environment.setdefault("COUNTERSIGN_MASTER_KEY", databases.new_master_key())
         self.database = databases.new_database(place)
         self.command("migrate")
         return self.database

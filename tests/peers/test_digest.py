@@ -145,7 +145,7 @@ def test_a_missing_field_is_refused(name, digest):
     assert digest.send(changes={name: None}).status in (400, 401)
 
 
-def test_a_nonce_from_before_a_restart_is_stale_and_a_fresh_one_passes(new_server):
+def test_a_nonce_from_before_a_restart_is_stale_or_goes_on_and_a_fresh_one_passes(new_server):
     server = new_server(PATIENT, "digest-restart")
     account = server.account()
     own = [client_key(server.client(account))]
@@ -154,10 +154,14 @@ def test_a_nonce_from_before_a_restart_is_stale_and_a_fresh_one_passes(new_serve
     server.terminate()
     server.start()
     answer = digest.send()
-    assert answer.status == 401
-    assert all(found.get("stale", "").lower() == "true" for found in challenges(answer).values())
-    digest.challenge = challenges(answer)["SHA-256"]
-    assert digest.send().status == 200
+    if server.database.startswith("sqlite:"):
+        assert answer.status == 401
+        assert all(found.get("stale", "").lower() == "true" for found in challenges(answer).values())
+        digest.challenge = challenges(answer)["SHA-256"]
+        assert digest.send().status == 200
+    else:
+        # Counts are kept where nonces are: the next one is good, whoever was restarted.
+        assert answer.status == 200
     server.stop()
 
 
