@@ -162,8 +162,9 @@ curl -u '{public_key}:{private_key}' {origin}/v2/me
 curl -H \"$('{program}' sign GET {origin}/v2/me --only header --client-key {client_key} \\
   --client-secret {client_secret} --token {access_token} --token-secret {access_secret})\" {origin}/v2/me
 
-# the whole dance in Python: log in as {username} with the password {password}
-python3 -m pip install requests-oauthlib
+# the whole dance in Python: log in as {username} with the password {password} (venv: apt install python3-venv on Debian)
+python3 -m venv countersign-dance
+countersign-dance/bin/pip install --quiet requests-oauthlib
 cat > dance.py <<'END'
 from requests_oauthlib import OAuth1Session
 server = \"{origin}\"
@@ -176,7 +177,7 @@ app.fetch_access_token(server + \"/oauth/access_token\", verifier=code)
 print(app.get(server + \"/v2/me\").json())
 print(app.get(server + \"/photos\").json())
 END
-python3 dance.py
+countersign-dance/bin/python dance.py
 
 Press Ctrl-C to end; nothing is kept."
     );
