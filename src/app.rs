@@ -322,10 +322,7 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
             )
             .service(web::resource(at("revoke")).route(web::post().to(oauth::revoke)));
     }
-    let own = |path: &str| match &configuration.server.reserved_prefix {
-        Some(prefix) => format!("{}{path}", prefix.as_str()),
-        None => path.to_owned(),
-    };
+    let own = |path: &str| configuration.server.own_path(path);
     service
         .service(web::resource(own("/api/auth/jwt")).route(web::post().to(tokens::issue)))
         .service(web::resource("/.well-known/jwks.json").route(web::get().to(tokens::jwks)))
@@ -358,7 +355,6 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
             .app_data(Data::new(Arc::clone(&components.impersonations)))
             .app_data(Data::new(Arc::clone(&components.replay)))
             .app_data(Data::new(Arc::clone(&components.signing_key)))
-            .app_data(Data::new(components.store.database.clone()))
             .app_data(Data::new(components.store.clone()))
             .app_data(Data::new(components.store.database.clone()))
             .configure(|service| routes(service, &settings))

@@ -42,6 +42,11 @@ impl ServerSettings {
             workers: usize::from(section.number("workers", u16::try_from(cores).unwrap_or(1), 1..=1024)),
         }
     }
+
+    /// Where one of our own pages is: `/login` → `/_countersign/login` with that reserved prefix.
+    pub fn own_path(&self, path: &str) -> String {
+        format!("{}{path}", self.reserved_prefix.as_ref().map_or("", |prefix| prefix.as_str()))
+    }
 }
 
 /// `[database]`

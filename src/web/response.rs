@@ -34,6 +34,8 @@ use crate::time::Clock;
 #[derive(Clone)]
 pub struct Answers {
     realm: String,
+    /// What the paths of our pages begin with: empty, or `server.reserved_prefix`.
+    base: String,
     billing_url: Option<String>,
     contact_url: Option<String>,
     https: bool,
@@ -102,6 +104,7 @@ impl Answers {
     pub fn new(configuration: &Configuration, digest: Arc<Digest>, clock: Clock) -> Self {
         Self {
             realm: configuration.http_auth.realm.as_str().to_owned(),
+            base: configuration.server.own_path(""),
             billing_url: configuration.support.billing_url.as_ref().map(|link| link.as_str().to_owned()),
             contact_url: configuration.support.contact_url.as_ref().map(|link| link.as_str().to_owned()),
             https: configuration.is_https(),
@@ -122,7 +125,7 @@ impl Answers {
         if let Refusal::LoginRequired = rejection.public
             && let Some(request) = request
         {
-            return see_login(request);
+            return self.see_login(request);
         }
         let refusal = &rejection.public;
         let mut answer = HttpResponse::build(status(refusal));
@@ -159,7 +162,7 @@ impl Answers {
         answer.add(HeaderName::from_static("x-auth-error"), refusal.code());
         if let (Refusal::LoginRequired, Some(request)) = (refusal, request) {
             // Absolute: some proxies would read a path as one of ours.
-            let login = format!("{}://{}{}", request.scheme.as_str(), request.authority, login_path(request));
+            let login = format!("{}://{}{}", request.scheme.as_str(), request.authority, self.login_path(request));
             if speaks_http {
                 answer.status = StatusCode::FOUND;
                 answer.add(LOCATION, &login);
@@ -313,6 +316,19 @@ impl Answers {
         answer
     }
 
+    /// To the login page and, after it, back to where the request wanted to go.
+    fn see_login(&self, request: &ReceivedRequest<'_>) -> HttpResponse {
+        HttpResponse::Found().insert_header((LOCATION, self.login_path(request))).finish()
+    }
+
+    fn login_path(&self, request: &ReceivedRequest<'_>) -> String {
+        let target = match request.query {
+            Some(query) => format!("{}?{query}", request.path),
+            None => request.path.to_owned(),
+        };
+        format!("{}/login?next={}", self.base, encode(&target))
+    }
+
     /// Whether cookies must be `Secure`.
     pub const fn https(&self) -> bool {
         self.https
@@ -445,19 +461,6 @@ const fn oauth_message(problem: Problem) -> &'static str {
         Problem::PermissionDenied => "The account holder did not allow it.",
         Problem::AdditionalAuthorizationRequired => "The client key does not have this scope.",
     }
-}
-
-/// To the login page and, after it, back to where the request wanted to go.
-fn see_login(request: &ReceivedRequest<'_>) -> HttpResponse {
-    HttpResponse::Found().insert_header((LOCATION, login_path(request))).finish()
-}
-
-fn login_path(request: &ReceivedRequest<'_>) -> String {
-    let target = match request.query {
-        Some(query) => format!("{}?{query}", request.path),
-        None => request.path.to_owned(),
-    };
-    format!("/login?next={}", encode(&target))
 }
 
 /// Lets a browser's script from an admitted origin read the answer. On a route that names origins, its word is the only

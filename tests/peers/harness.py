@@ -113,10 +113,12 @@ class Server:
     """One server process with a folder of its own. `config` is TOML text, `environment` further variables.
 
     `database`: another URL than that of a SQLite file in the folder. `launcher`: words before the command, as `taskset`.
+    `health`: where the probe is, if the configuration moves it.
     """
 
     def __init__(
-        self, folder, config="", environment=None, host="127.0.0.1", public_url=None, database=None, launcher=()
+        self, folder, config="", environment=None, host="127.0.0.1", public_url=None, database=None, launcher=(),
+        health="/health/ready",
     ):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -128,6 +130,7 @@ class Server:
         self.environment = dict(environment or {})
         self.database = database or self.own_database()
         self.launcher = list(launcher)
+        self.health = health
         self.log = self.folder / "server.log"
         self.process = None
         self.numbers = itertools.count(1)
@@ -178,7 +181,7 @@ class Server:
 
     def is_ready(self):
         try:
-            with urllib.request.urlopen(f"{self.base}/health/ready", timeout=5) as answer:
+            with urllib.request.urlopen(f"{self.base}{self.health}", timeout=5) as answer:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False
