@@ -15,8 +15,10 @@ use serde::Serialize;
 use super::operator::Operator;
 use super::output::{self, FormatArgs, Shape};
 use super::{Failure, SourceArgs};
+use crate::auth::session::COOKIE;
 use crate::domain::credentials::{Secret, Username};
 use crate::domain::scope::Scopes;
+use crate::gateway::identity_headers;
 use crate::protocol::client::{ClientRequest, RequestUrl};
 use crate::protocol::request::UriScheme;
 use crate::protocol::signature::{SharedSecrets, SignatureMethod, SigningKey};
@@ -102,6 +104,8 @@ struct Patient {
     client_secret: Secret,
     token: IssuedToken,
     account: crate::domain::credentials::AccountId,
+    /// `gateway.request_id_header`.
+    request_id_header: Option<String>,
 }
 
 impl Patient {
@@ -138,6 +142,12 @@ impl Patient {
             client_secret: issued.secret,
             token,
             account: account.id,
+            request_id_header: operator
+                .configuration
+                .gateway
+                .request_id_header
+                .as_ref()
+                .map(|name| name.as_str().to_owned()),
         })
     }
 
@@ -156,6 +166,8 @@ impl Patient {
             self.form_comes_along().await?,
             self.odd_paths_are_refused().await?,
             self.authz_is_closed().await?,
+            self.claims_are_not_believed().await?,
+            self.each_request_is_good_once().await?,
             self.identity_arrives_and_can_not_be_forged().await?,
             self.credentials_stay_behind().await?,
         ])
@@ -183,15 +195,42 @@ impl Patient {
     async fn asks_at_all(&self) -> anyhow::Result<Finding> {
         let answer = self.sender.send("GET", &self.url(&self.path), &[], None).await?;
         let check = "a request without a credential is refused";
-        Ok(match answer.status {
-            401 => good(check),
-            status => bad(
-                check,
-                format!("{status} instead of 401"),
+        let change = match (answer.status, answer.header("x-auth-error")) {
+            (401, _) => return self.asks_whatever_the_method(check).await,
+            (_, Some("untrusted_proxy")) => "server.trusted_proxies: the address from which the proxy connects",
+            (_, Some("metadata_missing")) => {
+                "the proxy must say about what it asks: nginx X-Original-Method and X-Original-URL; else X-Forwarded-Method, \
+                 -Proto, -Host and -Uri"
+            }
+            (500.., _) => {
+                "the proxy reaches Countersign or the API no more: their addresses in its configuration, and whether they run"
+            }
+            (_, _) => {
                 "the proxy must ask Countersign on this path: nginx auth_request, Caddy forward_auth, Traefik middlewares, \
-                 Envoy ext_authz; and a [[route]] must match it",
-            ),
-        })
+                 Envoy ext_authz; and a [[route]] must match it"
+            }
+        };
+        let reason = answer.header("x-auth-error").map(|reason| format!(" ({reason})")).unwrap_or_default();
+        Ok(bad(check, format!("{} instead of 401{reason}", answer.status), change))
+    }
+
+    /// A configuration may ask about some methods and bodies only.
+    async fn asks_whatever_the_method(&self, check: &'static str) -> anyhow::Result<Finding> {
+        let requests = [
+            ("POST", Some("a=1"), "POST with a form"),
+            ("POST", None, "POST"),
+            ("PUT", None, "PUT"),
+            ("PATCH", None, "PATCH"),
+            ("DELETE", None, "DELETE"),
+            ("HEAD", None, "HEAD"),
+        ];
+        for (method, form, what) in requests {
+            if self.sender.send(method, &self.url(&self.path), &[], form).await?.passed() {
+                let change = "the proxy must ask Countersign about every method and every body, also where it hands forms to a script";
+                return Ok(bad(check, format!("{what} passes"), change));
+            }
+        }
+        Ok(good(check))
     }
 
     async fn origin_is_right(&self) -> anyhow::Result<Finding> {
@@ -260,7 +299,14 @@ impl Patient {
         let form = "a=1&b=x%20y";
         let answer = self.signed("POST", &self.path, &self.origin, &self.path, Some(form), Some(form)).await?;
         if answer.passed() {
-            return Ok(good(check));
+            return Ok(match self.echo.as_ref().and_then(Echo::take) {
+                Some(arrived) if arrived.header("transfer-encoding").is_none() && arrived.body != form => bad(
+                    check,
+                    format!("to Countersign, but the API gets {} of {} bytes", arrived.body.len(), form.len()),
+                    "whatever hands the form to Countersign must hand it to the API too",
+                ),
+                Some(_) | None => good(check),
+            });
         }
         let change = "nginx: docs/deploy/nginx-njs.conf; Traefik: forwardBody and maxBodySize; Envoy: with_request_body; \
                       Caddy 2.11: X-Original-Body {http.request.body_base64}; or let Countersign be the proxy";
@@ -301,11 +347,70 @@ impl Patient {
         Ok(good(check))
     }
 
+    /// What a client writes where only the proxy should: another origin, a body that was empty, an id of its own.
+    async fn claims_are_not_believed(&self) -> anyhow::Result<Finding> {
+        let check = "what clients say in the proxy's name is not believed";
+        let other = "https://countersign-doctor.invalid";
+        let url = format!("{other}{}", self.path);
+        let origin = [
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", "countersign-doctor.invalid"),
+            ("X-Forwarded-Method", "GET"),
+            ("X-Forwarded-Uri", self.path.as_str()),
+            ("X-Original-Method", "GET"),
+            ("X-Original-URL", url.as_str()),
+        ];
+        if self.signed_with("GET", &self.path, other, &self.path, None, None, &origin).await?.passed() {
+            return Ok(bad(
+                check,
+                format!("a signature for {other} is accepted, because the client says that it came there"),
+                "set server.public_url, and in the proxy the headers that say scheme, host and target: nginx proxy_set_header, \
+                 HAProxy del-header and set-header, Traefik trustForwardHeader: false, Envoy use_remote_address: true",
+            ));
+        }
+        let empty = [("X-Original-Content-Length", "0"), ("X-Original-Body", "")];
+        if self.signed_with("POST", &self.path, &self.origin, &self.path, Some("a=1"), None, &empty).await?.passed() {
+            return Ok(bad(
+                check,
+                "a form passes unsigned, because the client says that it is empty".to_owned(),
+                "the proxy must set X-Original-Content-Length and take X-Original-Body away: nginx proxy_set_header, Caddy \
+                 request_header -X-Original-*, Traefik customRequestHeaders",
+            ));
+        }
+        Ok(good(check))
+    }
+
+    /// A request that is sent twice is refused the second time, also with the same id.
+    async fn each_request_is_good_once(&self) -> anyhow::Result<Finding> {
+        let check = "a signed request is good for once";
+        let id = random(16);
+        let name = self.request_id_header.as_deref().unwrap_or("X-Request-Id");
+        let headers = self.headers("GET", &self.origin, &self.path, None)?;
+        let mut headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        headers.push((name, id.as_str()));
+        let mut passed = 0;
+        for _ in 0..2 {
+            passed += usize::from(self.sender.send("GET", &self.url(&self.path), &headers, None).await?.passed());
+        }
+        Ok(match passed {
+            2 => bad(
+                check,
+                format!("the same request passes again, because the client chose its {name}"),
+                "the proxy must make gateway.request_id_header anew for each request (nginx $request_id, Caddy \
+                 {http.request.uuid}); where it can't, take the setting out",
+            ),
+            _ => good(check),
+        })
+    }
+
     async fn identity_arrives_and_can_not_be_forged(&self) -> anyhow::Result<Finding> {
         let check = "the API hears who is calling, and nobody can forge it";
         let Some(echo) = &self.echo else { return Ok(unknown(check)) };
-        let forged = ["X-Auth-Account", "X_Auth_Account", "X-Auth_Company", "X-Auth-Impersonated-By"];
-        let headers: Vec<_> = forged.iter().map(|name| (*name, "forged")).collect();
+        let names = identity_headers::NAMES.into_iter().chain([identity_headers::ASSERTION]);
+        let spelled: Vec<String> = names
+            .flat_map(|name| [name.to_owned(), name.replace('-', "_"), name.replacen("x-auth-", "x-auth_", 1)])
+            .collect();
+        let headers: Vec<_> = spelled.iter().map(|name| (name.as_str(), "forged")).collect();
         self.signed_with("GET", &self.path, &self.origin, &self.path, None, None, &headers).await?;
         let change = "the proxy must set every X-Auth header from Countersign's answer, also the empty ones, and drop names \
                       with underscores: see docs/deploy";
@@ -334,19 +439,25 @@ impl Patient {
     async fn credentials_stay_behind(&self) -> anyhow::Result<Finding> {
         let check = "no credential reaches the API";
         let Some(echo) = &self.echo else { return Ok(unknown(check)) };
-        self.signed("GET", &self.path, &self.origin, &self.path, None, None).await?;
-        let change = "take Authorization, X-Client-Key and X-App-Key away on the way to the API: see docs/deploy";
-        Ok(match echo.take() {
-            Some(arrived) if arrived.header("authorization").is_some_and(|value| !value.is_empty()) => {
-                bad(check, "Authorization arrives".to_owned(), change)
-            }
-            Some(_) => good(check),
-            None => bad(
+        let cookie = format!("doctor=1; {COOKIE}=doctor");
+        let beside = [("X-Client-Key", self.client_key.as_str()), ("Cookie", cookie.as_str())];
+        self.signed_with("GET", &self.path, &self.origin, &self.path, None, None, &beside).await?;
+        let change = "take Authorization, X-Client-Key, X-App-Key and the countersign_ cookies away on the way to the API: see \
+                      docs/deploy";
+        let Some(arrived) = echo.take() else {
+            return Ok(bad(
                 check,
                 "the request did not reach the API".to_owned(),
                 "the proxy must pass requests on to --echo's address",
-            ),
-        })
+            ));
+        };
+        let arrives = |name: &str| arrived.header(name).is_some_and(|value| !value.is_empty());
+        let mut seen: Vec<_> =
+            ["Authorization", "X-Client-Key"].into_iter().filter(|name| arrives(&name.to_ascii_lowercase())).collect();
+        if arrived.header("cookie").is_some_and(|cookies| cookies.contains(COOKIE)) {
+            seen.push("the login's cookie");
+        }
+        Ok(if seen.is_empty() { good(check) } else { bad(check, format!("{} arrives", seen.join(", ")), change) })
     }
 
     async fn signed(
@@ -373,11 +484,25 @@ impl Patient {
         signed_form: Option<&str>,
         more: &[(&str, &str)],
     ) -> anyhow::Result<Answer> {
-        let url = format!("{origin}{signed_target}");
+        let made = self.headers(method, origin, signed_target, signed_form)?;
+        let mut headers: Vec<_> = made.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        headers.extend_from_slice(more);
+        self.sender.send(method, &self.url(target), &headers, body).await
+    }
+
+    /// The header of a signature that was not used yet.
+    fn headers(
+        &self,
+        method: &str,
+        origin: &str,
+        target: &str,
+        form: Option<&str>,
+    ) -> anyhow::Result<[(&'static str, String); 1]> {
+        let url = format!("{origin}{target}");
         let request = ClientRequest {
             method,
             url: RequestUrl::parse(&url)?,
-            form: signed_form,
+            form,
             client_key: self.client_key.as_str(),
             token: Some(self.token.token.expose()),
             signature_method: SignatureMethod::HmacSha256,
@@ -386,10 +511,7 @@ impl Patient {
             more: &[],
         };
         let secrets = SharedSecrets { client: self.client_secret.expose(), token: self.token.secret.expose() };
-        let signed = request.sign(&SigningKey::Shared(secrets))?;
-        let mut headers = vec![("authorization", signed.authorization.as_str())];
-        headers.extend_from_slice(more);
-        self.sender.send(method, &self.url(target), &headers, body).await
+        Ok([("authorization", request.sign(&SigningKey::Shared(secrets))?.authorization)])
     }
 
     fn url(&self, target: &str) -> String {

@@ -2,12 +2,22 @@
 
 import json
 import re
+import shutil
+import subprocess
 
 import pytest
-from harness import CommandFailed, Server, free_port
+from harness import CommandFailed, Server, binary, clean_environment, free_port
 from proxies import DEPLOY
 
-CONFIG = '[server]\ntrusted_proxies = ["127.0.0.1"]\n[[route]]\npath = "/**"\nscopes = { "*" = ["thing:read"] }\n'
+CONFIG = """
+[server]
+trusted_proxies = ["127.0.0.1"]
+[gateway]
+request_id_header = "X-Request-Id"
+[[route]]
+path = "/**"
+scopes = { "*" = ["thing:read"] }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -15,16 +25,12 @@ def server(new_server):
     return new_server(CONFIG, "patient")
 
 
-def examine(server, proxy, echo=None):
+def examine(server, proxy, echo=None, **environment):
     """The findings by check, whatever the exit code; what is bad must make it 1."""
     line = ["doctor", "--proxy", proxy.base, "--format", "json", *(["--echo", echo] if echo else [])]
-    import subprocess
-
-    from harness import binary, clean_environment
-
     done = subprocess.run(
         [str(binary()), *line, "--config", str(server.config), "--database-url", server.database],
-        capture_output=True, text=True, env=clean_environment(), timeout=120,
+        capture_output=True, text=True, env=clean_environment(**environment), timeout=120,
     )
     assert done.stdout, done.stderr
     findings = json.loads(done.stdout)
@@ -33,7 +39,31 @@ def examine(server, proxy, echo=None):
     return findings, bad
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("nginx", {"the body of a form comes along"}), ("nginx-njs", set())])
+def examine_broken(server, new_proxy, monkeypatch, folder, kind, name, line, wrong, **environment):
+    """What the doctor finds wrong where one line of a configuration was changed."""
+    for file in DEPLOY.iterdir():
+        shutil.copy(file, folder)
+    text = (folder / name).read_text()
+    assert line in text, f"{name} has no {line!r}"
+    (folder / name).write_text(text.replace(line, wrong))
+    monkeypatch.setattr("proxies.DEPLOY", folder)
+    echo = f"127.0.0.1:{free_port()}"
+    proxy = new_proxy(kind, server.authority, echo)
+    try:
+        return examine(server, proxy, echo, **environment)[1]
+    finally:
+        proxy.stop()
+
+
+def assert_found(bad, check, seen, change=""):
+    found = [finding for name, finding in bad.items() if check in name]
+    assert found, bad
+    assert seen in found[0]["seen"] and change in found[0]["change"] and found[0]["change"], found
+
+
+@pytest.mark.parametrize(("kind", "expected"), [
+    ("nginx", {"the body of a form comes along"}), ("nginx-njs", set()), ("caddy", {"the body of a form comes along"}),
+])
 def test_a_sound_deployment_is_found_sound(server, new_proxy, kind, expected):
     echo = f"127.0.0.1:{free_port()}"
     proxy = new_proxy(kind, server.authority, echo)
@@ -53,19 +83,79 @@ def test_a_sound_deployment_is_found_sound(server, new_proxy, kind, expected):
     ("underscores_in_headers off;", "underscores_in_headers on;", "nobody can forge it", "x_auth_account"),
     ("auth_request /_countersign_authz;", "", "without a credential", "instead of 401"),
     (r"^/(oauth|", r"^/(authz|oauth|", "nobody outside", "is answered"),
+    ("proxy_set_header X-Original-Method $request_method;", "", "without a credential", "403 instead of 401 (metadata_missing)"),
+    ("proxy_pass http://countersign/authz/nginx;", "proxy_pass http://127.0.0.1:1/authz/nginx;", "without a credential", "500 instead of 401"),
+    ('proxy_set_header X-Client-Key "";', "", "no credential", "X-Client-Key arrives"),
+    ("proxy_set_header Cookie $api_cookies;", "", "no credential", "the login's cookie arrives"),
+    ("proxy_set_header X-Request-Id $request_id;", "", "good for once", "the client chose its X-Request-Id"),
+    ("proxy_set_header X-Original-Content-Length $http_content_length;", "", "in the proxy's name", "says that it is empty"),
+    ("$scheme://$http_host$request_uri", "$http_x_forwarded_proto://$http_x_forwarded_host$request_uri", "in the proxy's name", "says that it came there"),
 ])
-def test_a_mistake_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
-    text = (DEPLOY / "nginx.conf").read_text()
-    assert line in text
-    (tmp_path / "nginx.conf").write_text(text.replace(line, wrong))
-    monkeypatch.setattr("proxies.DEPLOY", tmp_path)
+def test_a_mistake_in_nginx_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
+    assert_found(examine_broken(server, new_proxy, monkeypatch, tmp_path, "nginx", "nginx.conf", line, wrong), check, seen)
+
+
+@pytest.mark.parametrize(("name", "line", "wrong", "check", "seen"), [
+    ("countersign.js", "body: r.requestText || ''", "body: ''", "body of a form", "body_unavailable"),
+    ("nginx-njs.conf", "error_page 418 = @form;", "error_page 418 = @api;", "without a credential", "POST with a form passes"),
+    ("countersign.js", "kept.join('&')", "kept.reverse().join('&')", "the query arrives", "on the way to the API"),
+    ("nginx-njs.conf", "proxy_pass http://api$api_target;", "proxy_pass http://api$uri$is_args$args;", "the path arrives", "on the way to the API"),
+])
+def test_a_mistake_in_njs_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, name, line, wrong, check, seen):
+    assert_found(examine_broken(server, new_proxy, monkeypatch, tmp_path, "nginx-njs", name, line, wrong), check, seen)
+
+
+@pytest.mark.parametrize(("line", "wrong", "check", "seen"), [
+    (" X-Auth-Company ", " ", "nobody can forge it", "x-auth-company"),
+    ("request_header -X-Auth*", "", None, ""),
+    ("request_header -X_*", "", "nobody can forge it", "x_auth_account"),
+    ("request_header -X-Original-*", "", "in the proxy's name", "says that it is empty"),
+    ("header_up -Authorization", "", "no credential", "Authorization arrives"),
+    ("header_up X-Request-Id {http.request.uuid}", "", "good for once", "the client chose its X-Request-Id"),
+    ("uri /authz/forward", "uri /authz/forward?x\n\t\t\t\theader_up X-Forwarded-Uri {http.request.uri.path}", "the query arrives", "not accepted"),
+    ("@countersign path /oauth/*", "@countersign path /authz/* /oauth/*", "nobody outside", "is answered"),
+])
+def test_a_mistake_in_caddy_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
+    bad = examine_broken(server, new_proxy, monkeypatch, tmp_path, "caddy", "Caddyfile", line, wrong)
+    if check is None:
+        assert set(bad) == {"the body of a form comes along"}, "copy_headers replaces them all the same"
+    else:
+        assert_found(bad, check, seen)
+
+
+@pytest.mark.parametrize(("line", "wrong", "check", "seen"), [
+    (None, None, None, None),
+    ("http-request set-header X-Forwarded-Proto https\n", "", "scheme and host", "the other scheme"),
+    ("http-request set-header X-Forwarded-Host %[req.hdr(host)]\n", "http-request set-header X-Forwarded-Host internal\n", "scheme and host", "no signature is accepted"),
+    ("default_backend countersign", "http-request set-path %[path,url_dec]\n    default_backend countersign", "the path arrives", "not accepted"),
+    ("http-request deny deny_status 404 if { path,url_dec -m reg ^/authz(/|$) }", "", "nobody outside", "is answered"),
+])
+def test_haproxy_before_the_built_in_proxy_is_examined_too(new_server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
     echo = f"127.0.0.1:{free_port()}"
-    proxy = new_proxy("nginx", server.authority, echo)
-    _, bad = examine(server, proxy, echo)
+    server = new_server(CONFIG + f'[upstream]\nurl = "http://{echo}"\n', "inline-patient")
+    for file in DEPLOY.iterdir():
+        shutil.copy(file, tmp_path)
+    if line:
+        text = (tmp_path / "haproxy.cfg").read_text()
+        assert line in text
+        (tmp_path / "haproxy.cfg").write_text(text.replace(line, wrong))
+    monkeypatch.setattr("proxies.DEPLOY", tmp_path)
+    proxy = new_proxy("haproxy", server.authority, echo)
+    findings, bad = examine(server, proxy, echo, SSL_CERT_FILE=str(proxy.certificate))
     proxy.stop()
-    found = [finding for name, finding in bad.items() if check in name]
-    assert found, bad
-    assert seen in found[0]["seen"] and found[0]["change"], found
+    server.kill()
+    if check:
+        assert_found(bad, check, seen)
+    else:
+        assert not bad and all(finding["result"] == "good" for finding in findings)
+
+
+def test_a_proxy_that_is_not_trusted_is_named(new_server, new_proxy):
+    untrusting = new_server("", "untrusting-patient")
+    echo = f"127.0.0.1:{free_port()}"
+    proxy = new_proxy("nginx", untrusting.authority, echo)
+    _, bad = examine(untrusting, proxy, echo)
+    assert_found(bad, "without a credential", "untrusted_proxy", "server.trusted_proxies")
 
 
 def test_another_database_is_said(server, new_proxy, tmp_path):

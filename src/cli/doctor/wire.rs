@@ -88,6 +88,8 @@ pub struct Arrived {
     pub target: String,
     /// Names in lower case, values as they came.
     pub headers: Vec<(String, String)>,
+    /// As it came.
+    pub body: String,
 }
 
 impl Arrived {
@@ -132,7 +134,7 @@ impl Echo {
         let mut line = String::new();
         connection.read_line(&mut line).await?;
         let mut arrived =
-            Arrived { target: line.split(' ').nth(1).unwrap_or_default().to_owned(), headers: Vec::new() };
+            Arrived { target: line.split(' ').nth(1).unwrap_or_default().to_owned(), ..Arrived::default() };
         loop {
             line.clear();
             connection.read_line(&mut line).await?;
@@ -140,7 +142,7 @@ impl Echo {
             arrived.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let length = arrived.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        tokio::io::copy(&mut (&mut connection).take(length), &mut tokio::io::sink()).await?;
+        (&mut connection).take(length).read_to_string(&mut arrived.body).await?;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrived);
         connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await?;
         connection.shutdown().await
