@@ -27,6 +27,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE.parent / "peers"), str(HERE)]
 
+import gateway  # noqa: E402
 import report  # noqa: E402
 from browser import Browser  # noqa: E402
 from conftest import rsa_pair  # noqa: E402
@@ -55,6 +56,8 @@ class Case:
     workers: int = 1
     expected_rate: float = 110_000
     flood: bool = False
+    # Cases of one pair are held against each other, and their latency is measured at the same rate.
+    pair: str = ""
     results: list = field(default_factory=list)
     ratios: list = field(default_factory=list)
     cpu_ratios: list = field(default_factory=list)
@@ -206,6 +209,8 @@ class Laboratory:
             return self.hello(int(detail))
         if kind == "countersign":
             return self.countersign(detail)
+        if kind == "front":
+            return self.in_front(detail)
         return getattr(self, kind)()
 
     def keep(self, process):
@@ -316,6 +321,30 @@ class Laboratory:
         process = self.keep(Process(command, ready, self.folder / f"{module}.log", environment))
         credential = {"kind": "oauth1", "method": "HMAC-SHA1"} | known
         return Target(port, [process.pid], {HMAC: credential})
+
+    def in_front(self, detail):
+        """What stands in front of hello world: `bare`, `nginx` or `proxy`, and `assertion` behind a `+`."""
+        kind, *more = detail.split("+")
+        upstream, place = self.target("hello:1"), self.place(f"in-front-{detail}")
+        pids, server = list(upstream.pids), None
+        if kind != "bare":
+            make = gateway.adviser if kind == "nginx" else lambda *words: gateway.proxy(*words[:2], upstream.port, words[2])
+            server = make(place / "countersign", pinned(ONE), "assertion" in more)
+            self.stack.callback(server.stop)
+            pids.append(server.process.pid)
+        if kind == "proxy":
+            port = server.port
+        else:
+            self.folder.chmod(0o755)
+            asked, endpoint = (server.authority, "/authz/nginx") if server else (f"127.0.0.1:{upstream.port}", "/bare")
+            command, port = gateway.nginx(place, asked, upstream.port, endpoint)
+            ready = answers(f"http://127.0.0.1:{port}{gateway.PATH}", (200, 401))
+            pids.append(self.keep(Process([*pinned(ONE), *command], ready, place / "log")).pid)
+        known = {"hello": {"kind": "fixed", "headers": []}}
+        if server:
+            # The dance goes to Countersign itself, as it would by the proxy's paths for its pages.
+            known = {HMAC: credentials_of(server, self.rsa)[HMAC]}
+        return Target(port, pids, {name: credential | {"path": gateway.PATH} for name, credential in known.items()})
 
     def oauthlib(self):
         return self.gunicorn("oauthlib_provider")
@@ -455,6 +484,11 @@ def cases(quick):
         Case("nginx auth_basic (apr1), 64", "nginx", "auth_basic", 64),
         Case("nginx auth_basic (SHA-1), 64", "nginx", "auth_basic-sha1", 64),
         Case("nginx auth_request to a 204, 64", "nginx", "auth_request", 64),
+        Case("nginx asking a bare 204, 64", "front:bare", "hello", 64, pair="in front"),
+        Case("nginx asking Countersign, 64", "front:nginx", HMAC, 64, expected_rate=30_000, pair="in front"),
+        Case("Countersign as the proxy, 64", "front:proxy", HMAC, 64, expected_rate=30_000, pair="in front"),
+        Case("nginx asking Countersign, assertions, 64", "front:nginx+assertion", HMAC, 64, expected_rate=30_000),
+        Case("Countersign as the proxy, assertions, 64", "front:proxy+assertion", HMAC, 64, expected_rate=30_000),
         hello(1024),
         Case(f"{HMAC}, 1024", sqlite, HMAC, 1024),
         Case(f"{HMAC}, 2 ms a commit, 1024", "countersign:sqlite-power+delay", HMAC, 1024),
@@ -492,9 +526,10 @@ def measured(laboratory, case, seconds, bases):
 def tails(laboratory, made, tries, seconds):
     """p99 at 70 % of each case's own maximum: the best of several tries, since a neighbour's noise only makes it worse."""
     for case in made:
-        if case.connections != 256 or case.workers != 1 or case.flood or not case.results:
+        if (case.connections != 256 and not case.pair) or case.workers != 1 or case.flood or not case.results:
             continue
-        maximum = statistics.median(result["requests_per_second"] for result in case.results)
+        alike = [other for other in made if other is case or (case.pair and other.pair == case.pair and other.results)]
+        maximum = min(statistics.median(result["requests_per_second"] for result in other.results) for other in alike)
         target = laboratory.target(case.target)
         results = []
         for _ in range(tries):
