@@ -1,0 +1,171 @@
+"""Rules of RFC 5849 and of its extensions that no other test asks for; `docs/PROTOCOL.md` names each."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import signer
+import wire
+from browser import Browser
+from conftest import PATIENT
+from dance import access_token, authorize_url, dance, request_token, signed, temporary
+from harness import CommandFailed, Server
+from ways import basic, client_key
+
+WORDS = {
+    "version_rejected", "parameter_absent", "parameter_rejected", "timestamp_refused", "nonce_used",
+    "signature_method_rejected", "signature_invalid", "consumer_key_unknown", "consumer_key_refused", "token_used",
+    "token_expired", "token_revoked", "token_rejected", "verifier_invalid", "permission_denied",
+    "additional_authorization_required",
+}
+JSON = ("Content-Type", "application/json")
+
+
+# --- RFC 5849, section 2 ---
+
+
+@pytest.mark.parametrize("prefix", ["/v2/oauth?oauth_a=b", "/oauth?", "/oauth#x"])
+def test_an_endpoint_can_not_be_given_a_query_of_its_own(prefix, tmp_path):
+    stranger = Server(tmp_path / "server", f'[oauth]\nprefixes = ["{prefix}"]\n')
+    with pytest.raises(CommandFailed) as failed:
+        stranger.command("account", "list")
+    assert "oauth.prefixes" in failed.value.said
+
+
+def test_the_authorize_page_leads_on_with_the_apps_own_parameters_and_no_others(server, client, browser):
+    request = temporary(server, client)
+    url = authorize_url(server, request)
+    query = parse_qs(urlsplit(browser.callback(url)).query)
+    assert sorted(query) == ["oauth_token", "oauth_verifier"] and query["oauth_token"] == [request.token]
+
+
+def test_without_a_verifier_there_is_no_token_and_the_absent_parameter_is_named(server, client, browser):
+    request = temporary(server, client)
+    verifier = browser.verifier(authorize_url(server, request))
+    url = f"{server.base}/oauth/access_token"
+    for more in ({}, {"oauth_verifier": ""}):
+        value = signer.authorization("POST", url, client, request, **more)
+        answer = wire.send(server, "POST", "/oauth/access_token", [("Authorization", value)], b"")
+        assert answer.status in (400, 401) and "oauth_token_secret" not in answer.form, answer.body
+        if not more:
+            assert (answer.status, answer.form["oauth_problem"]) == (400, "parameter_absent")
+            assert answer.form["oauth_parameters_absent"] == "oauth_verifier"
+    assert access_token(server, client, request, verifier).status == 200
+
+
+def test_credentials_on_their_way_to_the_client_are_kept_by_no_cache(server, client, browser):
+    given = request_token(server, client)
+    request = temporary(server, client)
+    exchanged = access_token(server, client, request, browser.verifier(authorize_url(server, request)))
+    for answer in (given, exchanged):
+        assert answer.status == 200 and answer.one("Cache-Control") == "no-store"
+
+
+# --- section 3.2: the statuses ---
+
+
+@pytest.mark.parametrize(("changes", "word"), [
+    ({"oauth_version": "2.0"}, "version_rejected"),
+    ({"oauth_signature_method": "HMAC-MD5"}, "signature_method_rejected"),
+    ({"oauth_consumer_key": None}, "parameter_absent"),
+    ({"oauth_signature_method": None}, "parameter_absent"),
+    ({"oauth_timestamp": None}, "parameter_absent"),
+    ({"oauth_nonce": None}, "parameter_absent"),
+    ({"oauth_timestamp": "soon"}, "parameter_rejected"),
+    ({"oauth_nonce": ""}, "parameter_rejected"),
+])
+def test_what_is_missing_or_unsupported_is_400(changes, word, server, client, token):
+    changes = {"oauth_version": "1.0"} | changes
+    method = changes.pop("oauth_signature_method", "HMAC-SHA1")
+    parameters = dict(signer.sign("GET", f"{server.base}/v2/me", client, token, **changes))
+    if method is None:
+        del parameters["oauth_signature_method"]
+    else:
+        parameters["oauth_signature_method"] = method
+    answer = wire.send(server, "GET", "/v2/me", [("Authorization", signer.header(parameters.items()))])
+    assert (answer.status, answer.problem) == (400, word), answer.body
+
+
+def test_a_repeated_parameter_is_400(server, client, token):
+    parameters = signer.sign("GET", f"{server.base}/v2/me", client, token)
+    for doubled in parameters:
+        answer = wire.send(server, "GET", "/v2/me", [("Authorization", signer.header([*parameters, doubled]))])
+        assert (answer.status, answer.problem) == (400, "parameter_rejected"), doubled
+
+
+# --- section 4 ---
+
+
+def test_a_second_dance_asks_the_holder_again(server, client, browser):
+    dance(server, client, browser)
+    answer, form = browser.consent_page(authorize_url(server, temporary(server, client)))
+    assert answer.status_code == 200 and "decision" in form.names
+
+
+def test_a_decision_is_remembered_for_the_same_or_fewer_scopes_where_the_operator_wants_it(new_server):
+    server = new_server(PATIENT + "[oauth]\nremember_consent = true\n", "remembering")
+    holder = server.account()
+    client = server.client(holder, scopes=["thing:read", "thing:write"])
+    browser = Browser(holder)
+    dance(server, client, browser, scopes=["thing:read"], scope="thing:read")
+    again = browser.open(authorize_url(server, temporary(server, client, scope="thing:read")))
+    assert again.status_code in (302, 303) and "oauth_verifier=" in again.headers["Location"]
+    _, form = browser.consent_page(authorize_url(server, temporary(server, client)))
+    assert "decision" in form.names, "more scopes than were allowed are asked for"
+
+
+# --- the extensions ---
+
+
+def test_a_body_hash_is_taken_and_checked_where_it_need_not_be(new_server, server, client):
+    right, wrong = signer.body_hash(b""), signer.body_hash(b"x")
+    assert request_token(server, client, oauth_body_hash=right).status == 200
+    assert request_token(server, client, oauth_body_hash=wrong).status == 401
+    plain = new_server(PATIENT + '[oauth]\nplaintext = "always"\n', "plaintext")
+    holder = plain.account()
+    app = plain.client(holder)
+    token = dance(plain, app, Browser(holder))
+    send = lambda value: signed(plain, "POST", "/v2/me", app, token, headers=[JSON], body=b"{}", method="PLAINTEXT", oauth_body_hash=value)  # noqa: E731
+    assert send(signer.body_hash(b"{}")).status == 200
+    assert send(wrong).status == 401
+
+
+def test_a_route_may_insist_on_a_body_hash(new_server):
+    server = new_server(PATIENT + '[[route]]\npath = "/**"\nmethods = ["oauth1", "basic"]\nbody_hash = "required"\n', "insisting")
+    holder = server.account()
+    client = server.client(holder)
+    token = dance(server, client, Browser(holder))
+    body, form = b'{"a":1}', ("Content-Type", "application/x-www-form-urlencoded")
+    without = signed(server, "POST", "/v2/me", client, token, headers=[JSON], body=body)
+    assert (without.status, without.problem) == (400, "parameter_absent") and b"oauth_body_hash" in without.body
+    assert signed(server, "POST", "/v2/me", client, token, headers=[JSON], body=body, oauth_body_hash=signer.body_hash(body)).status == 200
+    assert signed(server, "POST", "/v2/me", client, token, headers=[JSON], body=body, oauth_body_hash=signer.body_hash(b"")).status == 401
+    assert signed(server, "POST", "/v2/me", client, token, headers=[form], body="a=1", form="a=1").status == 200, "a form is signed itself"
+    own = [basic(holder.username, holder.password), client_key(client), JSON]
+    assert wire.send(server, "POST", "/v2/me", own, body).status == 200, "other credentials sign no body"
+
+
+def test_a_problem_is_always_one_of_the_words_in_challenge_and_body(server, client, token, browser):
+    request = temporary(server, client)
+    used = dict(signer.sign("GET", f"{server.base}/v2/me", client, token))
+    wire.send(server, "GET", "/v2/me", [("Authorization", signer.header(used.items()))])
+    protected = [
+        {"oauth_consumer_key": "nobody"}, {"oauth_token": "nothing"}, {"oauth_timestamp": "1"}, {"oauth_version": "3"},
+        {"oauth_signature": "x"}, {"oauth_signature": "%"}, {"oauth_nonce": "\x07"}, {"oauth_signature_method": "NONE"}, {},
+    ]
+    answers = []
+    for changes in protected:
+        changed = (dict(signer.sign("GET", f"{server.base}/v2/me", client, token)) if changes else used) | changes
+        answer = wire.send(server, "GET", "/v2/me", [("Authorization", signer.header(changed.items()))])
+        assert answer.json["code"] == answer.problem
+        answers.append(answer)
+    for answer in (
+        request_token(server, client, callback="http://elsewhere.example/"),
+        request_token(server, client, scope="more:than"),
+        access_token(server, client, request, "wrong"),
+        access_token(server, client, token, "wrong"),
+    ):
+        assert re.search(r"^oauth_problem=(\w+)", answer.text).group(1) == answer.problem
+        answers.append(answer)
+    assert all(answer.status >= 400 for answer in answers)
+    assert {answer.problem for answer in answers} <= WORDS and len({answer.problem for answer in answers}) > 8
