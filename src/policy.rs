@@ -144,7 +144,7 @@ impl Route {
         if self.scopes.is_empty() {
             return Ok(());
         }
-        meant_methods(request).try_for_each(|method| self.permits(identity, &method))
+        meant_methods(request).iter().try_for_each(|method| self.permits(identity, method))
     }
 
     /// As [`Self::permits_request`], for one method.
@@ -161,14 +161,18 @@ impl Route {
         if missing.is_empty() { Ok(()) } else { Err(Refusal::ScopeMissing { scopes: missing.join(" ") }.into()) }
     }
 
-    /// HEAD counts as GET; `*` is for methods that are not named.
+    /// HEAD counts as GET; `*` is for methods that are not named. Case is ignored, because some readers behind us do it.
     fn scopes_for(&self, method: &str) -> Option<&Scopes> {
-        let method = if method == "HEAD" { "GET" } else { method };
-        let named = |name: &str| self.scopes.iter().find(|(named, _)| named == name).map(|(_, scopes)| scopes);
+        let method = if method.eq_ignore_ascii_case("HEAD") { "GET" } else { method };
+        let named = |name: &str| {
+            self.scopes.iter().find(|(named, _)| named.eq_ignore_ascii_case(name)).map(|(_, scopes)| scopes)
+        };
         named(method).or_else(|| named("*"))
     }
 
+    /// A final dot names the same host (RFC 3986 §3.2.2), and servers of many hosts drop it.
     fn admits_host(&self, host: &str) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
         self.hosts.is_empty() || self.hosts.iter().any(|pattern| glob(pattern, &host.to_ascii_lowercase()))
     }
 }
@@ -184,20 +188,25 @@ fn management() -> Result<Route, InvalidScope> {
     Route::new(&settings, false)
 }
 
-/// The methods that a request says it means: by a header, or by `_method` in its query or form.
-fn meant_methods<'a>(request: &ReceivedRequest<'a>) -> impl Iterator<Item = String> + use<'a> {
-    let fields = |text: Option<&'a str>| {
-        text.unwrap_or_default().split('&').filter_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            let is_method = encoding::decode(name, Plus::IsSpace).is_ok_and(|name| *name == *b"_method");
-            is_method.then(|| encoding::decode(value, Plus::IsSpace).unwrap_or(Cow::Borrowed(value.as_bytes())))
-        })
-    };
+/// The methods that a request says it means: by headers, or by `_method` in its query or form. Some readers take one of
+/// several between commas. A body of a form's type counts although it is no text: what is behind us may not mind.
+fn meant_methods(request: &ReceivedRequest<'_>) -> Vec<String> {
+    let form = request.body.filter(|_| request.has_form_type()).map(String::from_utf8_lossy);
+    let fields = [request.query, form.as_deref()].into_iter().flatten().flat_map(|text| text.split('&'));
+    let fields = fields.filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let is_method = encoding::decode(name, Plus::IsSpace).is_ok_and(|name| *name == *b"_method");
+        is_method.then(|| encoding::decode(value, Plus::IsSpace).unwrap_or(Cow::Borrowed(value.as_bytes())))
+    });
     let headers = request.headers.meant_methods.into_iter().flatten().map(|method| Cow::Borrowed(method.as_bytes()));
     headers
-        .chain(fields(request.query))
-        .chain(fields(request.form()))
-        .map(|method| String::from_utf8_lossy(&method).trim().to_ascii_uppercase())
+        .chain(fields)
+        .flat_map(|methods| {
+            let methods = String::from_utf8_lossy(&methods).to_ascii_uppercase();
+            methods.split(',').map(|method| method.trim().to_owned()).collect::<Vec<_>>()
+        })
+        .filter(|method| !method.is_empty())
+        .collect()
 }
 
 /// One challenge for each admitted scheme, in the contract's order.
@@ -385,10 +394,12 @@ mod tests {
             client_address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             arrived: crate::time::Timestamp::from_unix(1),
         };
-        request.headers.meant_methods = [None, Some(" delete "), None];
-        assert_eq!(meant_methods(&request).collect::<Vec<_>>(), ["DELETE", "PUT"]);
+        request.headers.meant_methods = [None, Some(" delete "), Some("get, TRACE"), None];
+        assert_eq!(meant_methods(&request), ["DELETE", "GET", "TRACE", "PUT"]);
         request.headers.content_type = Some("application/x-www-form-urlencoded");
-        assert_eq!(meant_methods(&request).collect::<Vec<_>>(), ["DELETE", "PUT", "PATCH"]);
+        assert_eq!(meant_methods(&request), ["DELETE", "GET", "TRACE", "PUT", "PATCH"]);
+        request.body = Some(b"\xff=1&_method=PATCH");
+        assert_eq!(meant_methods(&request), ["DELETE", "GET", "TRACE", "PUT", "PATCH"]);
     }
 
     #[test]

@@ -121,7 +121,8 @@ impl Authz {
         mut payload: Payload,
         received: &ReceivedRequest<'_>,
     ) -> Result<Option<Bytes>, Rejection> {
-        let is_form = received.has_form_type() && matches!(received.method, "POST" | "PUT" | "PATCH");
+        let is_form = received.has_form_type()
+            && ["POST", "PUT", "PATCH"].iter().any(|method| received.method.eq_ignore_ascii_case(method));
         let body = match family.body(request) {
             BodyIs::Own => match judge.rim.read_body(request, &mut payload).await {
                 Ok(body) => Some(body),

@@ -98,7 +98,7 @@ pub struct Headers<'a> {
     /// Whether a small body follows that nobody has read yet, because the judgement does not depend on it.
     pub unread_body: bool,
     /// `X-HTTP-Method-Override`, `X-HTTP-Method`, `X-Method-Override`: methods that a request says it means.
-    pub meant_methods: [Option<&'a str>; 3],
+    pub meant_methods: [Option<&'a str>; MEANT_METHODS],
 }
 
 /// One request as it was received from outside.
@@ -139,10 +139,15 @@ impl<'a> ReceivedRequest<'a> {
     }
 }
 
-/// Whether a `Content-Type` names `application/x-www-form-urlencoded`, in any case and with any parameters.
+/// How many headers of one request may say that it means another method.
+pub const MEANT_METHODS: usize = 4;
+
+/// Whether a `Content-Type` names `application/x-www-form-urlencoded`, in any case and with any parameters. A comma or a
+/// space ends the name as well: PHP reads such a body as a form.
 pub fn is_form_type(content_type: &str) -> bool {
     content_type
-        .split(';')
+        .trim_start()
+        .split([';', ',', ' ', '\t'])
         .next()
         .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
@@ -155,6 +160,8 @@ mod tests {
     fn a_form_is_recognized_with_parameters_and_in_any_case() {
         assert!(is_form_type("application/x-www-form-urlencoded"));
         assert!(is_form_type("Application/X-WWW-Form-Urlencoded ; charset=UTF-8"));
+        assert!(is_form_type(" application/x-www-form-urlencoded, text/plain"));
+        assert!(is_form_type("application/x-www-form-urlencoded x"));
         assert!(!is_form_type("multipart/form-data; boundary=x"));
         assert!(!is_form_type("application/x-www-form-urlencoded2"));
     }
