@@ -31,6 +31,7 @@ use crate::auth::impersonation::Impersonations;
 use crate::config::Configuration;
 use crate::store::Store;
 use crate::web::judge::Judge;
+use crate::web::response::cut_off;
 
 /// Registers every operation of the table. `base`: what our paths begin with, empty or the reserved prefix.
 pub fn routes(service: &mut ServiceConfig, configuration: &Configuration, base: &str) {
@@ -81,7 +82,7 @@ async fn serve(
     };
     let body = match judge.rim.read_body(&request, &mut payload).await {
         Ok(body) => body,
-        Err(refusal) => return judge.answers.refuse(Some(&received), None, &refusal.into()),
+        Err(refusal) => return cut_off(judge.answers.refuse(Some(&received), None, &refusal.into()), payload),
     };
     received.body = Some(&body);
     // The one parameter that a path has, decoded.

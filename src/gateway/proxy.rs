@@ -4,12 +4,13 @@
 //! made anew on each side, so nothing that two readers could read differently gets through (RFC 9112 §11.2). Trailers
 //! are not passed on, and HTTP/2 towards the client is a front proxy's.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
 use actix_web::body::{BodyStream, SizedStream};
 use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH};
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::{StreamExt as _, stream};
@@ -87,7 +88,16 @@ pub async fn forward(
     };
     let origin = request.headers().get("origin").and_then(|origin| origin.to_str().ok());
     add_cors(answer.headers_mut(), route, origin);
+    keep_out_of_caches(&request, &mut answer);
     answer
+}
+
+/// Shared caches know by the Authorization header that an answer is for one caller; where the credential came another way
+/// they are told, unless the API said what it wants (RFC 5849 §4.4, RFC 9111 §3.5).
+fn keep_out_of_caches(request: &HttpRequest, answer: &mut HttpResponse) {
+    if !request.headers().contains_key(AUTHORIZATION) && !answer.headers().contains_key(CACHE_CONTROL) {
+        answer.headers_mut().insert(CACHE_CONTROL, actix_web::http::header::HeaderValue::from_static("private"));
+    }
 }
 
 impl Proxy {
@@ -189,15 +199,15 @@ impl Proxy {
                 continue;
             }
             if name == "cookie" {
-                // A header that is no text holds no cookie of ours that could have been read.
-                let kept = value.to_str().map(|cookies| self.withheld.cookies(cookies, reads));
-                if let Ok(kept) = kept {
-                    builder = match kept {
-                        Some(kept) => builder.header(header::COOKIE, HeaderValue::from_str(&kept)?),
-                        None => builder,
-                    };
-                    continue;
-                }
+                // A header that is no text can't be cut: it stays as it is, or goes whole if a cookie of ours is in it.
+                let cookies = String::from_utf8_lossy(value.as_bytes());
+                let kept = match (&cookies, self.withheld.cookies(&cookies, reads)) {
+                    (_, None) | (Cow::Owned(_), Some(Cow::Owned(_))) => continue,
+                    (Cow::Owned(_), Some(Cow::Borrowed(_))) => HeaderValue::from_bytes(value.as_bytes())?,
+                    (Cow::Borrowed(_), Some(kept)) => HeaderValue::from_bytes(kept.as_bytes())?,
+                };
+                builder = builder.header(header::COOKIE, kept);
+                continue;
             }
             builder =
                 builder.header(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_bytes(value.as_bytes())?);
@@ -257,8 +267,8 @@ fn without_protocol_parameters(request: &HttpRequest, body: Bytes) -> Bytes {
         return body;
     }
     match std::str::from_utf8(&body).map(withheld::form) {
-        Ok(std::borrow::Cow::Owned(form)) => Bytes::from(form),
-        Ok(std::borrow::Cow::Borrowed(_)) | Err(_) => body,
+        Ok(Cow::Owned(form)) => Bytes::from(form),
+        Ok(Cow::Borrowed(_)) | Err(_) => body,
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::store::Store;
 use crate::store::replay::ReplayStore;
 use crate::web::judge::Judge;
-use crate::web::request::peer_of;
+use crate::web::request::{is_forwarded, peer_of};
 
 #[derive(Serialize)]
 struct Health {
@@ -32,9 +32,10 @@ pub async fn ready(store: Data<Store>, replay: Data<Arc<ReplayStore>>) -> HttpRe
     if database && replay { HttpResponse::Ok().json(health) } else { HttpResponse::ServiceUnavailable().json(health) }
 }
 
-/// Counters, for loopback only: who else may see them gets a listener of its own (`metrics.listen`).
+/// Counters, for loopback only: who else may see them gets a listener of its own (`metrics.listen`). A proxy on this
+/// machine is loopback too, but speaks for others.
 pub async fn metrics(request: HttpRequest, judge: Data<Arc<Judge>>, replay: Data<Arc<ReplayStore>>) -> HttpResponse {
-    if !peer_of(&request).is_loopback() {
+    if is_forwarded(&request) || !peer_of(&request).is_loopback() {
         return HttpResponse::Forbidden().body("metrics are for loopback: set metrics.listen\n");
     }
     exposition(&judge, &replay)

@@ -15,6 +15,7 @@ use crate::protocol::oauth;
 use crate::protocol::request::ReceivedRequest;
 use crate::provider::Provider;
 use crate::web::judge::Judge;
+use crate::web::response::cut_off;
 
 /// A step of the dance that an app takes by itself.
 #[derive(Clone, Copy)]
@@ -69,7 +70,7 @@ async fn answer(
     // These endpoints have no other use for a body than its parameters and its hash: it is always read.
     let body = match judge.rim.read_body(request, &mut payload).await {
         Ok(body) => body,
-        Err(refusal) => return refuse(judge, Some(&received), &refusal.into()),
+        Err(refusal) => return cut_off(refuse(judge, Some(&received), &refusal.into()), payload),
     };
     received.body = Some(&body);
     match take(step, judge, provider, &received).await {

@@ -6,17 +6,23 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::error::PayloadError;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt as _;
+use tokio::time::timeout;
 
 use crate::auth::verdict::Refusal;
 use crate::config::{HttpAuthSettings, Network, ServerSettings};
 use crate::protocol::base_string::split_authority;
 use crate::protocol::request::{Headers, ReceivedRequest, UriScheme};
 use crate::time::Clock;
+
+/// A body that is read before judging may pause for so long; whoever sends one can't hold our memory for longer.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// What the rim has to know to tell what the client sent from what proxies say.
 #[derive(Clone)]
@@ -154,15 +160,24 @@ impl Rim {
             }
             "cookie" => headers.cookie = text,
             "user-agent" => headers.user_agent = text.filter(|text| !text.trim().is_empty()),
-            "content-type" => headers.content_type = text,
+            "content-type" => {
+                // Readers behind us may take another of two, or read one that we can't.
+                let one = text.filter(|_| headers.content_type.is_none());
+                headers.content_type =
+                    Some(one.ok_or(Refusal::Target("the Content-Type is unreadable or there twice"))?);
+            }
             "origin" => headers.origin = text,
             "sec-fetch-site" => headers.fetch_site = text,
             "x-csrf-token" => headers.csrf_token = text,
             "x-oauth-scope" => headers.oauth_scope = text,
             "accept" => headers.accept = text,
-            "x-http-method-override" => headers.meant_methods[0] = text,
-            "x-http-method" => headers.meant_methods[1] = text,
-            "x-method-override" => headers.meant_methods[2] = text,
+            name if means_method(name) => {
+                let free = headers.meant_methods.iter_mut().find(|meant| meant.is_none());
+                match (free, text) {
+                    (Some(free), Some(text)) => *free = Some(text),
+                    (None, _) | (_, None) => return Err(Refusal::Target("the headers that name another method")),
+                }
+            }
             other => {
                 if let Some(text) = text.filter(|text| !text.is_empty())
                     && self.client_key_headers.iter().any(|configured| configured == other)
@@ -198,8 +213,7 @@ impl Rim {
     /// # Errors
     /// [`Refusal::BodyTooLarge`], at once when the length is announced; [`Refusal::Target`] when the body breaks off.
     pub async fn read_body(&self, request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Refusal> {
-        // What follows a request to upgrade is another protocol, and has no end that a body would have.
-        if request.headers().contains_key("upgrade") {
+        if is_endless(request) {
             return Ok(Bytes::new());
         }
         let too_large = Refusal::BodyTooLarge { limit: self.buffer_bytes };
@@ -209,7 +223,7 @@ impl Rim {
             return Err(too_large);
         }
         let mut body = BytesMut::new();
-        while let Some(chunk) = payload.next().await {
+        while let Some(chunk) = next_chunk(payload, SILENCE).await? {
             let chunk = chunk.map_err(|_| Refusal::Target("the body broke off"))?;
             if body.len() + chunk.len() > self.buffer_bytes {
                 return Err(too_large);
@@ -218,6 +232,43 @@ impl Rim {
         }
         Ok(body.freeze())
     }
+}
+
+/// What comes next of a body.
+///
+/// # Errors
+/// [`Refusal::Target`]: nothing came for `silence`.
+async fn next_chunk(payload: &mut Payload, silence: Duration) -> Result<Option<Result<Bytes, PayloadError>>, Refusal> {
+    timeout(silence, payload.next()).await.map_err(|_| Refusal::Target("the body stopped coming"))
+}
+
+/// Whether actix reads all that follows as one body without an end: what comes after a request to switch to WebSocket
+/// is another protocol. Other upgrades (`h2c`, which Java's client offers with every request) are not taken, and their
+/// bodies are bodies.
+pub fn is_endless(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    let websocket =
+        |value: &HeaderValue| value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("websocket"));
+    headers.get_all("upgrade").any(websocket) && !headers.contains_key("transfer-encoding")
+}
+
+/// Whether a header says that the request means another method than it was sent with, spelled as any reader behind us
+/// could understand it: CGI and its heirs can't tell `_` from `-`. `name`: in small letters.
+fn means_method(name: &str) -> bool {
+    let known = match name.len() {
+        13 => "x-http-method",
+        17 => "x-method-override",
+        22 => "x-http-method-override",
+        _ => return false,
+    };
+    name.bytes()
+        .zip(known.bytes())
+        .all(|(sent, known)| sent == known || (known == b'-' && !sent.is_ascii_alphanumeric()))
+}
+
+/// Whether some proxy says that it speaks for another address; it need not be one that we trust.
+pub fn is_forwarded(request: &HttpRequest) -> bool {
+    ["x-forwarded-for", "forwarded", "x-real-ip", "via"].iter().any(|name| request.headers().contains_key(*name))
 }
 
 /// The address at the other end of the connection.
@@ -270,6 +321,7 @@ fn is_authority(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::config::Configuration;
+    use actix_web::FromRequest as _;
     use actix_web::test::TestRequest;
     use std::sync::Arc;
     use std::sync::atomic::AtomicI64;
@@ -329,6 +381,62 @@ mod tests {
         for host in ["", "a b", "user@h", "h:x", "h/x", "a,b", ":80"] {
             assert!(!is_authority(host), "{host}");
         }
+    }
+
+    #[test]
+    fn every_header_that_names_another_method_is_heard_in_any_spelling() {
+        let heard = |headers: &[(&'static str, &'static str)]| {
+            let request = headers.iter().fold(from("192.0.2.1"), |request, header| request.append_header(*header));
+            let request = request.to_http_request();
+            rim(|_| ()).headers(request.headers()).map(|headers| headers.meant_methods.into_iter().flatten().count())
+        };
+        let spellings = [("X-HTTP-Method-Override", "a"), ("x_http_method_override", "b"), ("X-Method_Override", "c")];
+        assert_eq!(heard(&spellings), Ok(3));
+        assert_eq!(heard(&[("X-HTTP-Method", "a"), ("X-HTTP-Method", "b")]), Ok(2));
+        assert_eq!(heard(&[("X-HTTP-Methods", "a"), ("X-Method-Overrides", "b")]), Ok(0));
+        assert!(heard(&[("X-HTTP-Method", "a"); 5]).is_err());
+    }
+
+    #[test]
+    fn a_content_type_that_two_readers_could_take_differently_is_refused() {
+        let headers = |values: &[&[u8]]| {
+            let request = values.iter().fold(from("192.0.2.1"), |request, value| {
+                request.append_header(("content-type", HeaderValue::from_bytes(value).unwrap()))
+            });
+            let request = request.to_http_request();
+            rim(|_| ()).headers(request.headers()).map(|headers| headers.content_type.map(str::to_owned))
+        };
+        assert_eq!(headers(&[b"text/plain"]), Ok(Some("text/plain".into())));
+        assert!(headers(&[b"application/x-www-form-urlencoded", b"text/plain"]).is_err());
+        assert!(headers(&[b"application/x-www-form-urlencoded; x=\xff"]).is_err());
+    }
+
+    #[test]
+    fn only_what_follows_a_switch_to_websocket_is_no_body() {
+        let with = |headers: &[(&'static str, &'static str)]| {
+            is_endless(
+                &headers
+                    .iter()
+                    .fold(from("192.0.2.1"), |request, header| request.append_header(*header))
+                    .to_http_request(),
+            )
+        };
+        assert!(with(&[("upgrade", "WebSocket")]));
+        assert!(!with(&[("upgrade", "h2c")]), "Java's client offers h2c with every request");
+        assert!(!with(&[("upgrade", "websocket"), ("transfer-encoding", "chunked")]));
+        assert!(!with(&[]));
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_stops_coming_is_given_up() {
+        type Stream = std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<Bytes, PayloadError>>>>;
+        let silent: Stream = Box::pin(futures_util::stream::pending());
+        let mut silent = actix_web::dev::Payload::from(silent);
+        let mut payload = Payload::from_request(&from("192.0.2.1").to_http_request(), &mut silent).await.unwrap();
+        assert_eq!(
+            next_chunk(&mut payload, Duration::ZERO).await.unwrap_err(),
+            Refusal::Target("the body stopped coming")
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::domain::credentials::Secret;
 use crate::protocol::header::Credentials;
 use crate::protocol::request::{ReceivedRequest, Sent};
 use crate::web::judge::Judge;
+use crate::web::response::cut_off;
 
 /// The JSON form of a token request.
 #[derive(Deserialize)]
@@ -39,7 +40,7 @@ pub async fn issue(judge: Data<Arc<Judge>>, request: HttpRequest, mut payload: P
     };
     let body = match judge.rim.read_body(&request, &mut payload).await {
         Ok(body) => body,
-        Err(refusal) => return judge.answers.refuse(Some(&received), None, &refusal.into()),
+        Err(refusal) => return cut_off(judge.answers.refuse(Some(&received), None, &refusal.into()), payload),
     };
     received.body = Some(&body);
     match make(&judge, &received).await {

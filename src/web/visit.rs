@@ -29,6 +29,7 @@ use crate::web::errors::MessagePage;
 use crate::web::failed::{Explanation, Failed};
 use crate::web::judge::Judge;
 use crate::web::page::{Frame, Problems, ScopeChoice, Section, Visitor};
+use crate::web::response::cut_off;
 use crate::web::texts::{Language, Texts};
 
 /// The cookie that remembers a language.
@@ -87,11 +88,7 @@ impl Pages {
         let lifetime = configuration.oauth.access_token_ttl_seconds;
         Self {
             judge,
-            base: configuration
-                .server
-                .reserved_prefix
-                .as_ref()
-                .map_or_else(String::new, |prefix| prefix.as_str().to_owned()),
+            base: configuration.server.own_path(""),
             realm: configuration.http_auth.realm.as_str().to_owned(),
             billing_url: configuration.support.billing_url.as_ref().map(|link| link.as_str().to_owned()),
             contact_url: configuration.support.contact_url.as_ref().map(|link| link.as_str().to_owned()),
@@ -150,7 +147,8 @@ impl Pages {
         };
         let mut answer = outcome.unwrap_or_else(|failed| visit.fail(&failed));
         visit.remember_language(&mut answer);
-        answer
+        // A page that was not asked for a body has not read it, and one that was has read it up to its limit.
+        cut_off(answer, payload)
     }
 
     /// Scheme and authority of the configured public URL.

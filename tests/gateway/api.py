@@ -2,7 +2,8 @@
 
 It reads HTTP by hand, so that it sees the target and the framing as they came. By path: `/…/slow` never answers,
 `/…/early` answers before it reads the body, `/…/stream/N` sends N bytes in chunks, `/…/drip` sends until it is left
-alone, `/…/broken` closes without a word, `/…/ws` switches protocols and echoes, `/…/close` says Connection: close.
+alone, `/…/broken` closes without a word, `/…/ws` switches protocols and echoes, `/…/ws/bye` switches,
+says bye and closes, `/…/close` says Connection: close.
 """
 
 import hashlib
@@ -62,6 +63,9 @@ class Api:
         if path.endswith("/slow"):
             connection.recv(1)
             self.left_alone.set()
+            return False
+        if path.endswith("/ws/bye"):
+            connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nbye")
             return False
         if path.endswith("/ws"):
             return self.switch(connection, reader, headers)

@@ -322,3 +322,60 @@ def test_questions_keep_their_connection_whatever_the_answer(behind):
 def test_no_header_of_an_answer_shows_a_secret(behind):
     answer = ask(behind, "nginx", "GET", "/things", signed(behind, "GET", "/other"))
     assert behind.client.secret not in json.dumps(answer.headers) and behind.token.secret not in json.dumps(answer.headers)
+
+
+def exchanged(world, lines, body=b""):
+    made = "\r\n".join(f"{name}: {value}" if name else value for name, value in lines)
+    return wire.exchange((world.server.host, world.server.port), made.encode() + b"\r\n\r\n" + body)
+
+
+def traefik(world, verb, target, headers=(), body=b"", forwards_body=True):
+    """The question of Traefik 3 with docs/deploy/traefik.yaml: `forward.go` and Go's HTTP client.
+
+    A GET with the client's headers but those of the connection; a body goes chunked, because its length is not told; none
+    goes as none.
+    """
+    lines = [("", "GET /authz/forward HTTP/1.1"), ("Host", world.server.authority), ("User-Agent", "client/1"), *headers]
+    lines += [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Host", HOST), ("X-Forwarded-Method", verb), ("X-Forwarded-Port", "443")]
+    lines += [("X-Forwarded-Proto", "https"), ("X-Forwarded-Server", "traefik"), ("X-Forwarded-Uri", target), ("X-Real-Ip", "203.0.113.7")]
+    lines += [("X-Original-Content-Length", "0"), ("Accept-Encoding", "gzip"), ("Connection", "close")]
+    if body and forwards_body:
+        lines.append(("Transfer-Encoding", "chunked"))
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    return exchanged(world, lines, body if forwards_body else b"")
+
+
+def envoy(world, verb, target, headers=(), body=b"", cut="false"):
+    """The question of Envoy with docs/deploy/envoy.yaml: `ext_authz_http_impl.cc` keeps the method and counts the body."""
+    lines = [("", f"{verb} /authz/envoy{target} HTTP/1.1"), ("host", HOST), ("content-length", str(len(body))), *headers]
+    lines += [("x-forwarded-proto", "https"), ("x-forwarded-for", "203.0.113.7"), ("x-original-content-length", "0")]
+    lines += [("x-envoy-internal", "true"), ("x-envoy-expected-rq-timeout-ms", "5000"), ("connection", "close")]
+    if body:
+        lines.append(("x-envoy-auth-partial-body", cut))
+    return exchanged(world, lines, body)
+
+
+@pytest.mark.parametrize("ask_as", [traefik, envoy])
+def test_what_traefik_and_envoy_send_is_judged_as_the_clients_request(behind, ask_as):
+    target, form = "/things/a%20b;c?x=%2F&y=", b"a=1&b=x+y"
+    assert ask_as(behind, "GET", target, signed(behind, "GET", target)).status == 200
+    assert ask_as(behind, "DELETE", "/strict/x", signed(behind, "DELETE", "/strict/x")).one("X-Auth-Error") == "scope_missing"
+    assert ask_as(behind, "GET", target).status == 401
+    good = [*signed(behind, "POST", target, form=form.decode()), FORM]
+    answer = ask_as(behind, "POST", target, good, form)
+    assert (answer.status, answer.one("X-Auth-Account")) == (200, behind.owner.username)
+    assert ask_as(behind, "POST", target, [*signed(behind, "POST", target, form="a=2"), FORM], form).status == 401
+    json_type = ("Content-Type", "application/json")
+    assert ask_as(behind, "POST", target, [*signed(behind, "POST", target), json_type], b"{}").status == 200
+
+
+@pytest.mark.parametrize("ask_as", [traefik, envoy])
+def test_an_empty_form_through_traefik_and_envoy_passes(behind, ask_as):
+    assert ask_as(behind, "POST", "/things", [*signed(behind, "POST", "/things"), FORM]).status == 200
+    assert ask_as(behind, "POST", "/things", [*signed(behind, "POST", "/things"), FORM], b"a=1").status == 401, "its body counts"
+
+
+def test_a_form_that_is_larger_than_envoy_sends_is_refused(behind):
+    headers = [*signed(behind, "POST", "/things", form="a=1"), FORM]
+    answer = envoy(behind, "POST", "/things", headers, b"a=1", cut="true")
+    assert (answer.status, answer.one("X-Auth-Error")) == (403, "body_unavailable")

@@ -371,3 +371,139 @@ def test_an_https_upstream_is_checked_and_spoken_to_by_its_own_name(new_server, 
                 lines = [f"Host: {server.authority}", "Connection: Upgrade", "Upgrade: websocket", ": ".join(credential), "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
                 connection.sendall(("GET /ws HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n").encode())
                 assert connection.recv(12) == b"HTTP/1.1 101", "HTTP/2 has no upgrade: it takes a connection of HTTP/1.1"
+
+
+# --- attackers and odd clients ---
+
+
+def raw(world, *lines, body=b"", verb="GET"):
+    made = "\r\n".join(line if isinstance(line, str) else ": ".join(line) for line in lines).encode()
+    return wire.exchange((world.server.host, world.server.port), made + b"\r\n\r\n" + body, verb)
+
+
+def test_a_form_beside_an_offer_of_http_2_is_read_and_judged(inline):
+    """Java's HttpClient offers h2c with every request over http."""
+    form = b"a=1&b=2"
+    offer = ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA"]
+    head = ["POST /things HTTP/1.1", f"Host: {inline.server.authority}", *offer, "Content-Type: application/x-www-form-urlencoded"]
+    answer = raw(inline, *head, sign(inline, "POST", "/things", form=form.decode()), f"Content-Length: {len(form)}", body=form)
+    assert seen(answer)["body"] == form.decode()
+    answer = raw(inline, *head, sign(inline, "POST", "/things"), f"Content-Length: {len(form)}", body=form)
+    assert answer.status == 401, "a form can't be hidden behind the offer"
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 7", "Transfer-Encoding: chunked"])
+def test_a_form_can_not_be_hidden_behind_a_web_socket(inline, api, framing):
+    form = b"a=1&b=2" if "Length" in framing else b"7\r\na=1&b=2\r\n0\r\n\r\n"
+    for connection in ("close", "Upgrade"):
+        head = ["POST /things HTTP/1.1", f"Host: {inline.server.authority}", f"Connection: {connection}", "Upgrade: websocket"]
+        answer = raw(inline, *head, "Content-Type: application/x-www-form-urlencoded", sign(inline, "POST", "/things"), framing, body=form)
+        assert answer.status != 200 or (answer.json["body"], answer.json["size"]) == ("", 0), "what was not judged does not arrive"
+
+
+def test_nothing_that_follows_a_false_web_socket_is_another_s_answer(inline):
+    """A proxy in front might send the next client's request behind it on the same connection."""
+    head = ["POST /things HTTP/1.1", f"Host: {inline.server.authority}", "Upgrade: websocket", basic(inline), "Content-Length: 2"]
+    next_request = ["GET /things HTTP/1.1", f"Host: {inline.server.authority}", "X-Next: 1", basic(inline)]
+    made = "\r\n".join(line if isinstance(line, str) else ": ".join(line) for line in head).encode() + b"\r\n\r\n{}"
+    made += "\r\n".join(line if isinstance(line, str) else ": ".join(line) for line in next_request).encode() + b"\r\n\r\n"
+    with connect(inline) as connection:
+        connection.sendall(made)
+        answers = b"".join(iter(lambda: connection.recv(65536), b""))
+    bodies = re.findall(rb'\{"method": "(\w+)".*?"size": (\d+)', answers)
+    assert bodies in ([(b"POST", b"2")], [(b"POST", b"2"), (b"GET", b"0")], []), answers
+
+
+@pytest.mark.parametrize("target", ["/things", "/login", "/oauth/request_token", "/api/auth/jwt", "/api/v1/accounts"])
+def test_a_body_without_end_that_must_be_read_is_refused_and_cut_off(inline, target):
+    end = time.monotonic() + 30
+    sent = 0
+    with connect(inline) as connection:
+        head = f"POST {target} HTTP/1.1\r\nHost: {inline.server.authority}\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head.encode())
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            while time.monotonic() < end:
+                connection.sendall(b"%x\r\n%s\r\n" % (len(MEGABYTE), MEGABYTE))
+                sent += 1
+    assert sent < 200
+
+
+def test_an_answer_to_a_credential_beside_the_authorization_header_stays_out_of_shared_caches(inline):
+    parameters = signer.sign("GET", f"{inline.server.base}/things", inline.client, inline.token)
+    answer = send(inline, "GET", f"/things?{signer.form_encoded(parameters)}")
+    assert (answer.status, answer.all("Cache-Control")) == (200, ["private"])
+    assert send(inline, "GET", "/things", [sign(inline, "GET", "/things")]).all("Cache-Control") == []
+
+
+def test_metrics_are_not_told_to_whom_a_proxy_on_this_machine_speaks_for(inline, haproxy):
+    assert send(inline, "GET", "/metrics").status == 200
+    for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"):
+        assert send(inline, "GET", "/metrics", [(name, "127.0.0.1")]).status == 403
+    assert haproxy.send("GET", "/metrics").status == 403
+
+
+@pytest.mark.parametrize("path", ["/authz/nginx", "/authz/forward", "/authz/envoy/things", "/%61uthz/nginx", "/authz%2fnginx"])
+def test_haproxy_hands_no_question_of_a_client_on(inline, haproxy, path):
+    metadata = [("X-Original-Method", "GET"), ("X-Original-URL", f"{haproxy.base}/things"), ("X-Forwarded-Method", "GET"), ("X-Forwarded-Uri", "/things")]
+    answer = haproxy.send("GET", path, metadata)
+    assert answer.status in (400, 404) and not answer.all("X-Auth-Error"), answer
+
+
+def test_a_web_socket_ends_for_the_client_when_the_api_ends_it(inline):
+    name, value = sign(inline, "GET", "/ws/bye")
+    with connect(inline) as connection:
+        connection.sendall(f"GET /ws/bye HTTP/1.1\r\nHost: {inline.server.authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{name}: {value}\r\n\r\n".encode())
+        connection.settimeout(30)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 101") and answer.endswith(b"bye")
+
+
+def test_a_request_needs_the_scopes_of_every_method_that_a_reader_could_take_it_for(inline):
+    """The client may read below /strict and write nothing."""
+    form = ("Content-Type", "application/x-www-form-urlencoded")
+
+    def status(verb, *headers, target="/strict/x", body=None):
+        return send(inline, verb, target, [sign(inline, verb, target, form=body if isinstance(body, str) else ""), *headers], body).status
+
+    assert status("GET") == 200
+    assert status("get") == 200 and status("delete") == 403, "Django reads methods in any case"
+    assert status("GET", ("X-HTTP-Method-Override", "DELETE"), ("X-HTTP-Method-Override", "GET")) == 403, "one of two"
+    assert status("GET", ("X-HTTP-Method-Override", "GET"), ("X-HTTP-Method-Override", "DELETE")) == 403
+    assert status("GET", ("X-HTTP-Method-Override", "DELETE, GET")) == 403, "Express takes the first between commas"
+    assert status("GET", ("X_HTTP_METHOD_OVERRIDE", "DELETE")) == 403, "CGI's heirs"
+    assert status("GET", ("X-HTTP-Method-Override", "GET")) == 200
+    assert status("GET", form, body="_method=DELETE") == 403
+    assert status("GET", form, ("Content-Type", "text/plain"), body="_method=DELETE") == 400
+    assert status("GET", form, body=b"_method=DELETE&x=\xff") == 403
+
+
+def test_a_final_dot_does_not_make_another_host(new_server, api):
+    config = f'''
+[upstream]
+url = "{api.url}"
+[[route]]
+path = "/**"
+hosts = ["admin.example.com"]
+methods = ["session"]
+[[route]]
+path = "/**"
+methods = ["api_key"]
+'''
+    server = new_server(config, "hosts")
+    key = server.key(server.account("h@example.com"))
+    credential = ("Authorization", "Basic " + base64.b64encode(f"{key.public}:{key.private}".encode()).decode())
+    for host, status in (("other.example.com", 200), ("admin.example.com", 401), ("ADMIN.example.com.", 401), ("admin.example.com.:80", 401)):
+        assert wire.send(server, "GET", "/things", [credential], host=host).status == status, host
+
+
+@pytest.mark.parametrize(("sent", "arrives"), [
+    ("a=1; b=\u00fc; countersign_session=s", b"a=1; b=\xc3\xbc"),
+    (b"a=1; b=\xfc", b"a=1; b=\xfc"),
+    (b"a=1; b=\xfc; countersign_session=s", None),
+])
+def test_a_cookie_beyond_ascii_does_not_carry_the_login_s_cookie_along(inline, sent, arrives):
+    head = "\r\n".join(["GET /things HTTP/1.1", f"Host: {inline.server.authority}", "Connection: close", ": ".join(sign(inline, "GET", "/things"))])
+    cookie = sent.encode() if isinstance(sent, str) else sent
+    answer = wire.exchange((inline.server.host, inline.server.port), head.encode() + b"\r\nCookie: " + cookie + b"\r\n\r\n")
+    found = seen(answer)["headers"].get("cookie")
+    assert (found.encode("latin-1") if found is not None else None) == arrives
