@@ -365,7 +365,8 @@ impl Patient {
                 check,
                 format!("a signature for {other} is accepted, because the client says that it came there"),
                 "set server.public_url, and in the proxy the headers that say scheme, host and target: nginx proxy_set_header, \
-                 HAProxy del-header and set-header, Traefik trustForwardHeader: false, Envoy use_remote_address: true",
+                 HAProxy del-header and set-header, Traefik trustForwardHeader: false, Envoy use_remote_address: true; if there is no proxy, \
+                 ask from an address that is not in server.trusted_proxies",
             ));
         }
         let empty = [("X-Original-Content-Length", "0"), ("X-Original-Body", "")];
