@@ -31,6 +31,9 @@ use wire::{Answer, Echo, Sender};
 /// How long a running server may take to see what was made here.
 const SEEN_WITHIN: Duration = Duration::from_secs(3);
 
+/// The operator's own name for the account that is made here.
+const EXTERNAL_ID: &str = "countersign-doctor";
+
 #[derive(Args)]
 pub struct DoctorArgs {
     /// Where clients reach the API: the proxy's address, such as https://api.example.com
@@ -123,7 +126,9 @@ impl Patient {
         let (store, by) = (&operator.store, &operator.by);
         let name = format!("countersign-doctor-{}", random(8));
         let username = Username::parse(&name).map_err(|error| Failure::Refused(error.to_string()))?;
-        let account = store.accounts.create(NewAccount::named(username.clone()), by).await?;
+        let mut account = NewAccount::named(username.clone());
+        account.external_id = Some(EXTERNAL_ID.to_owned());
+        let account = store.accounts.create(account, by).await?;
         let wanted =
             operator.configuration.routes.iter().flat_map(|route| &route.scopes).flat_map(|(_, scopes)| scopes);
         let scopes = Scopes::parse_each(wanted.map(|scope| scope.as_str()));
@@ -430,10 +435,18 @@ impl Patient {
                     .collect();
                 bad(check, format!("forged headers arrive: {}", names.join(", ")), change)
             }
-            Some(arrived) if arrived.header("x-auth-account") != Some(self.username.as_str()) => {
-                bad(check, "X-Auth-Account is missing or another's".to_owned(), change)
+            Some(arrived) => {
+                let expected = [
+                    ("x-auth-account", self.username.as_str()),
+                    ("x-auth-external-id", EXTERNAL_ID),
+                    ("x-auth-client", self.client_key.as_str()),
+                    ("x-auth-credential", "oauth1"),
+                ];
+                match expected.iter().find(|(name, value)| arrived.header(name) != Some(*value)) {
+                    Some((name, _)) => bad(check, format!("{name} is missing or another's"), change),
+                    None => good(check),
+                }
             }
-            Some(_) => good(check),
         })
     }
 

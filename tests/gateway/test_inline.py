@@ -417,15 +417,12 @@ def test_nothing_that_follows_a_false_web_socket_is_another_s_answer(inline):
 @pytest.mark.parametrize("target", ["/things", "/login", "/oauth/request_token", "/api/auth/jwt", "/api/v1/accounts"])
 def test_a_body_without_end_that_must_be_read_is_refused_and_cut_off(inline, target):
     end = time.monotonic() + 30
-    sent = 0
     with connect(inline) as connection:
         head = f"POST {target} HTTP/1.1\r\nHost: {inline.server.authority}\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode())
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             while time.monotonic() < end:
                 connection.sendall(b"%x\r\n%s\r\n" % (len(MEGABYTE), MEGABYTE))
-                sent += 1
-    assert sent < 200
 
 
 def test_an_answer_to_a_credential_beside_the_authorization_header_stays_out_of_shared_caches(inline):
