@@ -7,7 +7,8 @@ number of requests on a connection. Everything shares the server's core.
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "gateway"))
+# At the end: that folder has a conftest of its own.
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "gateway"))
 
 from harness import REPOSITORY, Server, free_port  # noqa: E402
 from proxies import Proxy, replaced  # noqa: E402
