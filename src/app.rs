@@ -175,7 +175,7 @@ impl Components {
         );
         let gateway = Gateway::new(configuration, issuer(configuration), &signing_key)?;
         let judge = Arc::new(judge);
-        let pages = Pages::new(configuration, Arc::clone(&judge), opened.master_key.id());
+        let pages = Pages::new(configuration, Arc::clone(&judge), opened.vault.key_ids());
         Ok(Self {
             judge,
             pages: Arc::new(pages),

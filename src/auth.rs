@@ -99,7 +99,7 @@ impl Authenticator {
             return Err(Refusal::MethodNotAdmitted { sent: "OAuth".to_owned() }.into());
         }
         let parameters = Parameters::collect(request).map_err(ProtocolError::from)?;
-        let identity = self.oauth.identify(request, &parameters, admission).await?;
+        let identity = self.oauth.identify(request, parameters, admission).await?;
         let consumer = identity.client().map(|client| client.client.client_key.as_str());
         let is_consumer = match self.basic.client_keys().find(request, admission) {
             Beside::Nothing => true,

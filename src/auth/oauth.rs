@@ -19,14 +19,14 @@ use crate::domain::delegation::TokenRefusal;
 use crate::domain::scope::{GrantedScopes, Scopes};
 use crate::protocol::base_string::SignatureBaseString;
 use crate::protocol::body_hash::{self, BodyHash};
-use crate::protocol::oauth::{self, Problem, ProtocolError, ProtocolParameters};
+use crate::protocol::oauth::{self, Freshness, Problem, ProtocolError, ProtocolParameters};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::request::{ReceivedRequest, UriScheme};
 use crate::protocol::signature::{SharedSecrets, SignatureMethod, SignatureVerified, VerificationKey, verify};
 use crate::store::connection::StoreError;
 use crate::store::directory::{Directory, DirectoryClient, DirectoryToken};
-use crate::store::replay::{ClaimRefused, NonceClaim, NonceRemembered, ReplayStore};
-use crate::time::Lifetime;
+use crate::store::replay::{ClaimRefused, Claiming, NonceClaim, NonceRemembered, ReplayStore};
+use crate::time::{Lifetime, Timestamp};
 
 /// Verifies signed requests; see the file's head.
 pub struct OAuthVerifier {
@@ -63,6 +63,20 @@ pub struct VerifiedToken {
     _proof: (SignatureVerified, Option<NonceRemembered>),
 }
 
+/// A good signature in good standing, whose nonce is not yet known to be new.
+struct ProvenToken<'a> {
+    token: Arc<DirectoryToken>,
+    scopes: Scopes,
+    proof: SignatureVerified,
+    nonce: Remembering<'a>,
+}
+
+/// A nonce on its way to the store; none where the request has none (PLAINTEXT, RFC 5849 §3.1).
+struct Remembering<'a> {
+    claiming: Option<Claiming<'a>>,
+    now: Timestamp,
+}
+
 impl OAuthVerifier {
     /// `window`: how far `oauth_timestamp` may be from our clock, either way. `methods`: what the server admits.
     /// `inspection`: what explains signatures that fail.
@@ -84,29 +98,34 @@ impl OAuthVerifier {
     pub async fn identify(
         &self,
         request: &ReceivedRequest<'_>,
-        parameters: &Parameters<'_>,
+        parameters: Parameters<'_>,
         admission: &Admission,
     ) -> Result<Identity, Rejection> {
-        let signed = self.read(request, parameters, admission.body_hash)?;
-        if signed.protocol.token.is_some() {
+        let proven = {
+            let signed = self.read(request, &parameters, admission.body_hash)?;
+            if signed.protocol.token.is_none() {
+                return self.identify_client(&signed, admission).await;
+            }
             if !admission.admits(Way::OAuth1) {
                 return Err(Refusal::MethodNotAdmitted { sent: "OAuth with an access token".to_owned() }.into());
             }
-            let VerifiedToken { token, scopes, .. } = self.verify_token(&signed).await?;
-            self.directory.note_token_use(&token, request.arrived);
-            let identity = Identity::new(
-                Arc::clone(&token.account),
-                Some(Arc::clone(&token.client)),
-                Credential::OAuth1,
-                GrantedScopes::only(scopes),
-            );
-            return Ok(identity);
-        }
+            self.prove_token(&signed).await?
+        };
+        // Hundreds of requests wait for a commit at a time: what they don't need any more does not wait with them.
+        drop(parameters);
+        let VerifiedToken { token, scopes, .. } = proven.remembered().await?;
+        self.directory.note_token_use(&token, request.arrived);
+        let account = Arc::clone(&token.account);
+        let client = Some(Arc::clone(&token.client));
+        Ok(Identity::new(account, client, Credential::OAuth1, GrantedScopes::only(scopes)))
+    }
+
+    async fn identify_client(&self, signed: &Signed<'_>, admission: &Admission) -> Result<Identity, Rejection> {
         if !admission.admits(Way::OAuth1TwoLegged) {
             return Err(Refusal::MethodNotAdmitted { sent: "OAuth without an access token".to_owned() }.into());
         }
-        let VerifiedClient { client, .. } = self.verify_client(&signed).await?;
-        self.directory.note_client_use(&client, request.arrived);
+        let VerifiedClient { client, .. } = self.verify_client(signed).await?;
+        self.directory.note_client_use(&client, signed.request.arrived);
         let scopes = GrantedScopes::only(client.owner.account.scopes.admit(&client.client.scopes));
         Ok(Identity::new(Arc::clone(&client.owner), Some(client), Credential::OAuth1, scopes))
     }
@@ -140,7 +159,7 @@ impl OAuthVerifier {
         let client = self.client(signed).await?;
         let proof = self.signature(signed, &client, "").await?;
         check_client(&client)?;
-        let remembered = self.remember(signed).await?;
+        let remembered = self.remember(signed).done().await?;
         Ok(VerifiedClient { client, _proof: (proof, remembered) })
     }
 
@@ -156,7 +175,7 @@ impl OAuthVerifier {
     ) -> Result<VerifiedClient, Rejection> {
         let proof = self.signature(signed, &client, token_secret).await?;
         check_client(&client)?;
-        let remembered = self.remember(signed).await?;
+        let remembered = self.remember(signed).done().await?;
         Ok(VerifiedClient { client, _proof: (proof, remembered) })
     }
 
@@ -165,12 +184,16 @@ impl OAuthVerifier {
     /// # Errors
     /// [`Refusal::OAuth`], [`Refusal::AccountLocked`], [`Refusal::AccountDisabled`], [`Refusal::Unavailable`].
     pub async fn verify_token(&self, signed: &Signed<'_>) -> Result<VerifiedToken, Rejection> {
+        self.prove_token(signed).await?.remembered().await
+    }
+
+    /// All of [`Self::verify_token`] but the wait for the nonce's commit.
+    async fn prove_token(&self, signed: &Signed<'_>) -> Result<ProvenToken<'_>, Rejection> {
         let client = self.client(signed).await?;
         let token = self.token(signed, &client).await?;
         let proof = self.signature(signed, &client, token.secret.expose()).await?;
         let scopes = token.standing(signed.request.arrived).map_err(refuse_token)?.clone();
-        let remembered = self.remember(signed).await?;
-        Ok(VerifiedToken { token, scopes, _proof: (proof, remembered) })
+        Ok(ProvenToken { token, scopes, proof, nonce: self.remember(signed) })
     }
 
     /// The client that the request names.
@@ -286,24 +309,44 @@ impl OAuthVerifier {
         Ok(proof)
     }
 
-    /// Remembers the nonce, durably, or refuses the request: the last step and the only write.
-    async fn remember(&self, signed: &Signed<'_>) -> Result<Option<NonceRemembered>, Rejection> {
-        let Some(fresh) = &signed.protocol.freshness else { return Ok(None) };
-        let claim = NonceClaim {
-            client_key: &signed.protocol.client_key,
-            token: signed.protocol.token.as_deref().unwrap_or_default(),
-            timestamp: fresh.timestamp,
-            nonce: fresh.nonce.as_bytes(),
-        };
+    /// Begins to remember the nonce, durably, or to refuse the request: the last step and the only write.
+    fn remember(&self, signed: &Signed<'_>) -> Remembering<'_> {
         let now = signed.request.arrived;
-        match self.replay.claim(claim, now).await {
+        let claim = |fresh: &Freshness<'_>| {
+            let claim = NonceClaim {
+                client_key: &signed.protocol.client_key,
+                token: signed.protocol.token.as_deref().unwrap_or_default(),
+                timestamp: fresh.timestamp,
+                nonce: fresh.nonce.as_bytes(),
+            };
+            self.replay.claim(claim, now)
+        };
+        Remembering { claiming: signed.protocol.freshness.as_ref().map(claim), now }
+    }
+}
+
+impl ProvenToken<'_> {
+    /// Waits until the nonce is remembered.
+    async fn remembered(self) -> Result<VerifiedToken, Rejection> {
+        let Self { token, scopes, proof, nonce } = self;
+        let remembered = nonce.done().await?;
+        Ok(VerifiedToken { token, scopes, _proof: (proof, remembered) })
+    }
+}
+
+impl Remembering<'_> {
+    async fn done(self) -> Result<Option<NonceRemembered>, Rejection> {
+        let Some(claiming) = self.claiming else { return Ok(None) };
+        match claiming.await {
             Ok(remembered) => Ok(Some(remembered)),
             Err(ClaimRefused::Used) => Err(OAuthRefusal::new(
                 Problem::NonceUsed,
                 "this oauth_nonce came with this oauth_timestamp before: make a new one for every request, also when it is sent again",
             )
             .into()),
-            Err(ClaimRefused::TimestampRefused { from, until }) => Err(OAuthRefusal::timestamp((from, until), now).into()),
+            Err(ClaimRefused::TimestampRefused { from, until }) => {
+                Err(OAuthRefusal::timestamp((from, until), self.now).into())
+            }
             Err(refused @ (ClaimRefused::ClientShareExhausted | ClaimRefused::Full | ClaimRefused::Unavailable)) => {
                 Err(Rejection::because(Refusal::Unavailable, refused.to_string()))
             }

@@ -232,6 +232,11 @@ impl Vault {
     pub const fn active_key_id(&self) -> u32 {
         self.active.0
     }
+
+    /// The ids of all its keys, first of the one that seals.
+    pub fn key_ids(&self) -> Vec<u32> {
+        std::iter::once(&self.active).chain(&self.older).map(|(id, _)| *id).collect()
+    }
 }
 
 fn sealing_key(master: &MasterKey) -> (u32, LessSafeKey) {

@@ -277,7 +277,7 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
             AuditEntry { when: words.moment(10), event: words.say("client.secret_rotated"), actor: words.say("jane@example.com"), subject: words.say("dpf43f3p2l4k3l03Hk9Qw2Zx"), detail: words.say("Printer"), address: words.say("192.0.2.7") },
             AuditEntry { when: words.moment(100), event: words.say("login.failed"), actor: words.say("(stranger)"), subject: words.say("jo@example.com"), detail: words.say(""), address: words.say("2001:db8::7") },
         ] })),
-        ("admin-system", page(SystemPage { text, frame: words.frame(Section::Admin), version: "0.1.0", database: "SQLite", pending: Vec::new(), sealing: vec![SealingKeyRow { id: words.say("3f2a9c01"), status: Badge { tone: "good", text: text.admin.sealing_active } }], throttled: vec![ThrottledRow { address: words.say("198.51.100.9"), username: words.say("jo@example.com"), when: words.moment(300) }] })),
+        ("admin-system", page(SystemPage { text, frame: words.frame(Section::Admin), version: "0.1.0", database: "SQLite", pending: Vec::new(), sealing: vec![SealingKeyRow { id: words.say("3f2a9c01"), status: Badge { tone: "good", text: text.admin.sealing_active } }, SealingKeyRow { id: words.say("81d0c47e"), status: Badge { tone: "warn", text: text.admin.sealing_older } }], throttled: vec![ThrottledRow { address: words.say("198.51.100.9"), username: words.say("jo@example.com"), when: words.moment(300) }] })),
     ]
 }
 

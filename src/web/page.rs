@@ -142,6 +142,7 @@ impl Moment {
 }
 
 /// A coloured word.
+#[derive(Clone, Copy)]
 pub struct Badge {
     /// `good`, `warn`, `bad` or nothing.
     pub tone: &'static str,

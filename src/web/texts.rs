@@ -492,6 +492,7 @@ pub struct Admin {
     pub sealing_note: &'static str,
     pub sealing_key: &'static str,
     pub sealing_active: &'static str,
+    pub sealing_older: &'static str,
     pub throttled: &'static str,
     pub throttled_note: &'static str,
     pub none_throttled: &'static str,

@@ -50,8 +50,8 @@ pub struct Pages {
     pub contact_url: Option<String>,
     /// How long an access token lives that the console makes.
     pub token_lifetime: Option<Lifetime>,
-    /// The key that new secrets are sealed with, by its id.
-    pub sealing_key: u32,
+    /// The keys that secrets are sealed with, by their ids; first the one that seals new ones.
+    pub sealing_keys: Vec<u32>,
     /// What the inspector's paste box may still be asked.
     pub explanations: ExplanationBudget,
     public_origin: Option<(UriScheme, String)>,
@@ -83,8 +83,8 @@ pub struct Visit<'a> {
 }
 
 impl Pages {
-    /// From the settings. `sealing_key`: the id of the key that seals new secrets.
-    pub fn new(configuration: &Configuration, judge: Arc<Judge>, sealing_key: u32) -> Self {
+    /// From the settings. `sealing_keys`: the ids of the master keys, first of the one that seals new secrets.
+    pub fn new(configuration: &Configuration, judge: Arc<Judge>, sealing_keys: Vec<u32>) -> Self {
         let lifetime = configuration.oauth.access_token_ttl_seconds;
         Self {
             judge,
@@ -93,7 +93,7 @@ impl Pages {
             billing_url: configuration.support.billing_url.as_ref().map(|link| link.as_str().to_owned()),
             contact_url: configuration.support.contact_url.as_ref().map(|link| link.as_str().to_owned()),
             token_lifetime: (lifetime > 0).then(|| Lifetime::from_seconds(lifetime)),
-            sealing_key,
+            sealing_keys,
             explanations: ExplanationBudget::default(),
             public_origin: configuration
                 .server

@@ -185,6 +185,15 @@ def test_the_state_of_the_server_and_throttled_addresses_are_shown(chrome, new_s
     assert victim.username in chrome.text and "127.0.0.1" in chrome.text
 
 
+def test_while_the_master_key_is_being_changed_both_keys_are_shown(chrome, new_server):
+    new, old = (b64encode(bytes([octet]) * 32).decode() for octet in (1, 2))
+    server = new_server("", "changing", environment={"COUNTERSIGN_MASTER_KEY": f"{new} {old}"})
+    chrome.log_in(server.base, server.account(role="admin"))
+    chrome.open(f"{server.base}/admin/system")
+    first, second = (row.text for row in chrome.all("main .card:nth-of-type(2) tbody tr"))
+    assert "seals new secrets" in first and "until `countersign reseal` has run" in second
+
+
 def test_an_administrator_of_a_company_sees_that_company_alone(any_chrome, server):
     boss = server.account(company="umbrella", role="admin")
     colleague = server.account(company="umbrella")

@@ -164,3 +164,11 @@ def test_the_operators_own_api_is_described_too(by, chrome, new_server, tmp_path
 def test_a_description_that_is_not_there_is_said_at_start(new_server, tmp_path):
     with pytest.raises(Exception, match="upstream_openapi|nothing.json"):
         new_server(f'[docs]\nupstream_openapi = "{tmp_path}/nothing.json"\n', "undescribed")
+
+
+def test_the_explorer_can_be_used_by_everybody(chrome, server):
+    opened(chrome, f"{server.base}/docs")
+    assert chrome.violations() == []
+    chrome.find(".swagger-ui .auth-wrapper .authorize").click()
+    assert eventually(lambda: chrome.has(".dialog-ux .auth-container"))
+    assert chrome.violations() == []

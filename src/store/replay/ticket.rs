@@ -34,8 +34,6 @@ struct State {
     waker: Option<Waker>,
     /// Tickets of the same thread that whoever holds this one has to wake.
     neighbours: Vec<Arc<Ticket>>,
-    /// The request went away.
-    abandoned: bool,
 }
 
 /// A pair of ends, for the thread it is made on.
@@ -44,11 +42,19 @@ pub fn pair() -> (Arc<Ticket>, Waiting) {
     (Arc::clone(&ticket), Waiting(ticket))
 }
 
-/// Gives every ticket its answer, then wakes one task of each thread.
+/// Gives every ticket its answer, then wakes one task of each thread. Whoever has not been polled yet finds the answer then, and
+/// nobody may wait for that.
 pub fn complete(answered: impl IntoIterator<Item = (Arc<Ticket>, Answer)>) {
     let mut by_thread: Vec<(ThreadNumber, Vec<Arc<Ticket>>)> = Vec::new();
     for (ticket, answer) in answered {
-        ticket.lock().answer = Some(answer);
+        let waits = {
+            let mut state = ticket.lock();
+            state.answer = Some(answer);
+            state.waker.is_some()
+        };
+        if !waits {
+            continue;
+        }
         let thread = ticket.thread;
         match by_thread.iter_mut().find(|(known, _)| *known == thread) {
             Some((_, tickets)) => tickets.push(ticket),
@@ -64,16 +70,11 @@ pub fn complete(answered: impl IntoIterator<Item = (Arc<Ticket>, Answer)>) {
 fn wake_through_one(mut tickets: Vec<Arc<Ticket>>) {
     while let Some(chosen) = tickets.pop() {
         let mut state = chosen.lock();
-        if state.abandoned {
-            continue;
-        }
+        // Without a waker its request has gone away meanwhile.
+        let Some(waker) = state.waker.take() else { continue };
         state.neighbours.append(&mut tickets);
-        let waker = state.waker.take();
         drop(state);
-        // Without a waker it has not been polled yet, and will be.
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker.wake();
         return;
     }
 }
@@ -121,7 +122,6 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         let neighbours = {
             let mut state = self.0.lock();
-            state.abandoned = true;
             state.waker = None;
             std::mem::take(&mut state.neighbours)
         };
@@ -223,9 +223,10 @@ mod tests {
         let (tickets, mut waiting, wakers) = three();
         assert!(poll(&mut waiting[0], &wakers[0]).is_pending());
         answer_fresh(tickets);
+        // Also by one who will poll the others later.
+        assert_eq!(wakers[0].count(), 1);
         for index in [2, 1, 0] {
             assert!(poll(&mut waiting[index], &wakers[index]).is_ready());
         }
-        assert_eq!(wakers[0].count(), 1);
     }
 }

@@ -67,15 +67,20 @@ pub async fn show(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequ
                 DatabaseUrl::Postgres(_) => "PostgreSQL",
             },
             pending: store.database.pending_migrations().await?,
-            sealing: vec![SealingKeyRow {
-                id: format!("{:08x}", visit.pages.sealing_key),
-                status: Badge { tone: "good", text: text.admin.sealing_active },
-            }],
+            sealing: sealing_rows(&visit.pages.sealing_keys, text),
             throttled: throttled.iter().map(|row| throttled_row(visit, row)).collect(),
         };
         Ok(visit.page(StatusCode::OK, &page))
     };
     pages.serve(&request, payload, Access::Administrators, show).await
+}
+
+fn sealing_rows(ids: &[u32], text: &'static Texts) -> Vec<SealingKeyRow> {
+    let active = Badge { tone: "good", text: text.admin.sealing_active };
+    // An older one is there only while the master key is being changed.
+    let older = Badge { tone: "warn", text: text.admin.sealing_older };
+    let statuses = std::iter::once(active).chain(std::iter::repeat(older));
+    ids.iter().zip(statuses).map(|(id, status)| SealingKeyRow { id: format!("{id:08x}"), status }).collect()
 }
 
 fn throttled_row(visit: &Visit<'_>, row: &AuditRow) -> ThrottledRow {

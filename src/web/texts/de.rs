@@ -409,6 +409,7 @@ pub(super) const TEXTS: Texts = Texts {
         sealing_note: "Die Schlüssel, mit denen Client- und Token-Geheimnisse versiegelt sind.",
         sealing_key: "Schlüssel",
         sealing_active: "versiegelt neue",
+        sealing_older: "öffnet alte, bis `countersign reseal` gelaufen ist",
         throttled: "Gebremste Adressen",
         throttled_note: "Zu viele Fehlversuche in den letzten 24 Stunden.",
         none_throttled: "Keine.",

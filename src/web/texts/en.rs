@@ -387,6 +387,7 @@ pub(super) const TEXTS: Texts = Texts {
         sealing_note: "The keys that client and token secrets are sealed with.",
         sealing_key: "Key",
         sealing_active: "seals new secrets",
+        sealing_older: "opens old ones, until `countersign reseal` has run",
         throttled: "Throttled addresses",
         throttled_note: "Too many failed logins in the last 24 hours.",
         none_throttled: "None.",
