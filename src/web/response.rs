@@ -481,15 +481,20 @@ pub fn add_cors(headers: &mut HeaderMap, route: &Route, origin: Option<&str>) {
 
 /// As [`add_cors`], for an answer of our own to a request that was admitted.
 pub fn readable(mut answer: HttpResponse, route: &Route, request: &HttpRequest) -> HttpResponse {
-    let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
-    add_cors(answer.headers_mut(), route, origin);
+    if route.has_cors() {
+        let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
+        add_cors(answer.headers_mut(), route, origin);
+    }
     answer
 }
 
 /// The answer to a browser's question whether a script may send what it wants to send (Fetch, CORS preflight); `None`
 /// when the request is no such question, or its origin is not admitted.
 pub fn preflight(request: &ReceivedRequest<'_>, sent: &HeaderMap, route: &Route) -> Option<HttpResponse> {
-    let method = sent.get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| request.method == "OPTIONS")?;
+    if request.method != "OPTIONS" {
+        return None;
+    }
+    let method = sent.get(ACCESS_CONTROL_REQUEST_METHOD)?;
     request.headers.origin.filter(|origin| route.allows_origin(origin))?;
     let mut answer = HttpResponse::NoContent();
     answer.insert_header((ACCESS_CONTROL_ALLOW_METHODS, method)).insert_header((ACCESS_CONTROL_MAX_AGE, "600"));
