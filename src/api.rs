@@ -33,13 +33,18 @@ use crate::store::Store;
 use crate::web::judge::Judge;
 use crate::web::response::cut_off;
 
+/// What the path of every operation begins with.
+const BASE: &str = "/api/v1";
+
 /// Registers every operation of the table. `base`: what our paths begin with, empty or the reserved prefix.
 pub fn routes(service: &mut ServiceConfig, configuration: &Configuration, base: &str) {
     let settings = Arc::new(Settings::new(configuration));
     let mut paths: Vec<&str> = OPERATIONS.iter().map(|operation| operation.path).collect();
     paths.dedup();
+    // Patterns with a name in them are slow to match: only what begins like them is held against them.
+    let mut scope = web::scope(&format!("{base}{BASE}"));
     for path in paths {
-        let mut resource = web::resource(format!("{base}{path}"));
+        let mut resource = web::resource(path.strip_prefix(BASE).unwrap_or(path));
         for operation in OPERATIONS.iter().filter(|operation| operation.path == path) {
             let settings = Arc::clone(&settings);
             let handler = move |judge, store, impersonations, request, payload| {
@@ -47,8 +52,9 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration, base: 
             };
             resource = resource.route(web::method(method(operation)).to(handler));
         }
-        service.service(resource.default_service(web::to(async || Failed::Method.answer())));
+        scope = scope.service(resource.default_service(web::to(async || Failed::Method.answer())));
     }
+    service.service(scope);
     let prefixes: Vec<&str> = configuration.oauth.prefixes.iter().map(|prefix| prefix.as_str()).collect();
     let description = web::Bytes::from(openapi::description(base, &prefixes));
     service.service(web::resource(format!("{base}/api/openapi.json")).route(web::get().to(move || {

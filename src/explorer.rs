@@ -66,11 +66,13 @@ impl Explorer {
 
 /// Registers the page and its files. `base`: what our paths begin with, empty or the reserved prefix.
 pub fn routes(service: &mut ServiceConfig, base: &str) {
-    let at = |path: &str| web::resource(format!("{base}{path}")).default_service(web::to(not_a_page));
-    service
-        .service(at("/docs").route(web::get().to(show)))
-        .service(at("/docs/upstream").route(web::get().to(describe_upstream)))
-        .service(at("/docs/{file}").route(web::get().to(file)));
+    let at = |path: &str| web::resource(path.to_owned()).default_service(web::to(not_a_page));
+    service.service(
+        web::scope(&format!("{base}/docs"))
+            .service(at("").route(web::get().to(show)))
+            .service(at("/upstream").route(web::get().to(describe_upstream)))
+            .service(at("/{file}").route(web::get().to(file))),
+    );
 }
 
 /// `GET /docs[?of=own]`

@@ -48,14 +48,17 @@ impl Gateway {
         })
     }
 
-    /// Adds its endpoints; to be called on each worker thread. Where there is an upstream, every path that nobody else
-    /// takes is the proxy's.
-    pub fn configure(&self, service: &mut ServiceConfig) {
+    /// Adds the endpoints that other proxies ask, before anybody else's: they are asked for every request.
+    pub fn questions(&self, service: &mut ServiceConfig) {
         service
             .app_data(Data::new(Arc::clone(&self.authz)))
             .service(web::resource("/authz/nginx").to(authz::nginx))
             .service(web::resource("/authz/forward").to(authz::forward))
-            .service(web::resource("/authz/envoy{path:.*}").to(authz::envoy));
+            .service(web::scope("/authz/envoy").default_service(web::to(authz::envoy)));
+    }
+
+    /// Where there is an upstream, every path that nobody else takes is the proxy's; to be called last, on each worker thread.
+    pub fn rest(&self, service: &mut ServiceConfig) {
         if let Some(proxy) = &self.proxy {
             service.app_data(Data::new(proxy.for_this_thread())).default_service(web::to(proxy::forward));
         }

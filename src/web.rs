@@ -35,7 +35,9 @@ use actix_web::web::{self, ServiceConfig};
 pub fn pages(service: &mut ServiceConfig, base: &str) {
     let at = |path: &str| web::resource(format!("{base}{path}")).default_service(web::to(visit::not_a_page));
     service
-        .service(at("/assets/{name}").route(web::get().to(assets::asset)))
+        .service(web::scope(&format!("{base}/assets")).service(
+            web::resource("/{name}").route(web::get().to(assets::asset)).default_service(web::to(visit::not_a_page)),
+        ))
         .service(at("/login").route(web::get().to(login::form)).route(web::post().to(login::submit)))
         .service(at("/logout").route(web::get().to(login::confirm_logout)).route(web::post().to(login::logout)))
         .service(at("/apps").route(web::get().to(apps::show)))

@@ -25,11 +25,29 @@ function forTheDialog(text) {
   return JSON.stringify(document);
 }
 
+// What Swagger UI draws without a name, or where the keyboard does not get to.
+const MISSING = {
+  "#servers": ["aria-label", "Server"],
+  ".close-modal": ["aria-label", "Close"],
+  "textarea.body-param__text": ["aria-label", "Request body"],
+  "pre.example": ["tabindex", "0"],
+};
+
+function nameAll() {
+  for (const [selector, [attribute, value]] of Object.entries(MISSING)) {
+    for (const found of page.querySelectorAll(selector)) if (!found.hasAttribute(attribute)) found.setAttribute(attribute, value);
+  }
+  // This one is called otherwise than it reads.
+  for (const button of page.querySelectorAll(".auth-btn-wrapper .authorize[aria-label]")) button.removeAttribute("aria-label");
+}
+new MutationObserver(nameAll).observe(page, { childList: true, subtree: true });
+
 const ui = SwaggerUIBundle({
   domNode: page,
   url: description,
   validatorUrl: null,
-  deepLinking: true,
+  // Its links lie inside buttons, where not everybody can reach them.
+  deepLinking: false,
   defaultModelsExpandDepth: 0,
   docExpansion: "list",
   requestInterceptor(request) {

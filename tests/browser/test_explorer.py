@@ -166,9 +166,22 @@ def test_a_description_that_is_not_there_is_said_at_start(new_server, tmp_path):
         new_server(f'[docs]\nupstream_openapi = "{tmp_path}/nothing.json"\n', "undescribed")
 
 
-def test_the_explorer_can_be_used_by_everybody(chrome, server):
-    opened(chrome, f"{server.base}/docs")
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
+def test_the_explorer_can_be_used_by_everybody(chromes, server, scheme, width):
+    chrome = chromes()
+    chrome.scheme(scheme)
+    chrome.size(width, 900, phone=width < 600)
+    opened(chrome, f"{server.base}/docs?{scheme}")
+    assert chrome.run("return document.documentElement.scrollWidth") <= width
     assert chrome.violations() == []
     chrome.find(".swagger-ui .auth-wrapper .authorize").click()
     assert eventually(lambda: chrome.has(".dialog-ux .auth-container"))
     assert chrome.violations() == []
+    chrome.find(".dialog-ux .btn-done").click()
+    chrome.run(f"document.querySelector('{CREATE} .opblock-summary-control').click()")
+    assert eventually(lambda: chrome.has(f"{CREATE} .try-out__btn"))
+    chrome.run(f"document.querySelector('{CREATE} .try-out__btn').click()")
+    assert eventually(lambda: chrome.has(f"{CREATE} textarea"))
+    assert chrome.violations() == []
+    chrome.size(1200, 900)
+    chrome.scheme("light")
