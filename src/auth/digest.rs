@@ -91,9 +91,10 @@ impl Digest {
             // RFC 7616 §3.4.6: the response is for something else.
             return Err(Refusal::Target("the uri of the Digest credentials is not the one that was asked for").into());
         }
-        let (user, name) = match &sent.username {
-            Username::Plain(name) => (DigestUser::Plain(name.to_string()), name.to_string()),
-            Username::Hashed(hash) => (DigestUser::Hashed(hash.clone()), hash.clone()),
+        let name = sent.username.as_sent();
+        let user = match &sent.username {
+            Username::Plain(name) => DigestUser::Plain(name.to_string()),
+            Username::Hashed(hash) => DigestUser::Hashed(hash.clone()),
         };
         let now = request.arrived;
         let found = self.directory.digest(&user, &self.realm, now).await.map_err(unavailable)?;
@@ -102,13 +103,13 @@ impl Digest {
         if !is_key && beside == Beside::Nothing && admission.client_key == ClientKeyRule::Required {
             return Err(Refusal::ClientKeyRequired.into());
         }
-        basic.throttle().check(&name, request.client_address, now)?;
+        basic.throttle().check(name, request.client_address, now)?;
         let (found, nonce) = self.verify(&sent, request, found.as_deref()).inspect_err(|rejection| {
             if matches!(rejection.public, Refusal::BadCredentials { .. }) {
-                basic.throttle().failed(&name, request.client_address, now);
+                basic.throttle().failed(name, request.client_address, now);
             }
         })?;
-        basic.throttle().succeeded(&name, request.client_address);
+        basic.throttle().succeeded(name, request.client_address);
         self.count(&nonce, &sent, name, now).await?;
 
         let account = &found.account;
@@ -139,23 +140,18 @@ impl Digest {
         request: &ReceivedRequest<'_>,
         found: Option<&'a DirectoryDigest>,
     ) -> Result<(&'a DirectoryDigest, ServerNonce), Rejection> {
-        let name = match &sent.username {
-            Username::Plain(name) => name.to_string(),
-            Username::Hashed(hash) => hash.clone(),
+        let bad = |reason| {
+            let username = sent.username.as_sent().to_owned();
+            Rejection::because(Refusal::BadCredentials { username }, reason)
         };
-        let bad = |reason| Rejection::because(Refusal::BadCredentials { username: name.clone() }, reason);
         if sent.realm != self.realm {
             return Err(bad("another realm"));
         }
-        let known = match (found, sent.hash) {
-            (Some(found), DigestHash::Md5) => Ha1::from_hex(sent.hash, found.md5.expose()),
-            (Some(found), DigestHash::Sha256) => Ha1::from_hex(sent.hash, found.sha256.expose()),
-            (None, _) => None,
-        };
+        let known = found.and_then(|found| found.ha1(sent.hash));
         let nobody = self.nobody.iter().find(|nobody| nobody.hash() == sent.hash);
-        let ha1 = known.as_ref().or(nobody).ok_or_else(|| bad("no such hash"))?;
+        let ha1 = known.or(nobody).ok_or_else(|| bad("no such hash"))?;
         let verified = sent.verify(ha1, request.method, request.body);
-        let found = match (verified, found, &known) {
+        let found = match (verified, found, known) {
             (Ok(_proof), Some(found), Some(_)) => found,
             (Ok(_) | Err(DigestRefused::Mismatch), Some(_), _) => return Err(bad("digest mismatch")),
             (Ok(_) | Err(DigestRefused::Mismatch), None, _) => return Err(bad("no such user in this realm")),
@@ -175,11 +171,13 @@ impl Digest {
         &self,
         nonce: &ServerNonce,
         sent: &DigestCredentials<'_>,
-        name: String,
+        name: &str,
         now: Timestamp,
     ) -> Result<(), Rejection> {
-        let repeated =
-            |username| Rejection::because(Refusal::BadCredentials { username }, "this Digest count was used before");
+        let repeated = || {
+            let username = name.to_owned();
+            Rejection::because(Refusal::BadCredentials { username }, "this Digest count was used before")
+        };
         match &self.counts {
             Counts::Here(parts) => {
                 let [first, ..] = nonce.randomness;
@@ -188,7 +186,7 @@ impl Digest {
                 match counts.take(nonce, sent.count(), now) {
                     Ok(()) => Ok(()),
                     Err(CountRefused::Forgotten) => Err(Refusal::StaleNonce.into()),
-                    Err(CountRefused::Repeated) => Err(repeated(name)),
+                    Err(CountRefused::Repeated) => Err(repeated()),
                 }
             }
             Counts::Shared(replay) => {
@@ -199,7 +197,7 @@ impl Digest {
                     NonceClaim { client_key: &user, token: &sent.nonce, timestamp: nonce.issued, nonce: &count };
                 match replay.claim(claim, now).await {
                     Ok(_remembered) => Ok(()),
-                    Err(ClaimRefused::Used) => Err(repeated(name)),
+                    Err(ClaimRefused::Used) => Err(repeated()),
                     // Too old for the store's window; unless nothing is taken just now, not even a new nonce.
                     Err(ClaimRefused::TimestampRefused { from, .. }) if from <= now => Err(Refusal::StaleNonce.into()),
                     Err(refused) => Err(Rejection::because(Refusal::Unavailable, refused.to_string())),

@@ -167,6 +167,16 @@ pub enum Username<'a> {
     Hashed(String),
 }
 
+impl Username<'_> {
+    /// The text that the client sent, name or hash.
+    pub fn as_sent(&self) -> &str {
+        match self {
+            Self::Plain(name) => name,
+            Self::Hashed(hash) => hash,
+        }
+    }
+}
+
 /// How much the response protects (§3.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Qop {

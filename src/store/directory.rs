@@ -23,6 +23,7 @@ use crate::domain::client::{Client, ClientRefusal};
 use crate::domain::credentials::{AccountId, ClientKey, PublicKey, Secret, TokenHash};
 use crate::domain::delegation::{TokenCredentials, TokenRefusal};
 use crate::domain::scope::{GrantedScopes, Scopes};
+use crate::protocol::digest::{DigestHash, Ha1};
 use crate::protocol::signature::RsaVerificationKey;
 use crate::time::{Lifetime, Timestamp};
 
@@ -156,11 +157,19 @@ pub struct DirectoryDigest {
     pub account: Arc<DirectoryAccount>,
     /// The API key whose secret this is; none: the account's password.
     pub api_key: Option<Arc<DirectoryApiKey>>,
-    /// `H(username:realm:password)` with MD5, in hex.
-    pub md5: Secret,
-    /// The same with SHA-256.
-    pub sha256: Secret,
+    md5: Option<Ha1>,
+    sha256: Option<Ha1>,
     freshness: Freshness,
+}
+
+impl DirectoryDigest {
+    /// What its responses are checked with; none if what is stored is no such hash.
+    pub const fn ha1(&self, hash: DigestHash) -> Option<&Ha1> {
+        match hash {
+            DigestHash::Md5 => self.md5.as_ref(),
+            DigestHash::Sha256 => self.sha256.as_ref(),
+        }
+    }
 }
 
 /// The public half that goes with a private one.
@@ -601,8 +610,8 @@ impl Directory {
                 username: found.username,
                 account,
                 api_key,
-                md5: found.md5,
-                sha256: found.sha256,
+                md5: Ha1::from_hex(DigestHash::Md5, found.md5.expose()),
+                sha256: Ha1::from_hex(DigestHash::Sha256, found.sha256.expose()),
                 freshness,
             }))
         };

@@ -14,6 +14,7 @@ use countersign::domain::credentials::{
 };
 use countersign::domain::delegation::{TemporaryRefusal, TokenRefusal};
 use countersign::domain::scope::{ScopeLimit, Scopes};
+use countersign::protocol::digest::DigestHash;
 use countersign::store::Store;
 use countersign::store::accounts::{
     AccountError, AccountFilter, AccountUpdate, DigestSecret, DigestUser, NewAccount, StoredPassword,
@@ -211,8 +212,8 @@ fn digest_secret(username: &str) -> DigestSecret {
     DigestSecret {
         username: username.to_owned(),
         realm: "Countersign".to_owned(),
-        md5: Secret::new(format!("md5-of-{username}")),
-        sha256: Secret::new(format!("sha256-of-{username}")),
+        md5: Secret::new("5".repeat(32)),
+        sha256: Secret::new("256a".repeat(16)),
         user_hash_md5: format!("{:0>32}", username.len()),
         user_hash_sha256: format!("{:0>64}", username.len()),
     }
@@ -443,7 +444,8 @@ fn digest_secrets_are_found_by_name_and_by_hash_until_the_password_or_name_chang
         let find = async |user: DigestUser| directory.digest(&user, "Countersign", NOW).await.expect("an answer");
         let plain = || DigestUser::Plain("jo".to_owned());
         let found = find(plain()).await.expect("is there");
-        assert!(found.md5.matches(b"md5-of-jo") && found.sha256.matches(b"sha256-of-jo"));
+        let hashes = DigestHash::ALL.map(|hash| found.ha1(hash).expect("a hash").as_hex().to_owned());
+        assert_eq!(hashes, ["256a".repeat(16), "5".repeat(32)]);
         assert_eq!(found.account.account.id, jo.id);
         assert!(found.api_key.is_none());
         let hashed = find(DigestUser::Hashed(format!("{:0>64}", 2))).await.expect("is there");
