@@ -3,7 +3,8 @@
 //! Hashing is slow on purpose, so it runs on a few threads of its own with a bounded queue: a flood of guesses gets
 //! 503 and does not starve signed traffic. A password that was verified is remembered for a short time under a keyed
 //! hash, in memory only; the entry holds nothing that a guess could be checked against without the key, and it dies
-//! with the password and with the account's state, because both are part of it.
+//! with the password and with the account's state, because both are part of it. Many requests with one password cost
+//! one hash, also when it is first seen and when its time is up: only who sends the right one gains by that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -40,6 +41,9 @@ const REMEMBERED: usize = 50_000;
 /// How long a verified password is remembered.
 const REMEMBERED_FOR: Lifetime = Lifetime::from_seconds(300);
 
+/// How much longer it is good while one of those who send it has it checked again.
+const RENEWED_WITHIN: Lifetime = Lifetime::from_seconds(5);
+
 /// A hash of nobody's password: checked when the user is unknown, so that this takes as long as a wrong password.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ25ub2JvZHk$OMKWY4wSAmIbCOFgXgPBxHj1Pd/5x0xfVZ/4Y9ttFoo";
@@ -75,15 +79,44 @@ pub struct StoredHash<'a> {
 /// The hashing threads and the memory of verified passwords.
 pub struct Passwords {
     queue: SyncSender<Job>,
-    verified: Cache<AccountId, Remembered>,
+    verified: Arc<Verified>,
     key: [u8; 32],
     hashed: Arc<AtomicU64>,
 }
+
+/// What is remembered of an account's password.
+type Verified = Cache<AccountId, Remembered>;
 
 #[derive(Clone, Copy)]
 struct Remembered {
     mac: [u8; 32],
     until: Timestamp,
+}
+
+impl Remembered {
+    fn is(&self, mac: &[u8; 32]) -> bool {
+        self.mac.ct_eq(mac).into()
+    }
+}
+
+/// What a check that succeeds has to remember.
+struct Remember {
+    account: AccountId,
+    mac: [u8; 32],
+    asked: Timestamp,
+}
+
+impl Remember {
+    /// Whether another check of the same password has succeeded meanwhile.
+    fn is_done(&self, verified: &Verified) -> bool {
+        verified
+            .get(&self.account)
+            .is_some_and(|entry| entry.is(&self.mac) && entry.until > self.asked + RENEWED_WITHIN)
+    }
+
+    fn done(self, verified: &Verified) {
+        verified.insert(self.account, Remembered { mac: self.mac, until: self.asked + REMEMBERED_FOR });
+    }
 }
 
 struct Job {
@@ -92,7 +125,7 @@ struct Job {
 }
 
 enum Work {
-    Verify { password: Secret, stored: String },
+    Verify { password: Secret, stored: String, remember: Option<Remember> },
     Hash { password: Secret },
 }
 
@@ -111,11 +144,13 @@ impl Passwords {
         let (queue, jobs) = sync_channel(threads * QUEUE_PER_THREAD);
         let jobs = Arc::new(Mutex::new(jobs));
         let hashed = Arc::new(AtomicU64::new(0));
+        let verified = Arc::new(Cache::new(REMEMBERED));
         for number in 0..threads {
-            let (jobs, hashed) = (Arc::clone(&jobs), Arc::clone(&hashed));
-            thread::Builder::new().name(format!("password-{number}")).spawn(move || work_off(&jobs, &hashed))?;
+            let (jobs, hashed, verified) = (Arc::clone(&jobs), Arc::clone(&hashed), Arc::clone(&verified));
+            let work = move || work_off(&jobs, &hashed, &verified);
+            thread::Builder::new().name(format!("password-{number}")).spawn(work)?;
         }
-        Ok(Self { queue, verified: Cache::new(REMEMBERED), key, hashed })
+        Ok(Self { queue, verified, key, hashed })
     }
 
     /// How often Argon2id was computed since the start.
@@ -134,15 +169,24 @@ impl Passwords {
         password: &Secret,
         now: Timestamp,
     ) -> Result<Option<PasswordVerified>, PasswordError> {
-        if account.is_some_and(|stored| self.is_remembered(stored, password, now)) {
+        let known = account.map(|stored| (stored.account, self.mac(stored, password)));
+        let remembered = known.and_then(|(account, mac)| self.remembered(account, &mac));
+        if remembered.is_some_and(|entry| entry.until > now) {
             return Ok(Some(PasswordVerified(())));
         }
+        if let (Some(_), Some((account, mac))) = (remembered, known) {
+            // The others need not wait for this one.
+            self.verified.insert(account.clone(), Remembered { mac, until: now + RENEWED_WITHIN });
+        }
         let stored = account.map_or(NOBODY, |stored| stored.hash).to_owned();
-        let outcome = self.run(Work::Verify { password: password.clone(), stored }).await?;
-        let (Outcome::Matches(true), Some(stored)) = (outcome, account) else { return Ok(None) };
-        let mac = self.mac(stored, password);
-        self.verified.insert(stored.account.clone(), Remembered { mac, until: now + REMEMBERED_FOR });
-        Ok(Some(PasswordVerified(())))
+        let remember = known.map(|(account, mac)| Remember { account: account.clone(), mac, asked: now });
+        match self.run(Work::Verify { password: password.clone(), stored, remember }).await {
+            Ok(Outcome::Matches(true)) if account.is_some() => Ok(Some(PasswordVerified(()))),
+            Ok(_) => Ok(None),
+            // It was good, and a flood of guesses is no reason to turn it away.
+            Err(PasswordError::Overloaded) if remembered.is_some() => Ok(Some(PasswordVerified(()))),
+            Err(error) => Err(error),
+        }
     }
 
     /// Hashes a new password: a PHC string.
@@ -156,10 +200,9 @@ impl Passwords {
         }
     }
 
-    fn is_remembered(&self, stored: StoredHash<'_>, password: &Secret, now: Timestamp) -> bool {
-        self.verified
-            .get(stored.account)
-            .is_some_and(|entry| entry.until > now && bool::from(entry.mac.ct_eq(&self.mac(stored, password))))
+    /// What is remembered of just this password, also if its time is up.
+    fn remembered(&self, account: &AccountId, mac: &[u8; 32]) -> Option<Remembered> {
+        self.verified.get(account).filter(|entry| entry.is(mac))
     }
 
     /// Binds the password to its account, the account's state and the stored hash: when one of them changes, it is
@@ -198,7 +241,8 @@ pub fn check_stored(stored: &str) -> Result<(), PasswordError> {
     parse(stored).map(|_| ())
 }
 
-fn work_off(jobs: &Mutex<Receiver<Job>>, hashed: &AtomicU64) {
+fn work_off(jobs: &Mutex<Receiver<Job>>, hashed: &AtomicU64, verified: &Verified) {
+    step_back();
     // 19 MiB are taken once for each thread, not once for each check.
     let mut memory = Vec::new();
     loop {
@@ -208,12 +252,31 @@ fn work_off(jobs: &Mutex<Receiver<Job>>, hashed: &AtomicU64) {
         if answer.is_closed() {
             continue;
         }
-        hashed.fetch_add(1, Ordering::Relaxed);
         let outcome = match work {
-            Work::Verify { password, stored } => matches(&password, &stored, &mut memory).map(Outcome::Matches),
-            Work::Hash { password } => hash(&password, &mut memory).map(Outcome::Hashed),
+            Work::Verify { remember: Some(this), .. } if this.is_done(verified) => Ok(Outcome::Matches(true)),
+            Work::Verify { password, stored, remember } => {
+                hashed.fetch_add(1, Ordering::Relaxed);
+                let matched = matches(&password, &stored, &mut memory);
+                if let (Ok(true), Some(this)) = (&matched, remember) {
+                    this.done(verified);
+                }
+                matched.map(Outcome::Matches)
+            }
+            Work::Hash { password } => {
+                hashed.fetch_add(1, Ordering::Relaxed);
+                hash(&password, &mut memory).map(Outcome::Hashed)
+            }
         };
         let _ = answer.send(outcome);
+    }
+}
+
+/// Gives this thread a third of the weight of those that answer requests. Where processors are scarce, checks would otherwise
+/// take as much of them as all signed traffic; where they are not, this costs nothing. Linux has this for a single thread.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 5) {
+        tracing::warn!(%error, "password checks have the priority of requests");
     }
 }
 
@@ -324,11 +387,50 @@ mod tests {
         assert!(verify(&passwords, &hash, "x", NOW));
         let id = id();
         let stored = StoredHash { account: &id, status: "active", hash: &hash };
-        assert!(passwords.is_remembered(stored, &Secret::new("x"), NOW));
-        assert!(!passwords.is_remembered(StoredHash { hash: "another", ..stored }, &Secret::new("x"), NOW));
-        assert!(!passwords.is_remembered(StoredHash { status: "locked", ..stored }, &Secret::new("x"), NOW));
-        assert!(!passwords.is_remembered(stored, &Secret::new("y"), NOW));
-        assert!(!passwords.is_remembered(stored, &Secret::new("x"), NOW + REMEMBERED_FOR));
+        let until = |stored: StoredHash<'_>, password: &str| {
+            let mac = passwords.mac(stored, &Secret::new(password));
+            passwords.remembered(stored.account, &mac).map(|entry| entry.until)
+        };
+        assert_eq!(until(stored, "x"), Some(NOW + REMEMBERED_FOR));
+        assert_eq!(until(StoredHash { hash: "another", ..stored }, "x"), None);
+        assert_eq!(until(StoredHash { status: "locked", ..stored }, "x"), None);
+        assert_eq!(until(stored, "y"), None);
+    }
+
+    /// As many checks of one password at once as overflow the queue.
+    fn verify_together(passwords: &Arc<Passwords>, hash: &str, now: Timestamp) -> Vec<Result<bool, PasswordError>> {
+        block_on(async {
+            let mut checks = tokio::task::JoinSet::new();
+            for _ in 0..QUEUE_PER_THREAD * 2 {
+                let (passwords, hash) = (Arc::clone(passwords), hash.to_owned());
+                checks.spawn(async move {
+                    let stored = StoredHash { account: &id(), status: "active", hash: &hash };
+                    passwords.verify(Some(stored), &Secret::new("x"), now).await.map(|proof| proof.is_some())
+                });
+            }
+            checks.join_all().await
+        })
+    }
+
+    #[test]
+    fn many_first_checks_of_one_password_cost_one_hash() {
+        let passwords = Arc::new(Passwords::start(1, [7; 32]).unwrap());
+        let hash = hash_password(&Secret::new("x")).unwrap();
+        let outcomes = verify_together(&passwords, &hash, NOW);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(true) | Err(PasswordError::Overloaded))));
+        assert_eq!(passwords.hashed(), 1);
+    }
+
+    #[test]
+    fn when_the_time_of_a_remembered_password_is_up_one_of_many_has_it_checked_and_none_is_turned_away() {
+        let passwords = Arc::new(Passwords::start(1, [7; 32]).unwrap());
+        let hash = hash_password(&Secret::new("x")).unwrap();
+        assert!(verify(&passwords, &hash, "x", NOW));
+        let later = NOW + REMEMBERED_FOR;
+        assert_eq!(verify_together(&passwords, &hash, later), vec![Ok(true); QUEUE_PER_THREAD * 2]);
+        assert_eq!(passwords.hashed(), 2);
+        assert!(verify(&passwords, &hash, "x", later + RENEWED_WITHIN), "remembered for as long as before");
+        assert_eq!(passwords.hashed(), 2);
     }
 
     #[test]
