@@ -160,7 +160,7 @@ pub fn needs_body(request: &ReceivedRequest<'_>) -> bool {
 }
 
 /// 401 for a scheme that is not admitted, with a hint where the mistake is a known one.
-fn refuse_scheme(scheme: &str) -> Rejection {
+pub fn refuse_scheme(scheme: &str) -> Rejection {
     if scheme.len() > 5 && scheme.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("basic")) {
         return Refusal::MalformedCredentials(
             "The Authorization header needs a space between \"Basic\" and the encoded credentials.".into(),

@@ -212,7 +212,7 @@ fn meant_methods(request: &ReceivedRequest<'_>) -> Vec<String> {
 /// One challenge for each admitted scheme, in the contract's order.
 fn usual_challenges(ways: &[Way]) -> Vec<Challenge> {
     let admits = |wanted: &[Way]| ways.iter().any(|way| wanted.contains(way));
-    let only_cookies = ways.iter().all(|way| matches!(way, Way::Session | Way::Cookies));
+    let only_cookies = !ways.is_empty() && ways.iter().all(|way| matches!(way, Way::Session | Way::Cookies));
     [
         (Challenge::DigestSha256, admits(&[Way::Digest])),
         (Challenge::DigestMd5, admits(&[Way::Digest])),

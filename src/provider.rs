@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::auth::oauth::{OAuthVerifier, unavailable};
 use crate::auth::verdict::{OAuthRefusal, Rejection};
 use crate::config::BodyHashRule;
-use crate::domain::account::Account;
+use crate::domain::account::{Account, Reach};
 use crate::domain::client::{Callback, CallbackRefusal};
 use crate::domain::credentials::{Secret, TokenHash};
 use crate::domain::delegation::{TemporaryCredentials, TemporaryRefusal};
@@ -17,8 +17,10 @@ use crate::domain::scope::Scopes;
 use crate::protocol::oauth::{self, Problem, ProtocolError};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::request::ReceivedRequest;
-use crate::store::audit::{Actor, By};
-use crate::store::delegations::{Decided, DelegationError, Delegations, ExchangeLimits, IssuedTemporary, IssuedToken};
+use crate::store::audit::{Actor, By, Page};
+use crate::store::delegations::{
+    Decided, DelegationError, Delegations, ExchangeLimits, GrantFilter, IssuedTemporary, IssuedToken,
+};
 use crate::store::directory::{Directory, DirectoryClient};
 use crate::time::{Lifetime, Timestamp};
 
@@ -96,17 +98,23 @@ impl Provider {
         Ok(Pending { credentials, client })
     }
 
-    /// Whether this account allowed this client the same scopes or more before, and the configuration remembers it.
+    /// Whether this account allowed this client the same scopes or more before, and the configuration remembers it: for as long
+    /// as the client has an access token, so that "Connected apps" shows whatever is remembered.
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn is_remembered(&self, pending: &Pending, account: &Account) -> Result<bool, Rejection> {
+    pub async fn is_remembered(&self, pending: &Pending, account: &Account, now: Timestamp) -> Result<bool, Rejection> {
         if !self.settings.remember_consent {
             return Ok(false);
         }
-        let key = &pending.client.client.client_key;
-        let grant = self.delegations.grant_of(&account.id, key).await.map_err(unavailable)?;
-        Ok(grant.is_some_and(|grant| pending.credentials.scopes.is_subset(&grant.scopes)))
+        let key = pending.client.client.client_key.clone();
+        let filter = GrantFilter { account: Some(account.id.clone()), client_key: Some(key) };
+        let reach = Reach::Account(account.id.clone());
+        let grants = self.delegations.grants(&reach, filter, now, Page::first(1)).await.map_err(unavailable)?;
+        Ok(grants
+            .items
+            .iter()
+            .any(|found| found.active_tokens > 0 && pending.credentials.scopes.is_subset(&found.grant.scopes)))
     }
 
     /// The account holder allows these of the scopes that were asked for; all of them may be unticked.

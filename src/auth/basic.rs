@@ -192,6 +192,8 @@ impl Basic {
                 Rejection::because(Refusal::Unavailable, error.to_string())
             }
         })?;
+        // Of guesses that were sent together, none learns more than those that were sent one by one.
+        self.throttle.check(name, request.client_address, request.arrived)?;
         match (verified, account) {
             (Some(_proof), Some(account)) => {
                 self.throttle.succeeded(name, request.client_address);

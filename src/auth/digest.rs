@@ -109,8 +109,8 @@ impl Digest {
                 basic.throttle().failed(name, request.client_address, now);
             }
         })?;
+        self.count(&nonce, &sent, found, now).await?;
         basic.throttle().succeeded(name, request.client_address);
-        self.count(&nonce, &sent, name, now).await?;
 
         let account = &found.account;
         let (scopes, impersonator) = match &found.api_key {
@@ -171,11 +171,11 @@ impl Digest {
         &self,
         nonce: &ServerNonce,
         sent: &DigestCredentials<'_>,
-        name: &str,
+        found: &DirectoryDigest,
         now: Timestamp,
     ) -> Result<(), Rejection> {
         let repeated = || {
-            let username = name.to_owned();
+            let username = sent.username.as_sent().to_owned();
             Rejection::because(Refusal::BadCredentials { username }, "this Digest count was used before")
         };
         match &self.counts {
@@ -190,8 +190,9 @@ impl Digest {
                 }
             }
             Counts::Shared(replay) => {
-                // No client key holds a NUL, so no OAuth nonce can be taken for a count.
-                let user = format!("\0digest\0{name}");
+                // No client key holds a NUL, so no OAuth nonce can be taken for a count. The name as it is stored: the
+                // response does not cover the one that was sent, which may as well be its hash.
+                let user = format!("\0digest\0{}", found.username);
                 let count = sent.count().to_be_bytes();
                 let claim =
                     NonceClaim { client_key: &user, token: &sent.nonce, timestamp: nonce.issued, nonce: &count };

@@ -170,7 +170,7 @@ impl Passwords {
         now: Timestamp,
     ) -> Result<Option<PasswordVerified>, PasswordError> {
         let known = account.map(|stored| (stored.account, self.mac(stored, password)));
-        let remembered = known.and_then(|(account, mac)| self.remembered(account, &mac));
+        let remembered = known.and_then(|(account, mac)| self.remembered(account, &mac, now));
         if remembered.is_some_and(|entry| entry.until > now) {
             return Ok(Some(PasswordVerified(())));
         }
@@ -200,9 +200,9 @@ impl Passwords {
         }
     }
 
-    /// What is remembered of just this password, also if its time is up.
-    fn remembered(&self, account: &AccountId, mac: &[u8; 32]) -> Option<Remembered> {
-        self.verified.get(account).filter(|entry| entry.is(mac))
+    /// What is remembered of just this password; also for a while after its time is up.
+    fn remembered(&self, account: &AccountId, mac: &[u8; 32], now: Timestamp) -> Option<Remembered> {
+        self.verified.get(account).filter(|entry| entry.is(mac) && now < entry.until + REMEMBERED_FOR)
     }
 
     /// Binds the password to its account, the account's state and the stored hash: when one of them changes, it is
@@ -389,7 +389,7 @@ mod tests {
         let stored = StoredHash { account: &id, status: "active", hash: &hash };
         let until = |stored: StoredHash<'_>, password: &str| {
             let mac = passwords.mac(stored, &Secret::new(password));
-            passwords.remembered(stored.account, &mac).map(|entry| entry.until)
+            passwords.remembered(stored.account, &mac, NOW).map(|entry| entry.until)
         };
         assert_eq!(until(stored, "x"), Some(NOW + REMEMBERED_FOR));
         assert_eq!(until(StoredHash { hash: "another", ..stored }, "x"), None);

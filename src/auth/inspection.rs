@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Diagnose;
 use crate::domain::credentials::ClientKey;
-use crate::protocol::diagnosis::{Diagnosis, Finding, diagnose};
+use crate::protocol::diagnosis::{Diagnosis, Finding, diagnose, without_secrets};
 use crate::protocol::oauth::ProtocolParameters;
 use crate::protocol::parameters::Parameters;
 use crate::protocol::request::ReceivedRequest;
@@ -77,14 +77,14 @@ pub struct Report {
 
 impl Report {
     /// Of a diagnosis.
-    pub fn new(request: &ReceivedRequest<'_>, diagnosis: &Diagnosis) -> Self {
+    pub fn new(request: &ReceivedRequest<'_>, diagnosis: &Diagnosis, key: VerificationKey<'_>) -> Self {
         let mistakes = match &diagnosis.finding {
             Finding::Mistakes(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
             Finding::Right | Finding::Unknown => Vec::new(),
         };
         Self {
             method: request.method.chars().take(20).collect(),
-            path: request.path.chars().take(500).collect(),
+            path: without_secrets(request.path, key).unwrap_or_default().chars().take(500).collect(),
             mistakes,
             expected: diagnosis.expected.as_deref().map(clip),
             signed: diagnosis.signed.as_deref().map(clip),
@@ -122,26 +122,47 @@ impl Inspection {
         if self.mode == Diagnose::Never || request.headers.unread_body || !self.budget.allows(key, request.arrived) {
             return None;
         }
-        let method = protocol.signature_method;
-        let with = match &client.rsa_key {
-            Some(rsa) if method.is_rsa() => VerificationKey::Rsa(rsa),
-            Some(_) | None => {
-                VerificationKey::Shared(SharedSecrets { client: client.secret.expose(), token: token_secret })
-            }
-        };
-        let diagnosis = diagnose(request, parameters, method, with, &protocol.signature);
+        let (diagnosis, report) = examine(request, parameters, protocol, client, token_secret);
         if diagnosis.finding == Finding::Right {
             // Something else was wrong, which has its own sentence.
             return None;
         }
-        let report = Report::new(request, &diagnosis).to_text();
-        if let Err(error) = self.refusals.keep(key, report, request.arrived).await {
+        if let Err(error) = self.refusals.keep(key, report.to_text(), request.arrived).await {
             tracing::warn!(%error, "a refused request was not kept for the inspector");
         }
         match self.mode {
             Diagnose::Always => Some(advice(&diagnosis)),
             Diagnose::Owner | Diagnose::Never => None,
         }
+    }
+}
+
+/// What is wrong with a request's signature by this client, and what may be shown of it. After a rotation the previous secret
+/// may be the one that was signed with.
+pub fn examine(
+    request: &ReceivedRequest<'_>,
+    parameters: &Parameters<'_>,
+    protocol: &ProtocolParameters<'_>,
+    client: &DirectoryClient,
+    token_secret: &str,
+) -> (Diagnosis, Report) {
+    let method = protocol.signature_method;
+    let with = |key: VerificationKey<'_>| {
+        let diagnosis = diagnose(request, parameters, method, key, &protocol.signature);
+        let report = Report::new(request, &diagnosis, key);
+        (diagnosis, report)
+    };
+    if let Some(rsa) = client.rsa_key.as_ref().filter(|_| method.is_rsa()) {
+        return with(VerificationKey::Rsa(rsa));
+    }
+    let shared = |client| with(VerificationKey::Shared(SharedSecrets { client, token: token_secret }));
+    let found = shared(client.secret.expose());
+    match client.previous_secret(request.arrived) {
+        Some(previous) if found.0.finding == Finding::Unknown => {
+            let before = shared(previous.expose());
+            if before.0.finding == Finding::Unknown { found } else { before }
+        }
+        Some(_) | None => found,
     }
 }
 

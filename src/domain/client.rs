@@ -308,6 +308,8 @@ impl CallbackUri {
     pub fn origin(&self) -> String {
         match (&self.host, self.scheme.as_str(), self.port) {
             (None, scheme, _) => format!("{scheme}:"),
+            // CSP has no way to write an IPv6 address (CSP Level 3 §2.3.1), and browsers pass over what they can't read.
+            (Some(host), scheme, _) if host.starts_with('[') => format!("{scheme}:"),
             (Some(host), "http", Some(80)) => format!("http://{host}"),
             (Some(host), "https", Some(443)) => format!("https://{host}"),
             (Some(host), scheme @ ("http" | "https"), Some(port)) => format!("{scheme}://{host}:{port}"),

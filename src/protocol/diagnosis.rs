@@ -843,7 +843,7 @@ impl Budget {
 /// The text with every trace of the secrets struck out; `None` when one could still be read out of it.
 ///
 /// A client may send its secret as a parameter by mistake, and then it is in the base string, encoded once or more.
-fn without_secrets(text: &str, key: VerificationKey<'_>) -> Option<String> {
+pub fn without_secrets(text: &str, key: VerificationKey<'_>) -> Option<String> {
     let VerificationKey::Shared(SharedSecrets { client, token }) = key else { return Some(text.to_owned()) };
     let secrets: Vec<&str> = [client, token].into_iter().filter(|secret| !secret.is_empty()).collect();
     let mut shown = Zeroizing::new(text.to_owned());

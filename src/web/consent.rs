@@ -106,7 +106,7 @@ async fn ask(visit: &Visit<'_>, provider: &Provider, token: &str) -> Result<Http
         return Ok(login::show(visit, waiting(visit, token, &pending), Problems::default(), StatusCode::OK));
     };
     let account = &session.account.account;
-    if provider.is_remembered(&pending, account).await? {
+    if provider.is_remembered(&pending, account, visit.now()).await? {
         let decided = provider.authorize(token, account, &pending.credentials.scopes, &visit.by()).await?;
         return Ok(leave(visit, token, &pending, &decided));
     }

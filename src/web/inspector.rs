@@ -9,16 +9,15 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::auth::inspection::Report;
+use crate::auth::inspection::{Report, examine};
 use crate::domain::client::Client;
 use crate::domain::credentials::TokenHash;
-use crate::protocol::diagnosis::{Finding, Mistake, diagnose};
+use crate::protocol::diagnosis::{Finding, Mistake};
 use crate::protocol::encoding::{self, Plus};
 use crate::protocol::oauth::ProtocolParameters;
 use crate::protocol::parameters::Parameters;
 use crate::protocol::pasted::{self, Pasted, Unreadable};
 use crate::protocol::request::UriScheme;
-use crate::protocol::signature::{SharedSecrets, VerificationKey};
 use crate::store::Store;
 use crate::web::developer::own::{ClientHead, Tab, client_head, own_client};
 use crate::web::failed::Failed;
@@ -182,15 +181,8 @@ async fn look_at(visit: &Visit<'_>, store: &Store, client: &Client) -> Result<Re
     }
     let found = store.directory.client(&client.client_key, visit.now()).await?.ok_or(Failed::NotFound)?;
     let token_secret = token_secret(visit, store, client, protocol.token.as_deref()).await?;
-    let method = protocol.signature_method;
-    let key = match &found.rsa_key {
-        Some(rsa) if method.is_rsa() => VerificationKey::Rsa(rsa),
-        Some(_) | None => {
-            VerificationKey::Shared(SharedSecrets { client: found.secret.expose(), token: &token_secret })
-        }
-    };
-    let diagnosis = diagnose(&request, &parameters, method, key, &protocol.signature);
-    let mut inspection = of_report(&Report::new(&request, &diagnosis), None, text);
+    let (diagnosis, report) = examine(&request, &parameters, &protocol, &found, &token_secret);
+    let mut inspection = of_report(&report, None, text);
     if diagnosis.finding == Finding::Right {
         inspection.verdict = text.inspector.matches.to_owned();
         inspection.remedy = String::new();

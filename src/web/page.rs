@@ -18,7 +18,7 @@ pub struct Frame {
     pub service: String,
     /// Changes with the stylesheet and the script, so that no browser keeps an old one.
     pub version: &'static str,
-    /// Path and query of this page.
+    /// Path and query of this page; empty where it answers a form.
     pub here: String,
     /// Who is logged in, where the page shows it.
     pub visitor: Option<Visitor>,

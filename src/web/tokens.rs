@@ -7,6 +7,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
+use crate::auth::refuse_scheme;
 use crate::auth::signing_keys::SigningKey;
 use crate::auth::verdict::{Admission, Identity, Refusal, Rejection};
 use crate::config::{BodyHashRule, ClientKeyRule, Way};
@@ -71,10 +72,7 @@ async fn prove(judge: &Judge, received: &ReceivedRequest<'_>) -> Result<Identity
         Sent::Once(header) if Credentials::parse(header).is("Basic") => {
             basic.identify(received, &admission, Credentials::parse(header).rest).await
         }
-        Sent::Once(header) => {
-            let sent = Credentials::parse(header).scheme.chars().take(32).collect();
-            Err(Refusal::MethodNotAdmitted { sent }.into())
-        }
+        Sent::Once(header) => Err(refuse_scheme(Credentials::parse(header).scheme)),
         Sent::Repeatedly => Err(Refusal::SeveralCredentials.into()),
         Sent::Never => {
             let body = received.body.unwrap_or_default();

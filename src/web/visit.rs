@@ -341,7 +341,8 @@ impl<'a> Visit<'a> {
             base: self.pages.base.clone(),
             service: self.pages.realm.clone(),
             version: assets::version(),
-            here: self.here(),
+            // What answers a form can't be asked for again.
+            here: if changes_something(self.received.method) { String::new() } else { self.here() },
             visitor,
             csrf_token,
             section,

@@ -186,6 +186,8 @@ def test_rotating_with_an_overlap_keeps_the_old_secret_good(any_chrome, server, 
     any_chrome.press("Rotate secret", within="details.confirm > div")
     renewed = Client(client.key, any_chrome.content("shown-client-secret"), person, "oob")
     assert renewed.secret != client.secret and "The old secret is good until" in any_chrome.text
+    # What is shown this once is not left by a link that can't come back to it.
+    assert not any_chrome.has("footer a[hreflang]")
     assert me(server, renewed, token).status == 200 and me(server, client, token).status == 200
     any_chrome.open(f"{server.base}/developer/clients/show?key={client.key}")
     any_chrome.press("Rotate secret")

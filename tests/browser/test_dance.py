@@ -132,6 +132,7 @@ def test_a_second_account_can_not_decide_again(any_chrome, server, client, holde
     any_chrome.sign_in(holder)
     any_chrome.press("Allow")
     any_chrome.forget()
+    any_chrome.log_in(server.base, developer)
     any_chrome.open(authorize_url(server, request))
     assert any_chrome.heading == "This request was decided before"
 

@@ -239,6 +239,27 @@ def test_two_mistakes_at_once_are_both_named(chrome, server, wrong, developer):
     assert "http-scheme" in verdict and "query-parameters-left-out" in verdict
 
 
+def test_a_secret_that_is_being_replaced_is_still_known(chrome, server, developer):
+    client = server.client(developer, callback="oob")
+    server.command("client", "rotate-secret", client.key, "--grace", "3600")
+    chrome.log_in(server.base, developer)
+    url = f"{server.base}/v2/me"
+    for asked, verdict in ((url, "The signature is good."), (url.replace("http:", "https:"), SENTENCES["http-scheme"])):
+        header = signer.header(signer.sign("GET", asked, client))
+        paste(chrome, server, client, f"{url}\n{header}")
+        assert chrome.find(".verdict strong").text.startswith(verdict), chrome.text
+
+
+def test_a_secret_in_the_path_is_not_kept(chrome, server, developer):
+    client = server.client(developer, callback="oob")
+    path = f"/v2/things/{client.secret}"
+    header = signer.header(signer.sign("GET", f"https://{server.authority}{path}", client))
+    assert wire.send(server, "GET", path, [("Authorization", header)]).status == 401
+    chrome.log_in(server.base, developer)
+    chrome.open(f"{server.base}/developer/clients/inspector?key={client.key}")
+    assert "/v2/things/" in chrome.text and client.secret not in chrome.source
+
+
 def test_a_wrong_secret_is_told_without_guessing(chrome, server, wrong, developer):
     url = f"{server.base}/v2/me"
     header = signer.header(signer.sign("GET", url, wrong.client, wrong.token, secret="not the secret"))

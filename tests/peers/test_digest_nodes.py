@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import hashlib
 import itertools
 import os
 import socket
@@ -102,6 +103,18 @@ def test_of_one_header_sent_to_both_nodes_at_once_one_alone_is_taken(nodes, dige
             sent = [pool.submit(wire.send, node, "GET", "/v2/me", [value, *digest.headers]) for node in (*nodes, *nodes)]
             statuses = sorted(answer.result().status for answer in sent)
             assert statuses == [200, 401, 401, 401]
+
+
+def test_a_header_is_not_taken_again_with_the_name_hashed(nodes, digest):
+    header = digest.header("GET", "/v2/me")
+    statuses = []
+    for name in ("", "sha256", "md5"):
+        again = header
+        if name:
+            hashed = hashlib.new(name, f"{digest.username}:{digest.challenge['realm']}".encode()).hexdigest()
+            again = header.replace(f'username="{digest.username}"', f'username="{hashed}", userhash=true')
+        statuses += [wire.send(node, "GET", "/v2/me", [("Authorization", again), *digest.headers]).status for node in nodes]
+    assert statuses == [200, 401, 401, 401, 401, 401]
 
 
 def test_a_forged_nonce_is_refused_by_both(nodes, digest):

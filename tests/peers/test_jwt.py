@@ -37,6 +37,13 @@ def good(server, key):
     return token_for(server, key)
 
 
+def test_credentials_without_a_space_are_not_repeated_but_the_space_is_named(server, key):
+    name, value = basic(key.public, key.private)
+    answer = wire.send(server, "POST", "/api/auth/jwt", [(name, value.replace(" ", ""))], b"")
+    assert answer.status == 401 and 'a space between "Basic"' in answer.json["message"] + (answer.json["additional"] or "")
+    assert value[6:20] not in answer.body.decode()
+
+
 def me(server, token, *headers):
     return wire.send(server, "GET", "/v2/me", [bearer(token), *headers])
 

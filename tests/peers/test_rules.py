@@ -107,11 +107,14 @@ def test_a_decision_is_remembered_for_the_same_or_fewer_scopes_where_the_operato
     holder = server.account()
     client = server.client(holder, scopes=["thing:read", "thing:write"])
     browser = Browser(holder)
-    dance(server, client, browser, scopes=["thing:read"], scope="thing:read")
+    token = dance(server, client, browser, scopes=["thing:read"], scope="thing:read")
     again = browser.open(authorize_url(server, temporary(server, client, scope="thing:read")))
     assert again.status_code in (302, 303) and "oauth_verifier=" in again.headers["Location"]
     _, form = browser.consent_page(authorize_url(server, temporary(server, client)))
     assert "decision" in form.names, "more scopes than were allowed are asked for"
+    server.command("token", "revoke", token.token)
+    _, form = browser.consent_page(authorize_url(server, temporary(server, client, scope="thing:read")))
+    assert "decision" in form.names, "what was taken back is asked for again"
 
 
 # --- the extensions ---
