@@ -4,7 +4,8 @@
 //! 503 and does not starve signed traffic. A password that was verified is remembered for a short time under a keyed
 //! hash, in memory only; the entry holds nothing that a guess could be checked against without the key, and it dies
 //! with the password and with the account's state, because both are part of it. Many requests with one password cost
-//! one hash, also when it is first seen and when its time is up: only who sends the right one gains by that.
+//! one hash when its time is up, and one for each thread when it is first seen: only who sends the right one gains by
+//! that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};

@@ -77,7 +77,7 @@ pub struct Report {
 
 impl Report {
     /// Of a diagnosis.
-    pub fn new(request: &ReceivedRequest<'_>, diagnosis: &Diagnosis, key: VerificationKey<'_>) -> Self {
+    fn new(request: &ReceivedRequest<'_>, diagnosis: &Diagnosis, key: VerificationKey<'_>) -> Self {
         let mistakes = match &diagnosis.finding {
             Finding::Mistakes(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
             Finding::Right | Finding::Unknown => Vec::new(),

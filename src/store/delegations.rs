@@ -320,7 +320,7 @@ impl Delegations {
             .await
     }
 
-    /// The grant of an account to a client, if there is one: what a remembered consent goes by.
+    /// The grant of an account to a client, if there is one.
     pub async fn grant_of(&self, account: &AccountId, client_key: &ClientKey) -> Result<Option<Grant>, StoreError> {
         let (account, client_key) = (account.clone(), client_key.clone());
         self.database
