@@ -187,7 +187,8 @@ impl Basic {
             let hash = account.password.as_ref()?.expose();
             Some(StoredHash { account: &account.account.id, status: account.account.status.as_str(), hash })
         });
-        let verified = self.passwords.verify(stored, password, request.arrived).await.map_err(|error| match error {
+        let verified = self.passwords.verify(name, stored, password, request.arrived).await;
+        let verified = verified.map_err(|error| match error {
             PasswordError::Overloaded | PasswordError::Unreadable => {
                 Rejection::because(Refusal::Unavailable, error.to_string())
             }

@@ -3,14 +3,15 @@
 //! Hashing is slow on purpose, so it runs on a few threads of its own with a bounded queue: a flood of guesses gets
 //! 503 and does not starve signed traffic. A password that was verified is remembered for a short time under a keyed
 //! hash, in memory only; the entry holds nothing that a guess could be checked against without the key, and it dies
-//! with the password and with the account's state, because both are part of it. Many requests with one password cost
-//! one hash when its time is up, and one for each thread when it is first seen: only who sends the right one gains by
-//! that.
+//! with the password and with the account's state, because both are part of it. The same name and password asked about
+//! many times at once cost one hash, whether they are right, wrong or nobody's: this tells nothing of who exists.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -35,6 +36,9 @@ const MAXIMUM_PASSES: u32 = 16;
 
 /// Checks that may wait for each hashing thread: a second's worth.
 const QUEUE_PER_THREAD: usize = 50;
+
+/// A thread that had nothing to do for so long gives its 19 MiB back.
+const REST: Duration = Duration::from_secs(2);
 
 /// Verified passwords that are remembered at most.
 const REMEMBERED: usize = 50_000;
@@ -79,14 +83,30 @@ pub struct StoredHash<'a> {
 
 /// The hashing threads and the memory of verified passwords.
 pub struct Passwords {
-    queue: SyncSender<Job>,
-    verified: Arc<Verified>,
+    desk: Arc<Desk>,
     key: [u8; 32],
-    hashed: Arc<AtomicU64>,
 }
 
-/// What is remembered of an account's password.
-type Verified = Cache<AccountId, Remembered>;
+/// What the request threads and the hashing threads share.
+struct Desk {
+    tray: Mutex<Tray>,
+    more: Condvar,
+    /// Jobs that may wait.
+    room: usize,
+    verified: Cache<AccountId, Remembered>,
+    hashed: AtomicU64,
+}
+
+/// What is to be done. Every job with a question has its entry among those who ask.
+#[derive(Default)]
+struct Tray {
+    jobs: VecDeque<Job>,
+    asking: HashMap<Question, Vec<oneshot::Sender<Result<bool, PasswordError>>>>,
+    closed: bool,
+}
+
+/// Name, password and what it is checked against, under the key of this process.
+type Question = [u8; 32];
 
 #[derive(Clone, Copy)]
 struct Remembered {
@@ -107,32 +127,9 @@ struct Remember {
     asked: Timestamp,
 }
 
-impl Remember {
-    /// Whether another check of the same password has succeeded meanwhile.
-    fn is_done(&self, verified: &Verified) -> bool {
-        verified
-            .get(&self.account)
-            .is_some_and(|entry| entry.is(&self.mac) && entry.until > self.asked + RENEWED_WITHIN)
-    }
-
-    fn done(self, verified: &Verified) {
-        verified.insert(self.account, Remembered { mac: self.mac, until: self.asked + REMEMBERED_FOR });
-    }
-}
-
-struct Job {
-    work: Work,
-    answer: oneshot::Sender<Result<Outcome, PasswordError>>,
-}
-
-enum Work {
-    Verify { password: Secret, stored: String, remember: Option<Remember> },
-    Hash { password: Secret },
-}
-
-enum Outcome {
-    Matches(bool),
-    Hashed(String),
+enum Job {
+    Verify { question: Question, password: Secret, stored: String, remember: Option<Remember> },
+    Hash { password: Secret, answer: oneshot::Sender<Result<String, PasswordError>> },
 }
 
 impl Passwords {
@@ -142,47 +139,63 @@ impl Passwords {
     /// No thread could be started.
     pub fn start(threads: usize, key: [u8; 32]) -> std::io::Result<Self> {
         let threads = threads.max(1);
-        let (queue, jobs) = sync_channel(threads * QUEUE_PER_THREAD);
-        let jobs = Arc::new(Mutex::new(jobs));
-        let hashed = Arc::new(AtomicU64::new(0));
-        let verified = Arc::new(Cache::new(REMEMBERED));
+        let passwords = Self::with_room_for(threads, key);
+        passwords.employ(threads)?;
+        Ok(passwords)
+    }
+
+    fn with_room_for(threads: usize, key: [u8; 32]) -> Self {
+        let desk = Desk {
+            tray: Mutex::default(),
+            more: Condvar::new(),
+            room: threads * QUEUE_PER_THREAD,
+            verified: Cache::new(REMEMBERED),
+            hashed: AtomicU64::new(0),
+        };
+        Self { desk: Arc::new(desk), key }
+    }
+
+    fn employ(&self, threads: usize) -> std::io::Result<()> {
         for number in 0..threads {
-            let (jobs, hashed, verified) = (Arc::clone(&jobs), Arc::clone(&hashed), Arc::clone(&verified));
-            let work = move || work_off(&jobs, &hashed, &verified);
-            thread::Builder::new().name(format!("password-{number}")).spawn(work)?;
+            let desk = Arc::clone(&self.desk);
+            thread::Builder::new().name(format!("password-{number}")).spawn(move || desk.work_off())?;
         }
-        Ok(Self { queue, verified, key, hashed })
+        Ok(())
     }
 
     /// How often Argon2id was computed since the start.
     pub fn hashed(&self) -> u64 {
-        self.hashed.load(Ordering::Relaxed)
+        self.desk.hashed.load(Ordering::Relaxed)
     }
 
-    /// Checks a password against the stored hash of an account; with `None` (an unknown user, or one without a
-    /// password) it takes as long and says no.
+    /// Checks a password against the stored hash of the account that `name` is one of; with `None` (an unknown user, or
+    /// one without a password) it takes as long and says no.
     ///
     /// # Errors
     /// [`PasswordError::Overloaded`]: nothing was checked.
     pub async fn verify(
         &self,
+        name: &str,
         account: Option<StoredHash<'_>>,
         password: &Secret,
         now: Timestamp,
     ) -> Result<Option<PasswordVerified>, PasswordError> {
         let known = account.map(|stored| (stored.account, self.mac(stored, password)));
-        let remembered = known.and_then(|(account, mac)| self.remembered(account, &mac, now));
+        let remembered = known.and_then(|(account, mac)| self.desk.remembered(account, &mac, now));
         if remembered.is_some_and(|entry| entry.until > now) {
             return Ok(Some(PasswordVerified(())));
         }
         if let (Some(_), Some((account, mac))) = (remembered, known) {
             // The others need not wait for this one.
-            self.verified.insert(account.clone(), Remembered { mac, until: now + RENEWED_WITHIN });
+            self.desk.verified.insert(account.clone(), Remembered { mac, until: now + RENEWED_WITHIN });
         }
-        let stored = account.map_or(NOBODY, |stored| stored.hash).to_owned();
+        let stored = account.map_or(NOBODY, |stored| stored.hash);
+        let status = account.map_or("", |stored| stored.status);
+        let question = self.keyed_hash([name, status, stored, password.expose()]);
         let remember = known.map(|(account, mac)| Remember { account: account.clone(), mac, asked: now });
-        match self.run(Work::Verify { password: password.clone(), stored, remember }).await {
-            Ok(Outcome::Matches(true)) if account.is_some() => Ok(Some(PasswordVerified(()))),
+        let job = Job::Verify { question, password: password.clone(), stored: stored.to_owned(), remember };
+        match self.desk.ask(question, job).await {
+            Ok(true) if account.is_some() => Ok(Some(PasswordVerified(()))),
             Ok(_) => Ok(None),
             // It was good, and a flood of guesses is no reason to turn it away.
             Err(PasswordError::Overloaded) if remembered.is_some() => Ok(Some(PasswordVerified(()))),
@@ -195,10 +208,64 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Overloaded`].
     pub async fn hash(&self, password: &Secret) -> Result<String, PasswordError> {
-        match self.run(Work::Hash { password: password.clone() }).await? {
-            Outcome::Hashed(stored) => Ok(stored),
-            Outcome::Matches(_) => Err(PasswordError::Unreadable),
+        let (answer, outcome) = oneshot::channel();
+        self.desk.add(&mut self.desk.tray(), Job::Hash { password: password.clone(), answer })?;
+        outcome.await.unwrap_or(Err(PasswordError::Overloaded))
+    }
+
+    /// Binds the password to its account, the account's state and the stored hash: when one of them changes, it is
+    /// forgotten by itself.
+    fn mac(&self, stored: StoredHash<'_>, password: &Secret) -> [u8; 32] {
+        self.keyed_hash([stored.account.as_str(), stored.status, stored.hash, password.expose()])
+    }
+
+    fn keyed_hash(&self, parts: [&str; 4]) -> [u8; 32] {
+        let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.key) else { return [0; 32] };
+        for part in parts {
+            mac.update(&part.len().to_le_bytes());
+            mac.update(part.as_bytes());
         }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl Drop for Passwords {
+    fn drop(&mut self) {
+        self.desk.tray().closed = true;
+        self.desk.more.notify_all();
+    }
+}
+
+impl Desk {
+    /// Waits for the answer to this question. Who asks what is being asked gets the same answer.
+    async fn ask(&self, question: Question, job: Job) -> Result<bool, PasswordError> {
+        let (answer, outcome) = oneshot::channel();
+        {
+            let mut tray = self.tray();
+            match tray.asking.entry(question) {
+                Entry::Occupied(mut asking) => asking.get_mut().push(answer),
+                Entry::Vacant(_) => {
+                    // It may have been answered since the caller looked.
+                    if let Job::Verify { remember: Some(this), .. } = &job
+                        && self.has(this)
+                    {
+                        return Ok(true);
+                    }
+                    self.add(&mut tray, job)?;
+                    tray.asking.insert(question, vec![answer]);
+                }
+            }
+        }
+        outcome.await.unwrap_or(Err(PasswordError::Overloaded))
+    }
+
+    fn add(&self, tray: &mut Tray, job: Job) -> Result<(), PasswordError> {
+        if tray.jobs.len() >= self.room {
+            return Err(PasswordError::Overloaded);
+        }
+        tray.jobs.push_back(job);
+        self.more.notify_one();
+        Ok(())
     }
 
     /// What is remembered of just this password; also for a while after its time is up.
@@ -206,23 +273,79 @@ impl Passwords {
         self.verified.get(account).filter(|entry| entry.is(mac) && now < entry.until + REMEMBERED_FOR)
     }
 
-    /// Binds the password to its account, the account's state and the stored hash: when one of them changes, it is
-    /// forgotten by itself.
-    fn mac(&self, stored: StoredHash<'_>, password: &Secret) -> [u8; 32] {
-        let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.key) else { return [0; 32] };
-        for part in [stored.account.as_str(), stored.status, stored.hash, password.expose()] {
-            mac.update(&part.len().to_le_bytes());
-            mac.update(part.as_bytes());
-        }
-        mac.finalize().into_bytes().into()
+    /// Whether a check of this password has succeeded since it was asked for.
+    fn has(&self, this: &Remember) -> bool {
+        self.verified
+            .get(&this.account)
+            .is_some_and(|entry| entry.is(&this.mac) && entry.until > this.asked + RENEWED_WITHIN)
     }
 
-    async fn run(&self, work: Work) -> Result<Outcome, PasswordError> {
-        let (answer, outcome) = oneshot::channel();
-        match self.queue.try_send(Job { work, answer }) {
-            Ok(()) => outcome.await.unwrap_or(Err(PasswordError::Overloaded)),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(PasswordError::Overloaded),
+    /// What a hashing thread does until the end.
+    fn work_off(&self) {
+        step_back();
+        // 19 MiB are taken once for each thread while it has work, not once for each check.
+        let mut memory = Vec::new();
+        while let Some(job) = self.next(&mut memory) {
+            match job {
+                Job::Verify { question, password, stored, remember } => {
+                    if self.is_forsaken(&question) {
+                        continue;
+                    }
+                    self.hashed.fetch_add(1, Ordering::Relaxed);
+                    let matched = matches(&password, &stored, &mut memory);
+                    if let (Ok(true), Some(Remember { account, mac, asked })) = (&matched, remember) {
+                        // Before the question is closed: whoever comes later finds it here.
+                        self.verified.insert(account, Remembered { mac, until: asked + REMEMBERED_FOR });
+                    }
+                    let asking = self.tray().asking.remove(&question).unwrap_or_default();
+                    for answer in asking {
+                        let _ = answer.send(matched);
+                    }
+                }
+                Job::Hash { answer, .. } if answer.is_closed() => {}
+                Job::Hash { password, answer } => {
+                    self.hashed.fetch_add(1, Ordering::Relaxed);
+                    let _ = answer.send(hash(&password, &mut memory));
+                }
+            }
         }
+    }
+
+    /// The next job; none when the end has come. Gives `memory` back when there is nothing to do for a while.
+    fn next(&self, memory: &mut Vec<Block>) -> Option<Job> {
+        let mut tray = self.tray();
+        loop {
+            if tray.closed {
+                return None;
+            }
+            if let Some(job) = tray.jobs.pop_front() {
+                return Some(job);
+            }
+            tray = if memory.is_empty() {
+                self.more.wait(tray).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let (tray, waited) = self.more.wait_timeout(tray, REST).unwrap_or_else(PoisonError::into_inner);
+                if waited.timed_out() && tray.jobs.is_empty() {
+                    *memory = Vec::new();
+                }
+                tray
+            };
+        }
+    }
+
+    /// Whether all who asked are gone: then nobody is served by the work.
+    fn is_forsaken(&self, question: &Question) -> bool {
+        let mut tray = self.tray();
+        let forsaken = tray.asking.get(question).is_none_or(|asking| asking.iter().all(oneshot::Sender::is_closed));
+        if forsaken {
+            tray.asking.remove(question);
+        }
+        forsaken
+    }
+
+    fn tray(&self) -> MutexGuard<'_, Tray> {
+        // Each change of the tray is whole in itself.
+        self.tray.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -240,36 +363,6 @@ pub fn hash_password(password: &Secret) -> Result<String, PasswordError> {
 /// [`PasswordError::Unreadable`].
 pub fn check_stored(stored: &str) -> Result<(), PasswordError> {
     parse(stored).map(|_| ())
-}
-
-fn work_off(jobs: &Mutex<Receiver<Job>>, hashed: &AtomicU64, verified: &Verified) {
-    step_back();
-    // 19 MiB are taken once for each thread, not once for each check.
-    let mut memory = Vec::new();
-    loop {
-        let job = jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
-        let Ok(Job { work, answer }) = job else { return };
-        // Who asked may be gone: then nobody is served by the work.
-        if answer.is_closed() {
-            continue;
-        }
-        let outcome = match work {
-            Work::Verify { remember: Some(this), .. } if this.is_done(verified) => Ok(Outcome::Matches(true)),
-            Work::Verify { password, stored, remember } => {
-                hashed.fetch_add(1, Ordering::Relaxed);
-                let matched = matches(&password, &stored, &mut memory);
-                if let (Ok(true), Some(this)) = (&matched, remember) {
-                    this.done(verified);
-                }
-                matched.map(Outcome::Matches)
-            }
-            Work::Hash { password } => {
-                hashed.fetch_add(1, Ordering::Relaxed);
-                hash(&password, &mut memory).map(Outcome::Hashed)
-            }
-        };
-        let _ = answer.send(outcome);
-    }
 }
 
 /// Gives this thread a third of the weight of those that answer requests. Where processors are scarce, checks would otherwise
@@ -343,6 +436,7 @@ fn derive(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::{Context, Poll, Waker};
 
     const NOW: Timestamp = Timestamp::from_unix(1000);
 
@@ -357,7 +451,7 @@ mod tests {
     /// Whether the password is the one of this active account.
     fn verify(passwords: &Passwords, hash: &str, password: &str, now: Timestamp) -> bool {
         let stored = StoredHash { account: &id(), status: "active", hash };
-        block_on(passwords.verify(Some(stored), &Secret::new(password), now)).unwrap().is_some()
+        block_on(passwords.verify("jo", Some(stored), &Secret::new(password), now)).unwrap().is_some()
     }
 
     #[test]
@@ -390,7 +484,7 @@ mod tests {
         let stored = StoredHash { account: &id, status: "active", hash: &hash };
         let until = |stored: StoredHash<'_>, password: &str| {
             let mac = passwords.mac(stored, &Secret::new(password));
-            passwords.remembered(stored.account, &mac, NOW).map(|entry| entry.until)
+            passwords.desk.remembered(stored.account, &mac, NOW).map(|entry| entry.until)
         };
         assert_eq!(until(stored, "x"), Some(NOW + REMEMBERED_FOR));
         assert_eq!(until(StoredHash { hash: "another", ..stored }, "x"), None);
@@ -398,37 +492,71 @@ mod tests {
         assert_eq!(until(stored, "y"), None);
     }
 
-    /// As many checks of one password at once as overflow the queue.
-    fn verify_together(passwords: &Arc<Passwords>, hash: &str, now: Timestamp) -> Vec<Result<bool, PasswordError>> {
-        block_on(async {
-            let mut checks = tokio::task::JoinSet::new();
-            for _ in 0..QUEUE_PER_THREAD * 2 {
-                let (passwords, hash) = (Arc::clone(passwords), hash.to_owned());
-                checks.spawn(async move {
-                    let stored = StoredHash { account: &id(), status: "active", hash: &hash };
-                    passwords.verify(Some(stored), &Secret::new("x"), now).await.map(|proof| proof.is_some())
-                });
-            }
-            checks.join_all().await
-        })
+    /// The outcomes of checks that were all asked for before the first thread began to work.
+    fn verify_together(
+        passwords: &Passwords,
+        threads: usize,
+        stored: Option<StoredHash<'_>>,
+        guesses: &[Secret],
+        now: Timestamp,
+    ) -> Vec<Result<bool, PasswordError>> {
+        let mut checks: Vec<_> =
+            guesses.iter().map(|guess| Box::pin(passwords.verify("jo", stored, guess, now))).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut early: Vec<_> = checks.iter_mut().map(|check| check.as_mut().poll(&mut context)).collect();
+        passwords.employ(threads).unwrap();
+        let outcomes = checks.into_iter().zip(&mut early).map(|(check, early)| match early {
+            Poll::Ready(outcome) => *outcome,
+            Poll::Pending => block_on(check),
+        });
+        outcomes.map(|outcome| outcome.map(|proof| proof.is_some())).collect()
     }
 
+    const MANY: usize = QUEUE_PER_THREAD * 4;
+
     #[test]
-    fn many_first_checks_of_one_password_cost_one_hash() {
-        let passwords = Arc::new(Passwords::start(1, [7; 32]).unwrap());
+    fn many_first_checks_of_one_password_cost_one_hash_and_none_is_turned_away() {
         let hash = hash_password(&Secret::new("x")).unwrap();
-        let outcomes = verify_together(&passwords, &hash, NOW);
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, Ok(true) | Err(PasswordError::Overloaded))));
+        let stored = StoredHash { account: &id(), status: "active", hash: &hash };
+        let passwords = Passwords::with_room_for(1, [7; 32]);
+        let outcomes = verify_together(&passwords, 2, Some(stored), &vec![Secret::new("x"); MANY], NOW);
+        assert_eq!(outcomes, vec![Ok(true); MANY]);
         assert_eq!(passwords.hashed(), 1);
     }
 
     #[test]
+    fn one_wrong_guess_many_times_at_once_costs_one_hash_whether_there_is_such_a_user_or_not() {
+        let hash = hash_password(&Secret::new("x")).unwrap();
+        for stored in [Some(StoredHash { account: &id(), status: "active", hash: &hash }), None] {
+            let passwords = Passwords::with_room_for(1, [7; 32]);
+            let outcomes = verify_together(&passwords, 2, stored, &vec![Secret::new("y"); MANY], NOW);
+            assert_eq!(outcomes, vec![Ok(false); MANY]);
+            assert_eq!(passwords.hashed(), 1);
+        }
+    }
+
+    #[test]
+    fn a_check_that_nobody_waits_for_any_more_is_not_made() {
+        let passwords = Passwords::with_room_for(1, [7; 32]);
+        let guess = Secret::new("x");
+        let mut left = Box::pin(passwords.verify("jo", None, &guess, NOW));
+        assert!(left.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        drop(left);
+        passwords.employ(1).unwrap();
+        assert_eq!(block_on(passwords.verify("al", None, &guess, NOW)), Ok(None));
+        assert_eq!(passwords.hashed(), 1);
+        assert!(passwords.desk.tray().asking.is_empty());
+    }
+
+    #[test]
     fn when_the_time_of_a_remembered_password_is_up_one_of_many_has_it_checked_and_none_is_turned_away() {
-        let passwords = Arc::new(Passwords::start(1, [7; 32]).unwrap());
+        let passwords = Passwords::start(1, [7; 32]).unwrap();
         let hash = hash_password(&Secret::new("x")).unwrap();
         assert!(verify(&passwords, &hash, "x", NOW));
         let later = NOW + REMEMBERED_FOR;
-        assert_eq!(verify_together(&passwords, &hash, later), vec![Ok(true); QUEUE_PER_THREAD * 2]);
+        let stored = StoredHash { account: &id(), status: "active", hash: &hash };
+        let outcomes = verify_together(&passwords, 0, Some(stored), &vec![Secret::new("x"); MANY], later);
+        assert_eq!(outcomes, vec![Ok(true); MANY]);
         assert_eq!(passwords.hashed(), 2);
         assert!(verify(&passwords, &hash, "x", later + RENEWED_WITHIN), "remembered for as long as before");
         assert_eq!(passwords.hashed(), 2);
@@ -442,32 +570,25 @@ mod tests {
             assert!(!verify(&passwords, &stored, password, NOW));
             assert_eq!(passwords.hashed(), checks);
         }
-        assert!(block_on(passwords.verify(None, &Secret::new("y"), NOW)).unwrap().is_none());
+        assert!(block_on(passwords.verify("al", None, &Secret::new("y"), NOW)).unwrap().is_none());
         assert_eq!(passwords.hashed(), 4);
     }
 
     #[test]
     fn more_checks_than_the_queue_holds_are_refused_and_those_in_it_are_answered() {
-        let passwords = Arc::new(Passwords::start(1, [7; 32]).unwrap());
-        let outcomes: Vec<_> = block_on(async {
-            let mut checks = tokio::task::JoinSet::new();
-            for _ in 0..QUEUE_PER_THREAD * 3 {
-                let passwords = Arc::clone(&passwords);
-                checks.spawn(async move { passwords.verify(None, &Secret::new("x"), NOW).await });
-            }
-            checks.join_all().await
-        });
-        let refused = outcomes.iter().filter(|outcome| **outcome == Err(PasswordError::Overloaded)).count();
-        // All are asked for before the first is done; one or two may have left the queue for the thread.
-        assert!((1..=QUEUE_PER_THREAD * 2).contains(&refused), "{refused}");
-        assert!(outcomes.iter().filter(|outcome| outcome.is_ok()).count() >= QUEUE_PER_THREAD);
+        let passwords = Passwords::with_room_for(1, [7; 32]);
+        let guesses: Vec<_> = (0..QUEUE_PER_THREAD + 3).map(|number| Secret::new(number.to_string())).collect();
+        let outcomes = verify_together(&passwords, 1, None, &guesses, NOW);
+        let (held, refused) = outcomes.split_at(QUEUE_PER_THREAD);
+        assert_eq!(held, vec![Ok(false); QUEUE_PER_THREAD]);
+        assert_eq!(refused, [Err(PasswordError::Overloaded); 3]);
     }
 
     #[test]
     fn nobodys_hash_is_checked_like_any_other_and_admits_nothing() {
         assert!(check_stored(NOBODY).is_ok());
         let passwords = Passwords::start(1, [7; 32]).unwrap();
-        assert!(block_on(passwords.verify(None, &Secret::new(""), NOW)).unwrap().is_none());
+        assert!(block_on(passwords.verify("al", None, &Secret::new(""), NOW)).unwrap().is_none());
     }
 
     #[test]
