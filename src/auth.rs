@@ -30,6 +30,7 @@ use crate::auth::oauth::OAuthVerifier;
 use crate::auth::session::Sessions;
 use crate::auth::verdict::{Admission, Identity, Refusal, Rejection};
 use crate::config::{SessionQuery, Way};
+use crate::domain::credentials::Secret;
 use crate::protocol::encoding::{self, Plus};
 use crate::protocol::header::Credentials;
 use crate::protocol::oauth::{ProtocolError, mentions_oauth};
@@ -94,6 +95,24 @@ impl Authenticator {
         }
     }
 
+    /// Judges a name and secret that came in the body, which then must be the one credential of the request.
+    ///
+    /// # Errors
+    /// [`Rejection`], as [`Self::authenticate`].
+    pub async fn authenticate_as(
+        &self,
+        request: &ReceivedRequest<'_>,
+        admission: &Admission,
+        name: &str,
+        secret: Secret,
+    ) -> Result<Identity, Rejection> {
+        match self.presented(request, admission) {
+            Err(Refusal::NoCredential) => self.basic.identify_as(request, admission, name, secret).await,
+            Err(refusal) => Err(refusal.into()),
+            Ok(_) => Err(Refusal::SeveralCredentials.into()),
+        }
+    }
+
     async fn signed(&self, request: &ReceivedRequest<'_>, admission: &Admission) -> Result<Identity, Rejection> {
         if !admission.admits(Way::OAuth1) && !admission.admits(Way::OAuth1TwoLegged) {
             return Err(Refusal::MethodNotAdmitted { sent: "OAuth".to_owned() }.into());
@@ -117,6 +136,9 @@ impl Authenticator {
         let header = match request.headers.authorization {
             Sent::Never => None,
             Sent::Once(header) => Some(Credentials::parse(header)),
+            Sent::Unreadable => {
+                return Err(Refusal::MalformedCredentials("The Authorization header is not valid UTF-8 text.".into()));
+            }
             Sent::Repeatedly => return Err(Refusal::SeveralCredentials),
         };
         let parameters = request.query.is_some_and(mentions_oauth) || request.form().is_some_and(mentions_oauth);
@@ -153,14 +175,22 @@ impl Authenticator {
 /// Whether the body has to be read before this request can be judged: forms, whose parameters may be signed or be the
 /// credential themselves, and bodies whose hash is signed.
 pub fn needs_body(request: &ReceivedRequest<'_>) -> bool {
-    let hashed = |text: &str| text.contains("oauth_body_hash") || text.contains("auth-int");
+    const BODY_HASH: &str = "oauth_body_hash";
+    let hashed = |header: &str| {
+        let credentials = Credentials::parse(header);
+        if credentials.is("Digest") {
+            credentials.rest.to_ascii_lowercase().contains("auth-int")
+        } else {
+            credentials.rest.contains(BODY_HASH)
+        }
+    };
     request.has_form_type()
-        || matches!(request.headers.authorization, Sent::Once(header) if hashed(header))
-        || request.query.is_some_and(hashed)
+        || request.headers.authorization.once().is_some_and(hashed)
+        || request.query.is_some_and(|query| query.contains(BODY_HASH))
 }
 
 /// 401 for a scheme that is not admitted, with a hint where the mistake is a known one.
-pub fn refuse_scheme(scheme: &str) -> Rejection {
+fn refuse_scheme(scheme: &str) -> Rejection {
     if scheme.len() > 5 && scheme.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("basic")) {
         return Refusal::MalformedCredentials(
             "The Authorization header needs a space between \"Basic\" and the encoded credentials.".into(),

@@ -139,6 +139,9 @@ impl Configuration {
         if let Some(path) = alias::repeated(&self.aliases) {
             survey.conflict(&format!("the path `{path}` has two [[alias]] entries: keep one"));
         }
+        for conflict in self.routes.iter().filter_map(|route| route.conflict(self.http_auth.digest)) {
+            survey.conflict(&conflict);
+        }
         let mut named = std::collections::BTreeSet::new();
         for scope in &self.scopes {
             if !named.insert(&scope.name) {
@@ -354,6 +357,24 @@ mod tests {
             let error = load(file, &[]).unwrap_err();
             assert!(error.contains(complaint), "{file}: {error}");
         }
+    }
+
+    #[test]
+    fn a_route_that_nobody_can_find_a_way_into_is_refused() {
+        let route = "[[route]]\npath = '/**'\n";
+        for (file, complaint) in [
+            (format!("[http_auth]\ndigest = false\n{route}methods = ['digest']\n"), "`/**` admits Digest alone"),
+            (
+                format!("[http_auth]\ndigest = false\n{route}challenges = ['basic', 'digest-md5']\n"),
+                "the challenge `digest-md5`",
+            ),
+            (format!("{route}methods = ['jwt']\nchallenges = ['basic']\n"), "the challenge `basic`"),
+        ] {
+            let error = load(&file, &[]).unwrap_err();
+            assert!(error.contains(complaint), "{file}: {error}");
+        }
+        let file = format!("[http_auth]\ndigest = false\n{route}methods = ['digest', 'basic']\n");
+        assert!(load(&file, &[]).is_ok());
     }
 
     #[test]

@@ -52,8 +52,7 @@ impl Policy {
     /// path, route, TLS, User-Agent.
     ///
     /// # Errors
-    /// [`Refusal::Target`], [`Refusal::NoRoute`], [`Refusal::TlsRequired`], [`Refusal::UserAgentRequired`]; the last two
-    /// come with the route, because a challenge may be due.
+    /// [`Refusal::Target`], [`Refusal::NoRoute`], [`Refusal::TlsRequired`], [`Refusal::UserAgentRequired`].
     pub fn route(&self, request: &ReceivedRequest<'_>) -> Result<&Route, Rejection> {
         let odd = odd_path(request.path);
         let host = split_authority(request.authority).0;
@@ -88,7 +87,7 @@ impl Policy {
 
 impl Route {
     fn new(settings: &RouteSettings, digest: bool) -> Result<Self, InvalidScope> {
-        let ways: Vec<_> = settings.methods.iter().copied().filter(|way| digest || *way != Way::Digest).collect();
+        let ways = settings.ways(digest);
         let scopes = settings
             .scopes
             .iter()
@@ -211,19 +210,10 @@ fn meant_methods(request: &ReceivedRequest<'_>) -> Vec<String> {
 
 /// One challenge for each admitted scheme, in the contract's order.
 fn usual_challenges(ways: &[Way]) -> Vec<Challenge> {
-    let admits = |wanted: &[Way]| ways.iter().any(|way| wanted.contains(way));
     let only_cookies = !ways.is_empty() && ways.iter().all(|way| matches!(way, Way::Session | Way::Cookies));
-    [
-        (Challenge::DigestSha256, admits(&[Way::Digest])),
-        (Challenge::DigestMd5, admits(&[Way::Digest])),
-        (Challenge::Basic, admits(&[Way::Basic, Way::ApiKey])),
-        (Challenge::OAuth, admits(&[Way::OAuth1, Way::OAuth1TwoLegged])),
-        (Challenge::Bearer, admits(&[Way::Jwt])),
-        (Challenge::Cookie, only_cookies),
-    ]
-    .into_iter()
-    .filter_map(|(challenge, due)| due.then_some(challenge))
-    .collect()
+    let is_due =
+        |challenge: &Challenge| challenge.asks_for_any(ways) && (*challenge != Challenge::Cookie || only_cookies);
+    Challenge::ALL.iter().copied().filter(is_due).collect()
 }
 
 /// How strictly a path is read.

@@ -45,7 +45,7 @@ impl ClientKeyNames {
         let mut found = match request.headers.client_key {
             Sent::Never => Beside::Nothing,
             Sent::Once(key) => Beside::Key(Cow::Borrowed(key)),
-            Sent::Repeatedly => return Beside::Unreadable,
+            Sent::Unreadable | Sent::Repeatedly => return Beside::Unreadable,
         };
         for pair in request.query.unwrap_or_default().split('&') {
             let Some((name, value)) = pair.split_once('=') else { continue };

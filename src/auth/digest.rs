@@ -94,7 +94,7 @@ impl Digest {
         let name = sent.username.as_sent();
         let user = match &sent.username {
             Username::Plain(name) => DigestUser::Plain(name.to_string()),
-            Username::Hashed(hash) => DigestUser::Hashed(hash.clone()),
+            Username::Hashed(hash) => DigestUser::Hashed(sent.hash, hash.clone()),
         };
         let now = request.arrived;
         let found = self.directory.digest(&user, &self.realm, now).await.map_err(unavailable)?;

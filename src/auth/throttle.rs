@@ -1,6 +1,6 @@
 //! The failure budget per account *and* address: guessing from one place never locks the owner out elsewhere.
 //!
-//! Memory is bounded: when the table is full, the entry that has been quiet longest makes room. IPv6 addresses count
+//! Memory is bounded: when the table is full, what is over and then the older half makes room. IPv6 addresses count
 //! by their /64, the smallest block that a provider gives to one customer (RFC 6177). Signed requests are not throttled:
 //! an HMAC can't be guessed.
 

@@ -55,6 +55,20 @@ words! {
     }
 }
 
+impl Challenge {
+    /// Whether one of these ways in answers it.
+    pub fn asks_for_any(self, ways: &[Way]) -> bool {
+        let answers: &[Way] = match self {
+            Challenge::DigestSha256 | Challenge::DigestMd5 => &[Way::Digest],
+            Challenge::Basic => &[Way::Basic, Way::ApiKey],
+            Challenge::OAuth => &[Way::OAuth1, Way::OAuth1TwoLegged],
+            Challenge::Bearer => &[Way::Jwt],
+            Challenge::Cookie => &[Way::Session, Way::Cookies],
+        };
+        answers.iter().any(|way| ways.contains(way))
+    }
+}
+
 checked_text!(
     /// An HTTP method as it stands in `scopes`: in capitals, or `*` for all that are not named.
     MethodName,
@@ -162,6 +176,27 @@ pub struct RouteSettings {
 }
 
 impl RouteSettings {
+    /// The ways in of this route; `digest` is `http_auth.digest`.
+    pub fn ways(&self, digest: bool) -> Vec<Way> {
+        self.methods.iter().copied().filter(|way| digest || *way != Way::Digest).collect()
+    }
+
+    /// What keeps anybody from getting in, or the way in from being found; `digest` is `http_auth.digest`.
+    pub(super) fn conflict(&self, digest: bool) -> Option<String> {
+        let path = self.path.as_str();
+        let ways = self.ways(digest);
+        if ways.is_empty() {
+            return Some(format!(
+                "the route `{path}` admits Digest alone, and `http_auth.digest` is false: name another way in, or set it to true"
+            ));
+        }
+        let idle = self.challenges.iter().flatten().find(|challenge| !challenge.asks_for_any(&ways))?;
+        Some(format!(
+            "the route `{path}` has the challenge `{}`, but nothing that it admits answers it: take it out of `challenges`, or add a way in to `methods`",
+            idle.as_str()
+        ))
+    }
+
     /// The route that there is when the file has none: every path, the usual methods, client key required, no scopes.
     pub fn for_every_path() -> RouteSettings {
         RouteSettings {

@@ -85,6 +85,7 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
         match sent {
             Sent::Never => add(None),
             Sent::Once(text) => add(Some(text.as_bytes())),
+            Sent::Unreadable => add(Some(b"\0 unreadable")),
             Sent::Repeatedly => add(Some(b"\0 more than one")),
         }
     }

@@ -20,6 +20,12 @@ pub enum HeaderError {
     /// RFC 9110 §5.6.1: list elements are separated by commas.
     #[error("the Authorization header needs a comma between its parameters")]
     MissingComma,
+    /// Octets that are no UTF-8.
+    #[error("the Authorization header is not valid UTF-8 text")]
+    NotText,
+    /// RFC 9110 §5.3: no list, so it may stand once.
+    #[error("there is more than one Authorization header: send one")]
+    Repeated,
 }
 
 /// One `Authorization` header, cut into its scheme and the rest (RFC 9110 §11.4).

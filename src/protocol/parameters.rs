@@ -87,8 +87,11 @@ impl<'a> Parameters<'a> {
     /// [`ParametersError`], the first one met.
     pub fn collect(request: &ReceivedRequest<'a>) -> Result<Self, ParametersError> {
         let mut parameters = Self(Vec::with_capacity(16));
-        if let Sent::Once(header) = request.headers.authorization {
-            parameters.add_header(header)?;
+        match request.headers.authorization {
+            Sent::Never => {}
+            Sent::Once(header) => parameters.add_header(header)?,
+            Sent::Unreadable => return Err(HeaderError::NotText.into()),
+            Sent::Repeatedly => return Err(HeaderError::Repeated.into()),
         }
         if let Some(query) = request.query {
             parameters.add_form(query, Source::Query)?;

@@ -42,6 +42,8 @@ pub enum Sent<T> {
     Never,
     /// Once.
     Once(T),
+    /// Once, in octets that are no UTF-8.
+    Unreadable,
     /// More than once, with different values: which one counts can't be told.
     Repeatedly,
 }
@@ -51,7 +53,15 @@ impl<T: Copy + PartialEq> Sent<T> {
     pub fn add(&mut self, value: T) {
         *self = match *self {
             Self::Never => Self::Once(value),
-            Self::Once(_) | Self::Repeatedly => Self::Repeatedly,
+            Self::Once(_) | Self::Unreadable | Self::Repeatedly => Self::Repeatedly,
+        };
+    }
+
+    /// Notes one more value, which is no UTF-8.
+    pub fn add_unreadable(&mut self) {
+        *self = match *self {
+            Self::Never => Self::Unreadable,
+            Self::Once(_) | Self::Unreadable | Self::Repeatedly => Self::Repeatedly,
         };
     }
 
@@ -59,7 +69,7 @@ impl<T: Copy + PartialEq> Sent<T> {
     pub fn add_unless_same(&mut self, value: T) {
         match *self {
             Self::Once(first) if first == value => {}
-            Self::Never | Self::Once(_) | Self::Repeatedly => self.add(value),
+            Self::Never | Self::Once(_) | Self::Unreadable | Self::Repeatedly => self.add(value),
         }
     }
 
@@ -67,12 +77,13 @@ impl<T: Copy + PartialEq> Sent<T> {
     pub const fn once(self) -> Option<T> {
         match self {
             Self::Once(value) => Some(value),
-            Self::Never | Self::Repeatedly => None,
+            Self::Never | Self::Unreadable | Self::Repeatedly => None,
         }
     }
 }
 
-/// The headers that decide something, in the text that was sent. Values that are no UTF-8 never get here.
+/// The headers that decide something, in the text that was sent. Values that are no UTF-8 never get here; of those that
+/// may come once, it is known that they came.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
     /// `Authorization` (RFC 9110 §11.6.2).

@@ -12,6 +12,7 @@ use crate::domain::credentials::{
     AccountId, CompanyId, InvalidName, PublicKey, Secret, SessionId, Username, check_line,
 };
 use crate::domain::scope::ScopeLimit;
+use crate::protocol::digest::DigestHash;
 use crate::time::Timestamp;
 
 use super::audit::{self, By, Cursor, Entry, Event, Listing, Page};
@@ -677,8 +678,8 @@ pub struct StoredDigest {
 pub enum DigestUser {
     /// As text.
     Plain(String),
-    /// `userhash=true`: 32 (MD5) or 64 (SHA-256) hex digits.
-    Hashed(String),
+    /// `userhash=true`: hex digits, by the algorithm of the credentials (RFC 7616 §3.4.4).
+    Hashed(DigestHash, String),
 }
 
 /// The Digest secret for a user name in a realm.
@@ -695,8 +696,8 @@ pub(super) fn find_digest(
         digest_secrets::table.filter(digest_secrets::realm.eq(realm)).select(columns).into_boxed::<MultiBackend>();
     let query = match user {
         DigestUser::Plain(username) => query.filter(digest_secrets::username.eq(username)),
-        DigestUser::Hashed(hash) if hash.len() == 32 => query.filter(digest_secrets::user_hash_md5.eq(hash)),
-        DigestUser::Hashed(hash) => query.filter(digest_secrets::user_hash_sha256.eq(hash)),
+        DigestUser::Hashed(DigestHash::Md5, hash) => query.filter(digest_secrets::user_hash_md5.eq(hash)),
+        DigestUser::Hashed(DigestHash::Sha256, hash) => query.filter(digest_secrets::user_hash_sha256.eq(hash)),
     };
     let row: Option<Row> = query.first(connection).optional()?;
     let Some((username, account, public_key, sealed)) = row else { return Ok(None) };

@@ -587,7 +587,7 @@ impl Directory {
         let presented = match user {
             DigestUser::Plain(username) => username.clone(),
             // No username holds a colon, so a hash can't be taken for one.
-            DigestUser::Hashed(hash) => format!(":{hash}"),
+            DigestUser::Hashed(algorithm, hash) => format!(":{}:{hash}", algorithm.as_str()),
         };
         if presented.len() > 512 || presented.contains(|character: char| character.is_control()) {
             return Ok(None);

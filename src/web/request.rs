@@ -119,8 +119,7 @@ impl Rim {
     /// what [`Self::origin`] said of the same request.
     ///
     /// # Errors
-    /// [`Refusal::Target`]: a Host that is none. [`Refusal::MalformedCredentials`]: an Authorization header that is no
-    /// text.
+    /// [`Refusal::Target`]: a Host that is none, or as [`Self::headers`] says.
     pub fn receive<'a>(&self, request: &'a HttpRequest, origin: &'a Origin) -> Result<ReceivedRequest<'a>, Refusal> {
         if !is_authority(&origin.authority) {
             return Err(Refusal::Target("the Host header is missing or is no host name"));
@@ -141,7 +140,7 @@ impl Rim {
     /// The headers that decide something, in one pass over all.
     ///
     /// # Errors
-    /// [`Refusal::MalformedCredentials`], as [`Self::receive`].
+    /// [`Refusal::Target`]: a header that readers behind us could take for something else than we do.
     pub fn headers<'a>(&self, map: &'a HeaderMap) -> Result<Headers<'a>, Refusal> {
         let mut headers = Headers::default();
         for (name, value) in map {
@@ -153,11 +152,10 @@ impl Rim {
     fn sort_in<'a>(&self, headers: &mut Headers<'a>, name: &HeaderName, value: &'a HeaderValue) -> Result<(), Refusal> {
         let text = std::str::from_utf8(value.as_bytes()).ok();
         match name.as_str() {
-            "authorization" => {
-                let text = text
-                    .ok_or(Refusal::MalformedCredentials("The Authorization header is not valid UTF-8 text.".into()))?;
-                headers.authorization.add(text);
-            }
+            "authorization" => match text {
+                Some(text) => headers.authorization.add(text),
+                None => headers.authorization.add_unreadable(),
+            },
             "cookie" => headers.cookie = text,
             "user-agent" => headers.user_agent = text.filter(|text| !text.trim().is_empty()),
             "content-type" => {
@@ -179,10 +177,11 @@ impl Rim {
                 }
             }
             other => {
-                if let Some(text) = text.filter(|text| !text.is_empty())
-                    && self.client_key_headers.iter().any(|configured| configured == other)
-                {
-                    headers.client_key.add_unless_same(text);
+                if !value.is_empty() && self.client_key_headers.iter().any(|configured| configured == other) {
+                    match text {
+                        Some(text) => headers.client_key.add_unless_same(text),
+                        None => headers.client_key.add_unreadable(),
+                    }
                 }
             }
         }

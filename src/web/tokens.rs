@@ -7,13 +7,11 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 
-use crate::auth::refuse_scheme;
 use crate::auth::signing_keys::SigningKey;
 use crate::auth::verdict::{Admission, Identity, Refusal, Rejection};
 use crate::config::{BodyHashRule, ClientKeyRule, Way};
 use crate::domain::credentials::Secret;
-use crate::protocol::header::Credentials;
-use crate::protocol::request::{ReceivedRequest, Sent};
+use crate::protocol::request::ReceivedRequest;
 use crate::web::judge::Judge;
 use crate::web::response::cut_off;
 
@@ -67,23 +65,17 @@ async fn prove(judge: &Judge, received: &ReceivedRequest<'_>) -> Result<Identity
         client_key: ClientKeyRule::Optional,
         body_hash: BodyHashRule::Report,
     };
-    let basic = &judge.authenticator.basic;
-    match received.headers.authorization {
-        Sent::Once(header) if Credentials::parse(header).is("Basic") => {
-            basic.identify(received, &admission, Credentials::parse(header).rest).await
-        }
-        Sent::Once(header) => Err(refuse_scheme(Credentials::parse(header).scheme)),
-        Sent::Repeatedly => Err(Refusal::SeveralCredentials.into()),
-        Sent::Never => {
-            let body = received.body.unwrap_or_default();
-            if body.is_empty() {
-                return Err(Refusal::NoCredential.into());
-            }
-            let asked: Asked = serde_json::from_slice(body)
-                .map_err(|_| Refusal::Target("the body must be JSON with the texts username and password"))?;
-            basic.identify_as(received, &admission, &asked.username, Secret::new(asked.password)).await
-        }
+    let body = received.body.unwrap_or_default();
+    if let Ok(Asked { username, password }) = serde_json::from_slice(body) {
+        return judge.authenticator.authenticate_as(received, &admission, &username, Secret::new(password)).await;
     }
+    let outcome = judge.authenticator.authenticate(received, &admission).await;
+    outcome.map_err(|rejection| match rejection.public {
+        Refusal::NoCredential if !body.is_empty() => {
+            Refusal::Target("the body must be JSON with the texts username and password").into()
+        }
+        _ => rejection,
+    })
 }
 
 /// `/.well-known/jwks.json` (RFC 7517 §5).

@@ -121,6 +121,19 @@ def test_a_body_changed_on_the_way_is_refused_with_auth_int(server, person, head
     assert digest.send("POST", body=b"a=1").status == 200
 
 
+def test_auth_int_in_capitals_is_auth_int(server, person, headers):
+    digest = Digest(server, person.username, person.password, qop="auth-int", headers=headers)
+    assert digest.send("POST", body=b"a=1", changes={"qop": "AUTH-INT"}).status == 401, "the text sent is part of the hash"
+
+    def in_capitals(verb, uri, nc, body, nonce):
+        secret = digest.hash(digest.username, digest.challenge["realm"], digest.password)
+        request = digest.hash(verb, uri, digest.hash(body.decode()))
+        return digest.hash(secret, nonce, nc, digest.cnonce, "AUTH-INT", request)
+
+    digest.response = in_capitals
+    assert digest.send("POST", body=b"a=1", changes={"qop": "AUTH-INT"}).status == 200
+
+
 @pytest.mark.parametrize(
     "changes",
     [

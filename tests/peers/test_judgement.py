@@ -152,6 +152,30 @@ def test_every_single_fault_has_an_answer_of_its_own(court):
     assert len(set(verdicts.values())) == len(FAULTS), verdicts
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("/nowhere", 404), ("/r/tls/x", 403), ("/r/agent/x", 400), ("/r/plain/x?oauth_signature=b", 401), ("/r/plain/x", 401)],
+)
+def test_a_header_that_is_no_text_is_judged_like_any_other_credential(target, status, court):
+    answer = unreadable(court.server, "GET", target)
+    assert answer.status == status
+    if status == 401:
+        assert "not valid UTF-8" in answer.json["message"] and answer.all("WWW-Authenticate")[0].startswith("Basic ")
+
+
+def test_a_client_key_that_is_no_text_is_nobodys(court):
+    person, target = court.people[False, False], "/r/plain/x"
+    headers = [("User-Agent", "test"), basic(person.username, person.password)]
+    assert unreadable(court.server, "GET", target, headers, "X-Client-Key: ").status == 403
+
+
+def unreadable(server, verb, target, headers=(), name="Authorization: Basic "):
+    """The answer to a request with a header that is no UTF-8."""
+    made = wire.request_bytes(verb, target, server.authority, headers)
+    made = made[:-2] + name.encode() + b"\xff\xfe\r\n\r\n"
+    return wire.exchange((server.host, server.port), made, verb)
+
+
 @pytest.mark.parametrize(("first", "second"), PAIRS, ids=[f"{first}-before-{second}" for first, second in PAIRS])
 def test_of_two_faults_the_first_in_order_is_told(first, second, court):
     expected = court.verdict({first})

@@ -134,6 +134,23 @@ def test_wrong_credentials_get_no_token(server, person, key):
         assert wire.send(server, "POST", "/api/auth/jwt", [credential, client_key(own)], b"").status == 401
 
 
+def test_a_token_request_has_one_credential(server, person, key):
+    asked = json.dumps({"username": key.public, "password": key.private})
+    header = basic(key.public, key.private)
+    for target, headers, body in [
+        ("/api/auth/jwt", [header], asked),
+        ("/api/auth/jwt?auth=session", [header], b""),
+        ("/api/auth/jwt?auth=session", [], asked),
+        ("/api/auth/jwt?oauth_consumer_key=a&oauth_signature=b", [], asked),
+        ("/api/auth/jwt", [header, header], b""),
+    ]:
+        answer = wire.send(server, "POST", target, headers, body)
+        assert answer.status == 400 and answer.json["code"] == "several_credentials", (target, headers, answer.body)
+    # Some clients send an empty object with every POST.
+    assert wire.send(server, "POST", "/api/auth/jwt", [header], b"{}").status == 200
+    assert wire.send(server, "POST", "/api/auth/jwt", [], b"{}").status == 400
+
+
 def test_a_token_is_no_way_to_another_token(server, good):
     assert wire.send(server, "POST", "/api/auth/jwt", [bearer(good)], b"").status in (400, 401)
 

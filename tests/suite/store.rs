@@ -448,9 +448,10 @@ fn digest_secrets_are_found_by_name_and_by_hash_until_the_password_or_name_chang
         assert_eq!(hashes, ["256a".repeat(16), "5".repeat(32)]);
         assert_eq!(found.account.account.id, jo.id);
         assert!(found.api_key.is_none());
-        let hashed = find(DigestUser::Hashed(format!("{:0>64}", 2))).await.expect("is there");
+        let hashed = find(DigestUser::Hashed(DigestHash::Sha256, format!("{:0>64}", 2))).await.expect("is there");
         assert_eq!(hashed.username, "jo");
-        assert!(find(DigestUser::Hashed(format!("{:0>32}", 2))).await.is_some());
+        assert!(find(DigestUser::Hashed(DigestHash::Md5, format!("{:0>32}", 2))).await.is_some());
+        assert!(find(DigestUser::Hashed(DigestHash::Sha256, format!("{:0>32}", 2))).await.is_none());
         assert!(directory.digest(&plain(), "Other", NOW).await.expect("an answer").is_none());
         // Who has no hash in a realm is known by name all the same.
         assert!(directory.account_by_login_name("jo", NOW).await.expect("an answer").is_some());
