@@ -194,25 +194,41 @@ def test_connectwise_rest_gets_in(connectwise, member, certificate):
     assert said["wrong"] == 401
 
 
-def test_pyconnectwise_gets_in(connectwise, member, certificate, monkeypatch):
+@pytest.fixture
+def pyconnectwise(connectwise, certificate, monkeypatch):
+    """Makes clients of PyPI's pyconnectwise."""
     from pyconnectwise import ConnectWiseManageAPIClient
-    from pyconnectwise.exceptions import AuthenticationFailedException
 
-    _, key, client = member
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate / "cert.pem"))
 
-    def api(private):
+    def api(client, public, private):
         host = f"localhost:{connectwise.port}"
-        made = ConnectWiseManageAPIClient("acme", host, client.key, key.public, private, codebase="v4_6_release")
+        made = ConnectWiseManageAPIClient("acme", host, client.key, public, private, codebase="v4_6_release")
         made.codebase = "v4_6_release"  # its constructor forgets the one that it was given
         return made
 
-    url = f"{api(key.private)._get_url()}/system/info"
-    answer = api(key.private)._make_request("GET", url)
-    assert answer.status_code == 200
-    assert answer.json()["target"] == "/v4_6_release/apis/3.0/system/info"
+    return api
+
+
+def test_pyconnectwise_gets_in(pyconnectwise, member):
+    from pyconnectwise.exceptions import AuthenticationFailedException
+
+    _, key, client = member
+    pyconnectwise(client, key.public, key.private).system.info.get()
     with pytest.raises(AuthenticationFailedException):
-        api("wrong")._make_request("GET", url)
+        pyconnectwise(client, key.public, "wrong").system.info.get()
+
+
+def test_pyconnectwise_makes_a_key_for_a_member_and_gets_in_with_it(pyconnectwise, connectwise, member):
+    from pyconnectwise.exceptions import AuthenticationFailedException
+
+    integrator = connectwise.account("automaton", company="acme", role="integrator", scopes=["manage:write"])
+    own = connectwise.client(integrator)
+    made = pyconnectwise(own, integrator.username, integrator.password).system.members.id("jdoe").tokens.post({"a": 1})
+    assert made.public_key and made.private_key and made.expiration
+    pyconnectwise(member[2], made.public_key, made.private_key).system.info.get()
+    with pytest.raises(AuthenticationFailedException):
+        pyconnectwise(member[2], made.public_key, made.private_key[::-1]).system.info.get()
 
 
 def test_connectwise_over_plain_http_is_denied_with_the_dialects_words(new_server, upstream):
@@ -257,6 +273,13 @@ def test_appfigures_own_example_of_basic_is_taken_octet_by_octet(appfigures):
     command = [needs("curl", "curl"), "-sS", "-w", "%{http_code}", "-o", "/dev/null", "-H", f"X-Client-Key: {own[1]}"]
     assert run([*command, "--digest", "-u", "Aladdin:open sesame", f"{appfigures.base}/v2/"]) == "200"
     assert run([*command[:-2], "-u", "Aladdin:open sesame", f"{appfigures.base}/v2/?client_key={own[1]}"]) == "200"
+
+
+def test_appfigures_takes_an_api_key_by_digest_without_a_client_key_and_not_by_basic(appfigures):
+    key = appfigures.key(appfigures.account())
+    command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-u", f"{key.public}:{key.private}"]
+    assert run([*command, "--digest", f"{appfigures.base}/v2/"]) == "200"
+    assert run([*command, "--basic", f"{appfigures.base}/v2/"]) == "401"
 
 
 def test_appfigures_takes_the_app_key_header_and_hands_on_neither_password_nor_client_key(appfigures):

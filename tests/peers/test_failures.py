@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import signer
@@ -511,6 +512,20 @@ def test_too_many_failures_are_429_for_that_account_and_address_only(new_server)
     failure(answer, 429)
     assert 1 <= int(answer.one("Retry-After")) <= 60
     assert get(server, basic(other.username, other.password), client_key(others)).status == 200
+    server.stop()
+
+
+def test_guesses_that_are_sent_together_have_no_more_tries(new_server):
+    server = new_server("[server]\nworkers = 1\n", "throttle-together")
+    account = server.account()
+    own = server.client(account)
+
+    def guess(number):
+        return get(server, basic(account.username, f"guess {number}"), client_key(own)).status
+
+    with ThreadPoolExecutor(30) as pool:
+        statuses = list(pool.map(guess, range(30)))
+    assert sorted(statuses) == [401] * 10 + [429] * 20
     server.stop()
 
 
