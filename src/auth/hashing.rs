@@ -11,7 +11,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -36,9 +35,6 @@ const MAXIMUM_PASSES: u32 = 16;
 
 /// Checks that may wait for each hashing thread: a second's worth.
 const QUEUE_PER_THREAD: usize = 50;
-
-/// A thread that had nothing to do for so long gives its 19 MiB back.
-const REST: Duration = Duration::from_secs(2);
 
 /// Verified passwords that are remembered at most.
 const REMEMBERED: usize = 50_000;
@@ -283,9 +279,9 @@ impl Desk {
     /// What a hashing thread does until the end.
     fn work_off(&self) {
         step_back();
-        // 19 MiB are taken once for each thread while it has work, not once for each check.
+        // 19 MiB are taken once for each thread, not once for each check.
         let mut memory = Vec::new();
-        while let Some(job) = self.next(&mut memory) {
+        while let Some(job) = self.next() {
             match job {
                 Job::Verify { question, password, stored, remember } => {
                     if self.is_forsaken(&question) {
@@ -311,26 +307,11 @@ impl Desk {
         }
     }
 
-    /// The next job; none when the end has come. Gives `memory` back when there is nothing to do for a while.
-    fn next(&self, memory: &mut Vec<Block>) -> Option<Job> {
-        let mut tray = self.tray();
-        loop {
-            if tray.closed {
-                return None;
-            }
-            if let Some(job) = tray.jobs.pop_front() {
-                return Some(job);
-            }
-            tray = if memory.is_empty() {
-                self.more.wait(tray).unwrap_or_else(PoisonError::into_inner)
-            } else {
-                let (tray, waited) = self.more.wait_timeout(tray, REST).unwrap_or_else(PoisonError::into_inner);
-                if waited.timed_out() && tray.jobs.is_empty() {
-                    *memory = Vec::new();
-                }
-                tray
-            };
-        }
+    /// The next job; none when the end has come.
+    fn next(&self) -> Option<Job> {
+        let waits = |tray: &mut Tray| tray.jobs.is_empty() && !tray.closed;
+        let mut tray = self.more.wait_while(self.tray(), waits).unwrap_or_else(PoisonError::into_inner);
+        tray.jobs.pop_front().filter(|_| !tray.closed)
     }
 
     /// Whether all who asked are gone: then nobody is served by the work.
