@@ -39,7 +39,7 @@ pub struct InspectorPage {
     pub head: ClientHead,
     pub inspection: Option<Inspection>,
     pub refused: Vec<RefusedRow>,
-    /// What was pasted.
+    /// What was pasted; it stays. A typed token secret does not: no secret is written into a page.
     pub pasted: String,
 }
 

@@ -525,6 +525,7 @@ pub struct Errors {
     pub to_login: &'static str,
     pub back: &'static str,
     pub form: (&'static str, &'static str, &'static str),
+    pub logged_out: (&'static str, &'static str, &'static str),
     pub sent_before: (&'static str, &'static str, &'static str),
     pub token_missing: (&'static str, &'static str, &'static str),
     pub token_unknown: (&'static str, &'static str, &'static str),

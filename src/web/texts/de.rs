@@ -458,6 +458,11 @@ pub(super) const TEXTS: Texts = Texts {
             "Es ist zu alt oder kam nicht von dieser Seite. Es wurde nichts geändert.",
             "Gehen Sie zurück, laden Sie die Seite neu und versuchen Sie es noch einmal.",
         ),
+        logged_out: (
+            "Sie sind nicht mehr angemeldet",
+            "Die Sitzung war zu Ende, als das Formular gesendet wurde. Nichts wurde geändert, und was Sie eingegeben haben, ist nicht aufgehoben.",
+            "Melden Sie sich an, und füllen Sie das Formular noch einmal aus.",
+        ),
         sent_before: (
             "Dieses Formular wurde schon gesendet",
             "Es wurde beim ersten Mal ausgeführt. Nichts ist doppelt geschehen.",

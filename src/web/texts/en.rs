@@ -432,6 +432,11 @@ pub(super) const TEXTS: Texts = Texts {
             "It is too old, or it was not sent from this site. Nothing was changed.",
             "Go back, reload the page and try again.",
         ),
+        logged_out: (
+            "You are not logged in any more",
+            "Your session had ended when the form was sent. Nothing was changed, and what you typed was not kept.",
+            "Log in, and fill the form in again.",
+        ),
         sent_before: ("This form was sent before", "It was carried out the first time. Nothing was done twice.", ""),
         token_missing: (
             "Something is missing",
