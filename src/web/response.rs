@@ -90,7 +90,7 @@ pub enum UpstreamFailure {
 
 /// What our pages and whatever they might hold may do: none of what browsers ask a policy about. Left out are
 /// `clipboard-write`, which the copy buttons need, and names that a browser could find unknown and complain of.
-const NOTHING_PERMITTED: &str = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), clipboard-read=(), \
+const NOTHING_PERMITTED: &str = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), \
      cross-origin-isolated=(), display-capture=(), encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), \
      gyroscope=(), hid=(), identity-credentials-get=(), idle-detection=(), keyboard-map=(), local-fonts=(), \
      magnetometer=(), microphone=(), midi=(), otp-credentials=(), payment=(), picture-in-picture=(), \
