@@ -95,7 +95,7 @@ const NOTHING_PERMITTED: &str = "accelerometer=(), autoplay=(), camera=(), clipb
      gyroscope=(), hid=(), identity-credentials-get=(), idle-detection=(), keyboard-map=(), local-fonts=(), \
      magnetometer=(), microphone=(), midi=(), otp-credentials=(), payment=(), picture-in-picture=(), \
      publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), \
-     storage-access=(), sync-xhr=(), usb=(), web-share=(), window-management=(), xr-spatial-tracking=()";
+     storage-access=(), sync-xhr=(), usb=(), window-management=(), xr-spatial-tracking=()";
 
 /// The contract's JSON for a refusal. `errors` is always null: one thing is said at a time.
 #[derive(Serialize)]
