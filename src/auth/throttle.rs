@@ -201,10 +201,11 @@ mod tests {
     #[test]
     fn so_many_are_written_down_an_hour_and_unknown_names_take_no_place_from_known_ones() {
         let throttle = throttle();
+        let now = NOW + HOUR;
         let written = |known, at| (0..200).filter(|_| throttle.may_be_written_down(known, at)).count();
-        assert_eq!((written(false, NOW), written(true, NOW)), (20, 100));
-        assert_eq!(written(true, NOW + Lifetime::from_seconds(3599)), 0);
-        assert_eq!(written(true, NOW + HOUR), 100);
+        assert_eq!((written(false, now), written(true, now)), (20, 100));
+        assert_eq!(written(true, now + Lifetime::from_seconds(3599)), 0);
+        assert_eq!(written(true, now + HOUR), 100);
     }
 
     #[test]

@@ -243,7 +243,7 @@ pub(super) const TEXTS: Texts = Texts {
         about: "Warum eine Signatur abgewiesen wurde. Nichts hier ist geheim, und nichts hier lässt eine Anfrage durch.",
         result: "Was geschehen ist",
         refused: "Abgewiesene Anfragen",
-        refused_note: "Die letzten Anfragen dieser App, deren Signatur nicht stimmte.",
+        refused_note: "Die letzten Anfragen dieser App, deren Signatur oder Rumpf-Hash nicht stimmte.",
         none: "Keine. Jede Signatur, die kam, war gut.",
         gone: "Diese Anfrage ist nicht mehr aufgehoben.",
         request: "Anfrage",
@@ -436,7 +436,7 @@ pub(super) const TEXTS: Texts = Texts {
         sealing_active: "versiegelt neue",
         sealing_older: "öffnet alte, bis `countersign reseal` gelaufen ist",
         throttled: "Gebremste Adressen",
-        throttled_note: "Zu viele Fehlversuche in den letzten 24 Stunden.",
+        throttled_note: "Zu viele Fehlversuche in den letzten 24 Stunden, auf der Anmeldeseite oder an der API. Jede Zeile ist ein Name von einer Adresse.",
         none_throttled: "Keine.",
     },
     explorer: Explorer {

@@ -239,7 +239,7 @@ pub(super) const TEXTS: Texts = Texts {
         about: "Why a signature was refused. Nothing shown here is secret, and nothing here makes a request pass.",
         result: "What happened",
         refused: "Refused requests",
-        refused_note: "The last requests of this app whose signature did not verify.",
+        refused_note: "The last requests of this app whose signature or body hash was wrong.",
         none: "None. Every signature that came was good.",
         gone: "This request is no longer kept.",
         request: "Request",
@@ -410,7 +410,7 @@ pub(super) const TEXTS: Texts = Texts {
         sealing_active: "seals new secrets",
         sealing_older: "opens old ones, until `countersign reseal` has run",
         throttled: "Throttled addresses",
-        throttled_note: "Too many failed logins in the last 24 hours.",
+        throttled_note: "Too many failed attempts in the last 24 hours, at the login page or at the API. Each row is one name from one address.",
         none_throttled: "None.",
     },
     explorer: Explorer {
