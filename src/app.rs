@@ -131,6 +131,7 @@ impl Components {
             Arc::new(passwords),
             Arc::new(throttle),
             ClientKeyNames::new(http_auth),
+            store.audit.clone(),
         );
         let digest_key = opened.master_key.derive("digest nonces");
         let realm = http_auth.realm.as_str().to_owned();

@@ -18,6 +18,7 @@ use crate::domain::credentials::{AccountId, PublicKey, Secret, Username};
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::basic::BasicCredentials;
 use crate::protocol::request::ReceivedRequest;
+use crate::store::audit::{Actor, AuditLog, By, Entry, Event};
 use crate::store::connection::StoreError;
 use crate::store::directory::{Directory, DirectoryAccount, DirectoryApiKey};
 use crate::time::Timestamp;
@@ -35,6 +36,7 @@ pub struct Basic {
     passwords: Arc<Passwords>,
     throttle: Arc<Throttle>,
     client_keys: ClientKeyNames,
+    audit: AuditLog,
 }
 
 impl Basic {
@@ -44,8 +46,9 @@ impl Basic {
         passwords: Arc<Passwords>,
         throttle: Arc<Throttle>,
         client_keys: ClientKeyNames,
+        audit: AuditLog,
     ) -> Self {
-        Self { directory, passwords, throttle, client_keys }
+        Self { directory, passwords, throttle, client_keys, audit }
     }
 
     /// Where client keys are looked for.
@@ -61,6 +64,29 @@ impl Basic {
     /// The failure budgets.
     pub fn throttle(&self) -> &Throttle {
         &self.throttle
+    }
+
+    /// Counts a failure. The one that spends the budget is written down, for administrators to see.
+    pub fn failed(&self, request: &ReceivedRequest<'_>, name: &str, account: Option<&Account>) {
+        let now = request.arrived;
+        let spent = self.throttle.failed(name, request.client_address, now);
+        if !spent || !self.throttle.may_be_written_down(account.is_some(), now) {
+            return;
+        }
+        let event = Event::LoginThrottled;
+        let entry = match account {
+            Some(account) => Entry::new(event, account.username.as_str()).of(account),
+            // What was sent may be a password by mistake: only a name that somebody has is written down.
+            None => Entry::new(event, "(unknown)"),
+        };
+        let by = By { who: Actor::Stranger, address: Some(request.client_address.to_string()), now };
+        let audit = self.audit.clone();
+        // Beside the answer: how long that takes must not tell whether the name is somebody's.
+        tokio::spawn(async move {
+            if let Err(error) = audit.append(entry, &by).await {
+                tracing::warn!(%error, "a name that is held up was not written down");
+            }
+        });
     }
 
     /// Who calls with these Basic credentials; `token68`: the text behind the scheme.
@@ -94,23 +120,24 @@ impl Basic {
     ) -> Result<Identity, Rejection> {
         let attempt = Attempt { request, admission, name, secret };
         match named(&self.directory, attempt.name, request.arrived).await.map_err(unavailable)? {
-            Named::Key(key) => self.by_key(&attempt, Some(&key)).await,
+            Named::Key(key) => self.by_key(&attempt, Some(&key), Some(&key.account.account)).await,
             Named::KeysOf(account) => {
                 // Before a guess can cost a look-up.
                 self.throttle.check(attempt.name, request.client_address, request.arrived)?;
                 let key = self.directory.api_key_of(&account.account.id, &attempt.secret, request.arrived).await;
-                self.by_key(&attempt, key.map_err(unavailable)?.as_ref()).await
+                self.by_key(&attempt, key.map_err(unavailable)?.as_ref(), Some(&account.account)).await
             }
-            Named::KeyOfAnother => self.by_key(&attempt, None).await,
+            Named::KeyOfAnother => self.by_key(&attempt, None, None).await,
             // Nobody's name and a secret as only keys have it: a key that was deleted. It is told so, and not asked
             // for a client key that would not help.
             Named::Nobody if admission.admits(Way::ApiKey) && attempt.looks_like_a_key() => {
-                self.by_key(&attempt, None).await
+                self.by_key(&attempt, None, None).await
             }
             Named::Account(account) if admission.admits(Way::Basic) => self.by_password(&attempt, Some(&account)).await,
             Named::Nobody if admission.admits(Way::Basic) => self.by_password(&attempt, None).await,
             // Only keys are admitted, and the name is no key's.
-            Named::Account(_) | Named::Nobody => self.by_key(&attempt, None).await,
+            Named::Account(account) => self.by_key(&attempt, None, Some(&account.account)).await,
+            Named::Nobody => self.by_key(&attempt, None, None).await,
         }
     }
 
@@ -153,14 +180,20 @@ impl Basic {
         Ok(account.filter(|account| holder.is_some_and(|holder| holder.account.id == account.account.id)))
     }
 
-    async fn by_key(&self, attempt: &Attempt<'_>, key: Option<&Arc<DirectoryApiKey>>) -> Result<Identity, Rejection> {
+    /// `account`: whose the name is.
+    async fn by_key(
+        &self,
+        attempt: &Attempt<'_>,
+        key: Option<&Arc<DirectoryApiKey>>,
+        account: Option<&Account>,
+    ) -> Result<Identity, Rejection> {
         let Attempt { request, admission, name, secret } = attempt;
         if !admission.admits(Way::ApiKey) {
             return Err(Refusal::MethodNotAdmitted { sent: "An API key".to_owned() }.into());
         }
         self.throttle.check(name, request.client_address, request.arrived)?;
         let Some(key) = key.filter(|key| key.matches(secret.expose().as_bytes())) else {
-            self.throttle.failed(name, request.client_address, request.arrived);
+            self.failed(request, name, account);
             return Err(Refusal::BadCredentials { username: (*name).to_owned() }.into());
         };
         self.throttle.succeeded(name, request.client_address);
@@ -204,7 +237,7 @@ impl Basic {
                 Ok(account)
             }
             (Some(_) | None, _) => {
-                self.throttle.failed(name, request.client_address, request.arrived);
+                self.failed(request, name, account.map(|account| &account.account));
                 Err(Refusal::BadCredentials { username: name.to_owned() }.into())
             }
         }

@@ -106,7 +106,7 @@ impl Digest {
         basic.throttle().check(name, request.client_address, now)?;
         let (found, nonce) = self.verify(&sent, request, found.as_deref()).inspect_err(|rejection| {
             if matches!(rejection.public, Refusal::BadCredentials { .. }) {
-                basic.throttle().failed(name, request.client_address, now);
+                basic.failed(request, name, found.as_ref().map(|found| &found.account.account));
             }
         })?;
         self.count(&nonce, &sent, found, now).await?;

@@ -69,6 +69,9 @@ pub struct Report {
     pub path: String,
     /// The mistakes by their words; none: unexplained.
     pub mistakes: Vec<String>,
+    /// Whether there was a body that nobody saw, which may explain it.
+    #[serde(default)]
+    pub body_unseen: bool,
     /// The base string that should have been signed.
     pub expected: Option<String>,
     /// The one that was, as far as it was found out.
@@ -80,12 +83,13 @@ impl Report {
     fn new(request: &ReceivedRequest<'_>, diagnosis: &Diagnosis, key: VerificationKey<'_>) -> Self {
         let mistakes = match &diagnosis.finding {
             Finding::Mistakes(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
-            Finding::Right | Finding::Unknown => Vec::new(),
+            Finding::Right | Finding::Unknown | Finding::BodyUnseen => Vec::new(),
         };
         Self {
             method: request.method.chars().take(20).collect(),
             path: without_secrets(request.path, key).unwrap_or_default().chars().take(500).collect(),
             mistakes,
+            body_unseen: diagnosis.finding == Finding::BodyUnseen,
             expected: diagnosis.expected.as_deref().map(clip),
             signed: diagnosis.signed.as_deref().map(clip),
         }
@@ -158,12 +162,16 @@ pub fn examine(
     let shared = |client| with(VerificationKey::Shared(SharedSecrets { client, token: token_secret }));
     let found = shared(client.secret.expose());
     match client.previous_secret(request.arrived) {
-        Some(previous) if found.0.finding == Finding::Unknown => {
+        Some(previous) if is_unknown(&found.0) => {
             let before = shared(previous.expose());
-            if before.0.finding == Finding::Unknown { found } else { before }
+            if is_unknown(&before.0) { found } else { before }
         }
         Some(_) | None => found,
     }
+}
+
+const fn is_unknown(diagnosis: &Diagnosis) -> bool {
+    matches!(diagnosis.finding, Finding::Unknown | Finding::BodyUnseen)
 }
 
 /// The words of the mistakes, the sentence, and the base string to compare with.
@@ -172,7 +180,7 @@ fn advice(diagnosis: &Diagnosis) -> String {
         Finding::Mistakes(mistakes) => {
             mistakes.iter().map(|mistake| mistake.as_str()).collect::<Vec<_>>().join(", ") + ": "
         }
-        Finding::Right | Finding::Unknown => String::new(),
+        Finding::Right | Finding::Unknown | Finding::BodyUnseen => String::new(),
     };
     let expected =
         diagnosis.expected.as_deref().map(|text| format!(" The base string here: {text}")).unwrap_or_default();
@@ -194,11 +202,15 @@ mod tests {
             method: "GET".to_owned(),
             path: "/v2/me".to_owned(),
             mistakes: vec!["http-scheme".to_owned()],
+            body_unseen: false,
             expected: Some("GET&https%3A%2F%2Fa&".to_owned()),
             signed: None,
         };
         assert_eq!(Report::parse(&report.to_text()), Some(report));
         assert_eq!(Report::parse("no json"), None);
+        // As it was kept by a version that did not know of unseen bodies.
+        let before = r#"{"method":"GET","path":"/","mistakes":[],"expected":null,"signed":null}"#;
+        assert!(Report::parse(before).is_some_and(|report| !report.body_unseen));
     }
 
     #[test]

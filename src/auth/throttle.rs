@@ -18,6 +18,11 @@ use crate::time::{Lifetime, Timestamp};
 /// Entries that are kept at most: about 4 MB.
 const CAPACITY: usize = 100_000;
 
+/// How many pairs may be written down in an hour as held up, those with a name that somebody has and the others: who
+/// has many addresses and thinks up names can't fill the log, nor hide in it who guesses at a real account.
+const WRITTEN_DOWN: [u32; 2] = [100, 20];
+const HOUR: Lifetime = Lifetime::from_seconds(3600);
+
 /// Counts failures; see the file's head.
 pub struct Throttle {
     failures: u32,
@@ -26,6 +31,8 @@ pub struct Throttle {
     table: Mutex<HashMap<u64, Failures>>,
     /// How many entries the table has: while nobody guesses, no request waits for the lock.
     entries: AtomicUsize,
+    /// Since when how many were written down, by whether the name is somebody's.
+    written_down: Mutex<(Timestamp, [u32; 2])>,
 }
 
 #[derive(Clone, Copy)]
@@ -37,7 +44,14 @@ struct Failures {
 impl Throttle {
     /// `failures` within `window` are forgiven; 1 or more.
     pub fn new(failures: u32, window: Lifetime, key: (u64, u64)) -> Self {
-        Self { failures, window, key, table: Mutex::new(HashMap::new()), entries: AtomicUsize::new(0) }
+        Self {
+            failures,
+            window,
+            key,
+            table: Mutex::new(HashMap::new()),
+            entries: AtomicUsize::new(0),
+            written_down: Mutex::new((Timestamp::from_unix(0), [0; 2])),
+        }
     }
 
     /// Whether this account may try from this address now.
@@ -57,8 +71,8 @@ impl Throttle {
         Err(Refusal::Throttled { retry_after: Lifetime::from_seconds(seconds) }.into())
     }
 
-    /// Counts one failure.
-    pub fn failed(&self, username: &str, address: IpAddr, now: Timestamp) {
+    /// Counts one failure. `true` for the one in a window that spends the budget: the pair is held up from now on.
+    pub fn failed(&self, username: &str, address: IpAddr, now: Timestamp) -> bool {
         let entry = self.entry(username, address);
         let mut table = self.lock();
         if table.len() >= CAPACITY && !table.contains_key(&entry) {
@@ -69,7 +83,21 @@ impl Throttle {
             *failures = Failures { count: 0, since: now };
         }
         failures.count = failures.count.saturating_add(1);
+        let spent = failures.count == self.failures;
         self.entries.store(table.len(), Ordering::Relaxed);
+        spent
+    }
+
+    /// Whether one more pair that is held up may be written down now; it is counted then. `known`: its name is
+    /// somebody's.
+    pub fn may_be_written_down(&self, known: bool, now: Timestamp) -> bool {
+        let mut written_down = self.written_down.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if written_down.0 + HOUR <= now {
+            *written_down = (now, [0; 2]);
+        }
+        let kind = usize::from(!known);
+        written_down.1[kind] = written_down.1[kind].saturating_add(1);
+        written_down.1[kind] <= WRITTEN_DOWN[kind]
     }
 
     /// Forgets the failures of an account from an address: it has proved itself.
@@ -160,6 +188,24 @@ mod tests {
         let refused = throttle.check("jo", address("192.0.2.1"), later).unwrap_err();
         assert_eq!(refused.public, Refusal::Throttled { retry_after: Lifetime::from_seconds(40) });
         assert!(throttle.check("jo", address("192.0.2.1"), NOW + Lifetime::from_seconds(60)).is_ok());
+    }
+
+    #[test]
+    fn the_failure_that_spends_the_budget_is_told_once_a_window() {
+        let throttle = throttle();
+        let told = |at| (0..5).map(|_| throttle.failed("jo", address("192.0.2.1"), at)).collect::<Vec<_>>();
+        assert_eq!(told(NOW), [false, false, true, false, false]);
+        assert_eq!(told(NOW + Lifetime::from_seconds(60)), [false, false, true, false, false]);
+    }
+
+    #[test]
+    fn so_many_are_written_down_an_hour_and_unknown_names_take_no_place_from_known_ones() {
+        let throttle = throttle();
+        let now = NOW + HOUR;
+        let written = |known, at| (0..200).filter(|_| throttle.may_be_written_down(known, at)).count();
+        assert_eq!((written(false, now), written(true, now)), (20, 100));
+        assert_eq!(written(true, now + Lifetime::from_seconds(3599)), 0);
+        assert_eq!(written(true, now + HOUR), 100);
     }
 
     #[test]

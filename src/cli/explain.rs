@@ -35,7 +35,7 @@ pub struct Question<'a> {
 /// The answer, as it is written.
 #[derive(Serialize)]
 struct Explanation {
-    /// `right`, `mistakes` or `unknown`.
+    /// `right`, `mistakes`, `unknown` or `body-unseen`.
     finding: &'static str,
     /// By their words; none unless they are the finding.
     mistakes: Vec<&'static str>,
@@ -139,6 +139,7 @@ impl Explanation {
             Finding::Right => ("right", Vec::new()),
             Finding::Mistakes(mistakes) => ("mistakes", mistakes.iter().map(|mistake| mistake.as_str()).collect()),
             Finding::Unknown => ("unknown", Vec::new()),
+            Finding::BodyUnseen => ("body-unseen", Vec::new()),
         };
         Self { finding, mistakes, verdict, expected, signed, first_difference }
     }

@@ -4,21 +4,27 @@
 //! way at a time and then two, until one of them makes the signature that was presented. It finds out *how* a client
 //! signed and admits nobody: no proof comes from here. It shows no secret, neither one that it was given nor one that
 //! the client put into its request by mistake. The cost is bounded; how often it may be asked is decided above.
+//!
+//! In reading order: the mistakes by name, the ways in which they are made, what each way comes to, and what may be
+//! shown of it. The search among them is here.
 
-use std::borrow::Cow;
+mod mistakes;
+mod ways;
+mod rebuilding;
+mod redaction;
+
 use std::collections::HashSet;
-use std::fmt::{self, Write as _};
-use std::hash::{Hash, Hasher};
 
-use percent_encoding::percent_decode_str;
-use zeroize::Zeroizing;
-
-use super::base_string::{SignatureBaseString, split_authority};
-use super::encoding::{encode, encode_into};
-use super::oauth::{CALLBACK, SIGNATURE};
-use super::parameters::{Parameter, Parameters, Source};
-use super::request::{ReceivedRequest, UriScheme};
+use super::base_string::SignatureBaseString;
+use super::body_hash::{self, BodyHash};
+use super::oauth::BODY_HASH;
+use super::parameters::Parameters;
+use super::request::ReceivedRequest;
 use super::signature::{SharedSecrets, SignatureMethod, VerificationKey, reproduces, verify};
+pub use mistakes::Mistake;
+use rebuilding::{Attempt, Evidence};
+pub use redaction::without_secrets;
+use ways::{Recipe, WAYS, Way, likeliest_pairs};
 
 /// The most signatures that are computed for one question.
 pub const MAXIMUM_SIGNATURES: usize = 400;
@@ -26,145 +32,6 @@ pub const MAXIMUM_SIGNATURES: usize = 400;
 pub const MAXIMUM_RSA_SIGNATURES: usize = 100;
 /// The most octets of base strings that are written for one question.
 const MAXIMUM_TEXT: usize = 4 * 1024 * 1024;
-/// The longest body that is read as what it is not.
-const MAXIMUM_BODY: usize = 64 * 1024;
-
-/// A mistake that clients are known to make.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "`advice` says what each one is")]
-pub enum Mistake {
-    QueryParametersLeftOut,
-    BodyParametersLeftOut,
-    BodyWronglyIncluded,
-    DoubleEncoded,
-    SpaceAsPlus,
-    HttpScheme,
-    PortIncluded,
-    PortLeftOut,
-    HostCase,
-    TokenSecretMissing,
-    SecretNotEncoded,
-    SecretsSwapped,
-    MethodLowerCase,
-    ParametersUnsorted,
-    ParametersRepeatedInHeader,
-    RealmIncluded,
-    PathReencoded,
-    ParametersNotEncoded,
-    SignatureNotEncoded,
-}
-
-impl Mistake {
-    /// All of them.
-    pub const ALL: [Self; 19] = [
-        Self::QueryParametersLeftOut,
-        Self::BodyParametersLeftOut,
-        Self::BodyWronglyIncluded,
-        Self::DoubleEncoded,
-        Self::SpaceAsPlus,
-        Self::HttpScheme,
-        Self::PortIncluded,
-        Self::PortLeftOut,
-        Self::HostCase,
-        Self::TokenSecretMissing,
-        Self::SecretNotEncoded,
-        Self::SecretsSwapped,
-        Self::MethodLowerCase,
-        Self::ParametersUnsorted,
-        Self::ParametersRepeatedInHeader,
-        Self::RealmIncluded,
-        Self::PathReencoded,
-        Self::ParametersNotEncoded,
-        Self::SignatureNotEncoded,
-    ];
-
-    /// The mistake of this word.
-    pub fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mistake| mistake.as_str() == word)
-    }
-
-    /// The word for it, as programs and people read it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::QueryParametersLeftOut => "query-parameters-left-out",
-            Self::BodyParametersLeftOut => "body-parameters-left-out",
-            Self::BodyWronglyIncluded => "body-wrongly-included",
-            Self::DoubleEncoded => "double-encoded",
-            Self::SpaceAsPlus => "space-as-plus",
-            Self::HttpScheme => "http-scheme",
-            Self::PortIncluded => "port-included",
-            Self::PortLeftOut => "port-left-out",
-            Self::HostCase => "host-case",
-            Self::TokenSecretMissing => "token-secret-missing",
-            Self::SecretNotEncoded => "secret-not-encoded",
-            Self::SecretsSwapped => "secrets-swapped",
-            Self::MethodLowerCase => "method-lower-case",
-            Self::ParametersUnsorted => "parameters-unsorted",
-            Self::ParametersRepeatedInHeader => "parameters-repeated-in-header",
-            Self::RealmIncluded => "realm-included",
-            Self::PathReencoded => "path-reencoded",
-            Self::ParametersNotEncoded => "parameters-not-encoded",
-            Self::SignatureNotEncoded => "signature-not-encoded",
-        }
-    }
-
-    /// What happened and what to do, in one sentence.
-    pub const fn advice(self) -> &'static str {
-        match self {
-            Self::QueryParametersLeftOut => {
-                "The parameters of the query were not signed: sort them in with the oauth_ parameters, and leave them out of the URL."
-            }
-            Self::BodyParametersLeftOut => {
-                "The parameters of the form body were not signed: sort them in with the oauth_ parameters."
-            }
-            Self::BodyWronglyIncluded => {
-                "The body was signed as parameters, but only one that is sent as application/x-www-form-urlencoded is; JSON and multipart bodies stay out."
-            }
-            Self::DoubleEncoded => {
-                "Something was percent-encoded once too often before it was signed or sent: encode names and values once, and their joined list once more."
-            }
-            Self::SpaceAsPlus => {
-                "A space was signed as + (or a + as itself): sign a space as %20 and a plus as %2B, as RFC 3986 encodes them."
-            }
-            Self::HttpScheme => {
-                "Another scheme was signed than the one that the request came by: sign http or https as the server is reached from outside."
-            }
-            Self::PortIncluded => "The default port was signed: leave :80 out of http and :443 out of https URLs.",
-            Self::PortLeftOut => "The port was left out: one that is not the default port of the scheme is signed.",
-            Self::HostCase => "The host was signed with capital letters: sign it in lower case.",
-            Self::TokenSecretMissing => {
-                "The key has no token secret: it is the client secret, & and the token secret, and the & stays where there is no token."
-            }
-            Self::SecretNotEncoded => {
-                "The secrets went into the key as they are: percent-encode each before they are joined by &."
-            }
-            Self::SecretsSwapped => "The secrets are in the wrong order: first the client's, then the token's.",
-            Self::MethodLowerCase => "The method was not signed in upper case.",
-            Self::ParametersUnsorted => {
-                "The parameters were not sorted, or not by octets: sort by encoded name, then by encoded value."
-            }
-            Self::ParametersRepeatedInHeader => {
-                "Parameters of the query or body were sent again in the Authorization header and signed once: only oauth_ parameters belong there."
-            }
-            Self::RealmIncluded => "The realm was signed: it is the one parameter of the header that is not.",
-            Self::PathReencoded => {
-                "The path was decoded or encoded again before it was signed: sign it exactly as it is sent."
-            }
-            Self::ParametersNotEncoded => {
-                "Names or values were joined without percent-encoding each of them first: encode each, join them, and encode the whole."
-            }
-            Self::SignatureNotEncoded => {
-                "The oauth_signature was sent with a bare +, which is a space in a query or form: percent-encode it as %2B."
-            }
-        }
-    }
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
 
 /// What was found out about a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +42,8 @@ pub enum Finding {
     Mistakes(Vec<Mistake>),
     /// None of the known ones makes it: most likely a secret is another one.
     Unknown,
+    /// None of them does, but there was a body that nobody saw: it may have been signed.
+    BodyUnseen,
 }
 
 /// What is told of a signature that failed. No secret is in it.
@@ -196,6 +65,9 @@ impl Diagnosis {
         match &self.finding {
             Finding::Right => "The signature is right.".to_owned(),
             Finding::Mistakes(mistakes) => mistakes.iter().map(|mistake| mistake.advice()).collect::<Vec<_>>().join(" "),
+            Finding::BodyUnseen => {
+                "None of the known mistakes makes this signature, but the body was not seen here: leave a body that is no form out of the signature, then compare the base string with your own.".to_owned()
+            }
             Finding::Unknown => {
                 "None of the known mistakes makes this signature: compare the base string with your own, and check that both secrets are the right ones.".to_owned()
             }
@@ -230,11 +102,17 @@ pub fn diagnose(
         | SignatureMethod::RsaSha256
         | SignatureMethod::RsaSha512 => without_secrets(&attempt.text, key),
     };
-    let expected = show(&right);
-    let (finding, signed) = match found {
-        None => (Finding::Unknown, None),
-        Some((mistakes, attempt)) if mistakes.is_empty() => (Finding::Right, show(&attempt)),
-        Some((mistakes, attempt)) => (Finding::Mistakes(mistakes), show(&attempt)),
+    let (finding, expected, signed) = match found {
+        None if request.body.is_none() && request.headers.content_type.is_some() => {
+            (Finding::BodyUnseen, show(&right), None)
+        }
+        None => (Finding::Unknown, show(&right), None),
+        Some((mistakes, _)) if mistakes.is_empty() && evidence.body_hash() == BodyHash::Wrong => {
+            let expected = evidence.rebuild(&Recipe { right_body_hash: true, ..Recipe::default() });
+            (Finding::Mistakes(vec![Mistake::BodyHashWrong]), show(&expected), show(&right))
+        }
+        Some((mistakes, _)) if mistakes.is_empty() => (Finding::Right, show(&right), show(&right)),
+        Some((mistakes, attempt)) => (Finding::Mistakes(mistakes), show(&right), show(&attempt)),
     };
     let first_difference = expected.as_deref().zip(signed.as_deref()).and_then(|(one, other)| differ_at(one, other));
     Diagnosis { finding, expected, signed, first_difference }
@@ -245,268 +123,42 @@ fn differ_at(one: &str, other: &str) -> Option<usize> {
     (one != other).then_some(same)
 }
 
-/// How a client put its signature together. The default is right in everything.
-#[derive(Clone, Debug, Default)]
-struct Recipe {
-    method: MethodText,
-    other_scheme: bool,
-    port: Port,
-    host: Host,
-    path: PathText,
-    query: QueryPart,
-    body: BodyPart,
-    realm: bool,
-    header_once: bool,
-    spelling: Spelling,
-    encoded_again: EncodedAgain,
-    order: Order,
-    key: KeyText,
-    signature: SignatureText,
-}
-
-impl Recipe {
-    fn spoilt(ways: &[Spoil]) -> Self {
-        let mut recipe = Self::default();
-        ways.iter().for_each(|spoil| spoil(&mut recipe));
-        recipe
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum MethodText {
-    #[default]
-    Upper,
-    Lower,
-    Capitalized,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum Port {
-    #[default]
-    UnlessDefault,
-    Always,
-    Never,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum Host {
-    #[default]
-    Lower,
-    AsSent,
-    Upper,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum PathText {
-    #[default]
-    AsSent,
-    Canonical,
-    Decoded,
-    EncodedAgain,
-    /// As `encodeURI` of JavaScript writes it.
-    EncodeUri,
-    UpperEscapes,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum QueryPart {
-    #[default]
-    Signed,
-    LeftOut,
-    InUri,
-    InUriAndSigned,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum BodyPart {
-    #[default]
-    Right,
-    LeftOut,
-    AsForm,
-    AsJson,
-    AsMultipart,
-    AsName,
-}
-
-/// How names and values are written before they are joined.
-#[derive(Clone, Copy, Debug, Default)]
-enum Spelling {
-    #[default]
-    Canonical,
-    PlusForSpace,
-    /// As `URLEncoder` of Java writes them.
-    UrlEncoder,
-    PlusIsPlus,
-    AllTwice,
-    OthersTwice,
-    CallbackTwice,
-    AllRaw,
-    OthersRaw,
-    CallbackRaw,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum EncodedAgain {
-    #[default]
-    Nothing,
-    Parameters,
-    Everything,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum Order {
-    #[default]
-    Sorted,
-    AsSent([Source; 3]),
-    ByName,
-    WithoutCase,
-    Decoded,
-    ByPair,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum KeyText {
-    #[default]
-    Right,
-    ClientAlone,
-    ClientAndAmpersand,
-    Raw,
-    Swapped,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-enum SignatureText {
-    #[default]
-    AsSent,
-    EncodedTwice,
-    BarePlus,
-}
-
-/// Turns a recipe that is right in one thing into one that is wrong in it.
-type Spoil = fn(&mut Recipe);
-
-/// Every way to err, the likeliest first.
-const WAYS: &[Way] = {
-    use Source::{Body, Header, Query};
-    &[
-        (Mistake::TokenSecretMissing, |recipe| recipe.key = KeyText::ClientAndAmpersand),
-        (Mistake::TokenSecretMissing, |recipe| recipe.key = KeyText::ClientAlone),
-        (Mistake::SecretNotEncoded, |recipe| recipe.key = KeyText::Raw),
-        (Mistake::SecretsSwapped, |recipe| recipe.key = KeyText::Swapped),
-        (Mistake::QueryParametersLeftOut, |recipe| recipe.query = QueryPart::LeftOut),
-        (Mistake::QueryParametersLeftOut, |recipe| recipe.query = QueryPart::InUri),
-        (Mistake::QueryParametersLeftOut, |recipe| recipe.query = QueryPart::InUriAndSigned),
-        (Mistake::BodyParametersLeftOut, |recipe| recipe.body = BodyPart::LeftOut),
-        (Mistake::BodyWronglyIncluded, |recipe| recipe.body = BodyPart::AsForm),
-        (Mistake::BodyWronglyIncluded, |recipe| recipe.body = BodyPart::AsJson),
-        (Mistake::BodyWronglyIncluded, |recipe| recipe.body = BodyPart::AsMultipart),
-        (Mistake::BodyWronglyIncluded, |recipe| recipe.body = BodyPart::AsName),
-        (Mistake::HttpScheme, |recipe| recipe.other_scheme = true),
-        (Mistake::PortIncluded, |recipe| recipe.port = Port::Always),
-        (Mistake::PortLeftOut, |recipe| recipe.port = Port::Never),
-        (Mistake::SignatureNotEncoded, |recipe| recipe.signature = SignatureText::BarePlus),
-        (Mistake::DoubleEncoded, |recipe| recipe.signature = SignatureText::EncodedTwice),
-        (Mistake::DoubleEncoded, |recipe| recipe.spelling = Spelling::AllTwice),
-        (Mistake::DoubleEncoded, |recipe| recipe.spelling = Spelling::OthersTwice),
-        (Mistake::DoubleEncoded, |recipe| recipe.spelling = Spelling::CallbackTwice),
-        (Mistake::DoubleEncoded, |recipe| recipe.encoded_again = EncodedAgain::Parameters),
-        (Mistake::DoubleEncoded, |recipe| recipe.encoded_again = EncodedAgain::Everything),
-        (Mistake::SpaceAsPlus, |recipe| recipe.spelling = Spelling::PlusForSpace),
-        (Mistake::SpaceAsPlus, |recipe| recipe.spelling = Spelling::UrlEncoder),
-        (Mistake::SpaceAsPlus, |recipe| recipe.spelling = Spelling::PlusIsPlus),
-        (Mistake::ParametersNotEncoded, |recipe| recipe.spelling = Spelling::AllRaw),
-        (Mistake::ParametersNotEncoded, |recipe| recipe.spelling = Spelling::OthersRaw),
-        (Mistake::ParametersNotEncoded, |recipe| recipe.spelling = Spelling::CallbackRaw),
-        (Mistake::ParametersRepeatedInHeader, |recipe| recipe.header_once = true),
-        (Mistake::RealmIncluded, |recipe| recipe.realm = true),
-        (Mistake::PathReencoded, |recipe| recipe.path = PathText::Canonical),
-        (Mistake::PathReencoded, |recipe| recipe.path = PathText::Decoded),
-        (Mistake::PathReencoded, |recipe| recipe.path = PathText::EncodedAgain),
-        (Mistake::PathReencoded, |recipe| recipe.path = PathText::EncodeUri),
-        (Mistake::PathReencoded, |recipe| recipe.path = PathText::UpperEscapes),
-        (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::AsSent([Header, Query, Body])),
-        (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::AsSent([Query, Header, Body])),
-        (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::AsSent([Query, Body, Header])),
-        (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::AsSent([Body, Query, Header])),
-        (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::AsSent([Body, Header, Query])),
-        (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::AsSent([Header, Body, Query])),
-        (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::ByName),
-        (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::WithoutCase),
-        (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::Decoded),
-        (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::ByPair),
-        (Mistake::HostCase, |recipe| recipe.host = Host::AsSent),
-        (Mistake::HostCase, |recipe| recipe.host = Host::Upper),
-        (Mistake::MethodLowerCase, |recipe| recipe.method = MethodText::Lower),
-        (Mistake::MethodLowerCase, |recipe| recipe.method = MethodText::Capitalized),
-    ]
-};
-
-type Way = (Mistake, Spoil);
-
-/// Each two ways of different mistakes, the likeliest two first: where the budget ends, it ends at the rarest.
-fn likeliest_pairs(ways: &[Way]) -> Vec<(&Way, &Way)> {
-    let ranked = || ways.iter().enumerate();
-    let mut pairs: Vec<_> = ranked()
-        .flat_map(|(rank, first)| ranked().skip(rank + 1).map(move |(other, second)| (rank + other, first, second)))
-        .filter(|(_, first, second)| first.0 != second.0)
-        .collect();
-    pairs.sort_by_key(|(rank, _, _)| *rank);
-    pairs.into_iter().map(|(_, first, second)| (first, second)).collect()
-}
-
-/// What one recipe comes to: two recipes with the same attempt need one signature.
-#[derive(Clone, PartialEq, Eq)]
-struct Attempt {
-    text: String,
-    key: Zeroizing<String>,
-    presented: String,
-}
-
-impl Hash for Attempt {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.text, self.key.as_str(), &self.presented).hash(state);
-    }
-}
-
-/// All that is known of the request.
-struct Evidence<'a> {
-    request: &'a ReceivedRequest<'a>,
-    parameters: &'a Parameters<'a>,
-    method: SignatureMethod,
-    key: VerificationKey<'a>,
-    presented: &'a str,
-}
-
 impl Evidence<'_> {
     /// The mistakes that make the signature, none if it is right, and what they come to.
     fn search(&self, right: &Attempt, budget: &mut Budget) -> Option<(Vec<Mistake>, Attempt)> {
         if budget.allows(right) && self.holds(right) {
             return Some((Vec::new(), right.clone()));
         }
-        // Most ways change nothing about a given request. Those that do are tried alone, then in pairs.
-        let mut effective: Vec<Way> = Vec::new();
+        // Most ways change nothing about a given request, but may do so beside another: the port of `https://h:443` is
+        // left out anyway, and is not where http is signed.
+        let mut tried: Vec<(Way, bool)> = Vec::with_capacity(WAYS.len());
         for (mistake, spoil) in WAYS {
             if budget.is_spent() {
                 return None;
             }
             let attempt = self.rebuild(&Recipe::spoilt(&[*spoil]));
-            if budget.allows(&attempt) {
-                if self.holds(&attempt) {
-                    return Some((vec![*mistake], attempt));
-                }
-                effective.push((*mistake, *spoil));
+            let changes = budget.allows(&attempt);
+            if changes && self.holds(&attempt) {
+                return Some((vec![*mistake], attempt));
             }
+            tried.push(((*mistake, *spoil), changes));
         }
-        for ((first, spoil_first), (second, spoil_second)) in likeliest_pairs(&effective) {
+        for ((first, spoil_first), (second, spoil_second)) in likeliest_pairs(&tried) {
             if budget.is_spent() {
                 return None;
             }
-            let attempt = self.rebuild(&Recipe::spoilt(&[*spoil_first, *spoil_second]));
+            let attempt = self.rebuild(&Recipe::spoilt(&[spoil_first, spoil_second]));
             if budget.allows(&attempt) && self.holds(&attempt) {
-                return Some((vec![*first, *second], attempt));
+                return Some((vec![first, second], attempt));
             }
         }
         None
+    }
+
+    fn body_hash(&self) -> BodyHash {
+        let presented = self.parameters.iter().find(|parameter| parameter.name == BODY_HASH);
+        let presented = presented.and_then(|parameter| parameter.decoded());
+        body_hash::check(self.method, presented.as_deref(), self.request)
     }
 
     fn holds(&self, attempt: &Attempt) -> bool {
@@ -518,294 +170,6 @@ impl Evidence<'_> {
             }
         }
     }
-
-    fn rebuild(&self, recipe: &Recipe) -> Attempt {
-        let text = match self.method {
-            SignatureMethod::Plaintext => String::new(),
-            SignatureMethod::HmacSha1
-            | SignatureMethod::HmacSha256
-            | SignatureMethod::HmacSha512
-            | SignatureMethod::RsaSha1
-            | SignatureMethod::RsaSha256
-            | SignatureMethod::RsaSha512 => self.base_string(recipe),
-        };
-        let presented = match recipe.signature {
-            SignatureText::AsSent => self.presented.to_owned(),
-            SignatureText::EncodedTwice => decode_freely(self.presented),
-            SignatureText::BarePlus => self.presented.replace(' ', "+"),
-        };
-        Attempt { text, key: self.key_text(recipe.key), presented }
-    }
-
-    fn key_text(&self, key: KeyText) -> Zeroizing<String> {
-        let VerificationKey::Shared(secrets) = self.key else { return Zeroizing::default() };
-        let encoded = |secret: &str| Zeroizing::new(encode(secret).into_owned());
-        let (client, token) = (encoded(secrets.client), encoded(secrets.token));
-        Zeroizing::new(match key {
-            KeyText::Right => format!("{}&{}", *client, *token),
-            KeyText::ClientAlone => (*client).clone(),
-            KeyText::ClientAndAmpersand => format!("{}&", *client),
-            KeyText::Raw => format!("{}&{}", secrets.client, secrets.token),
-            KeyText::Swapped => format!("{}&{}", *token, *client),
-        })
-    }
-
-    fn base_string(&self, recipe: &Recipe) -> String {
-        let method = self.request.method;
-        let mut uri = String::with_capacity(128);
-        self.write_uri(recipe, &mut uri);
-        let mut list = String::with_capacity(512);
-        for (position, pair) in self.pairs(recipe).iter().enumerate() {
-            let _ = write!(list, "{}{}={}", if position > 0 { "&" } else { "" }, pair.name, pair.value);
-        }
-        let again = |text: String| encode(&text).into_owned();
-        let (uri, list) = match recipe.encoded_again {
-            EncodedAgain::Nothing => (uri, list),
-            EncodedAgain::Parameters => (uri, again(list)),
-            EncodedAgain::Everything => (again(uri), again(list)),
-        };
-        let mut text = match recipe.method {
-            MethodText::Upper => method.to_ascii_uppercase(),
-            MethodText::Lower => method.to_ascii_lowercase(),
-            MethodText::Capitalized => {
-                let (first, rest) = method.split_at_checked(1).unwrap_or((method, ""));
-                first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
-            }
-        };
-        text.push('&');
-        encode_into(&mut text, &uri);
-        text.push('&');
-        encode_into(&mut text, &list);
-        text
-    }
-
-    fn write_uri(&self, recipe: &Recipe, uri: &mut String) {
-        let scheme = match (self.request.scheme, recipe.other_scheme) {
-            (UriScheme::Http, false) | (UriScheme::Https, true) => UriScheme::Http,
-            (UriScheme::Https, false) | (UriScheme::Http, true) => UriScheme::Https,
-        };
-        let (host, port) = split_authority(self.request.authority);
-        let port = port.filter(|port| !port.is_empty());
-        let host = match recipe.host {
-            Host::Lower => Cow::Owned(host.to_ascii_lowercase()),
-            Host::AsSent => Cow::Borrowed(host),
-            Host::Upper => Cow::Owned(host.to_ascii_uppercase()),
-        };
-        let _ = write!(uri, "{}://{host}", scheme.as_str());
-        let port = match recipe.port {
-            Port::UnlessDefault => port.filter(|port| *port != scheme.default_port()),
-            Port::Always => Some(port.unwrap_or(scheme.default_port())),
-            Port::Never => None,
-        };
-        if let Some(port) = port {
-            let _ = write!(uri, ":{port}");
-        }
-        uri.push_str(&spell_path(self.request.path, recipe.path));
-        match recipe.query {
-            QueryPart::Signed | QueryPart::LeftOut => {}
-            QueryPart::InUri | QueryPart::InUriAndSigned => {
-                let _ = write!(uri, "?{}", self.request.query.unwrap_or_default());
-            }
-        }
-    }
-
-    /// Names and values as the client joins them, in its order.
-    fn pairs(&self, recipe: &Recipe) -> Vec<Pair> {
-        let mut pairs: Vec<Pair> = self
-            .parameters
-            .iter()
-            .filter(|parameter| self.is_signed(parameter, recipe))
-            .map(|parameter| Pair {
-                name: spell(&parameter.name, parameter, recipe.spelling),
-                value: spell(&parameter.value, parameter, recipe.spelling),
-                source: parameter.source,
-            })
-            .collect();
-        pairs.extend(self.body_pairs(recipe.body));
-        match recipe.order {
-            Order::Sorted => pairs.sort_by(|one, other| (&one.name, &one.value).cmp(&(&other.name, &other.value))),
-            Order::AsSent(sources) => {
-                pairs.sort_by_key(|pair| sources.iter().position(|source| *source == pair.source));
-            }
-            Order::ByName => pairs.sort_by(|one, other| one.name.cmp(&other.name)),
-            Order::WithoutCase => {
-                pairs.sort_by_cached_key(|pair| (pair.name.to_lowercase(), pair.value.to_lowercase()))
-            }
-            Order::Decoded => {
-                pairs.sort_by_cached_key(|pair| (decode_freely(&pair.name), decode_freely(&pair.value)));
-            }
-            Order::ByPair => pairs.sort_by_cached_key(|pair| format!("{}={}", pair.name, pair.value)),
-        }
-        pairs
-    }
-
-    fn is_signed(&self, parameter: &Parameter<'_>, recipe: &Recipe) -> bool {
-        let own = parameter.name.starts_with("oauth_");
-        if parameter.name == SIGNATURE {
-            return false;
-        }
-        match parameter.source {
-            Source::Header if parameter.name.eq_ignore_ascii_case("realm") => recipe.realm,
-            Source::Header => own || !(recipe.header_once && self.is_sent_elsewhere(parameter)),
-            Source::Query => {
-                own || match recipe.query {
-                    QueryPart::Signed | QueryPart::InUriAndSigned => true,
-                    QueryPart::LeftOut | QueryPart::InUri => false,
-                }
-            }
-            Source::Body => {
-                own || match recipe.body {
-                    BodyPart::LeftOut => false,
-                    BodyPart::Right
-                    | BodyPart::AsForm
-                    | BodyPart::AsJson
-                    | BodyPart::AsMultipart
-                    | BodyPart::AsName => true,
-                }
-            }
-        }
-    }
-
-    fn is_sent_elsewhere(&self, repeated: &Parameter<'_>) -> bool {
-        self.parameters.iter().any(|parameter| {
-            parameter.source != Source::Header
-                && (&parameter.name, &parameter.value) == (&repeated.name, &repeated.value)
-        })
-    }
-
-    /// The parameters that a client sees in a body that has none.
-    fn body_pairs(&self, reading: BodyPart) -> Vec<Pair> {
-        let body = self
-            .request
-            .body
-            .filter(|body| !self.request.has_form_type() && !body.is_empty() && body.len() <= MAXIMUM_BODY);
-        let Some(body) = body.and_then(|body| std::str::from_utf8(body).ok()) else { return Vec::new() };
-        match reading {
-            BodyPart::Right | BodyPart::LeftOut => Vec::new(),
-            BodyPart::AsForm => Parameters::of_form(body, Source::Body).map_or_else(
-                |_| Vec::new(),
-                |parameters| {
-                    let pair = |parameter: &Parameter<'_>| Pair {
-                        name: parameter.name.clone().into_owned(),
-                        value: parameter.value.clone().into_owned(),
-                        source: Source::Body,
-                    };
-                    parameters.iter().map(pair).collect()
-                },
-            ),
-            BodyPart::AsJson => json_members(body),
-            BodyPart::AsMultipart => multipart_fields(body),
-            BodyPart::AsName => vec![Pair::of(body, "")],
-        }
-    }
-}
-
-/// One name and value as they are joined.
-struct Pair {
-    name: String,
-    value: String,
-    source: Source,
-}
-
-impl Pair {
-    /// Of a decoded name and value in the body.
-    fn of(name: &str, value: &str) -> Self {
-        Self { name: encode(name).into_owned(), value: encode(value).into_owned(), source: Source::Body }
-    }
-}
-
-/// The members of a JSON object as a script turns them into text.
-fn json_members(body: &str) -> Vec<Pair> {
-    let Ok(serde_json::Value::Object(members)) = serde_json::from_str(body) else { return Vec::new() };
-    members
-        .iter()
-        .map(|(name, value)| match value {
-            serde_json::Value::String(text) => Pair::of(name, text),
-            other => Pair::of(name, &other.to_string()),
-        })
-        .collect()
-}
-
-/// The text fields of a multipart body (RFC 7578); files are left out.
-fn multipart_fields(body: &str) -> Vec<Pair> {
-    let Some((boundary, _)) = body.split_once("\r\n").filter(|(line, _)| line.starts_with("--")) else {
-        return Vec::new();
-    };
-    body.split(boundary)
-        .filter_map(|part| {
-            let (head, content) = part.split_once("\r\n\r\n")?;
-            let (_, name) = head.split_once("name=\"")?;
-            let (name, _) = name.split_once('"')?;
-            (!head.contains("filename")).then(|| Pair::of(name, content.strip_suffix("\r\n").unwrap_or(content)))
-        })
-        .collect()
-}
-
-/// `text`, the encoded name or value of `parameter`, as this client writes it.
-fn spell(text: &str, parameter: &Parameter<'_>, spelling: Spelling) -> String {
-    let own = parameter.name.starts_with("oauth_");
-    let callback = parameter.name == CALLBACK;
-    // The realm is kept as it was sent; everything else is canonical.
-    let text = if parameter.source == Source::Header && parameter.name.eq_ignore_ascii_case("realm") {
-        encode(text)
-    } else {
-        Cow::Borrowed(text)
-    };
-    let again = |applies: bool| if applies { encode(&text).into_owned() } else { text.clone().into_owned() };
-    let raw = |applies: bool| if applies { decode_freely(&text) } else { text.clone().into_owned() };
-    match spelling {
-        Spelling::Canonical => text.into_owned(),
-        Spelling::PlusForSpace => text.replace("%20", "+"),
-        Spelling::UrlEncoder => text.replace("%20", "+").replace("%2A", "*").replace('~', "%7E"),
-        Spelling::PlusIsPlus if parameter.source != Source::Header => text.replace("%20", "%2B"),
-        Spelling::PlusIsPlus => text.into_owned(),
-        Spelling::AllTwice => again(true),
-        Spelling::OthersTwice => again(!own),
-        Spelling::CallbackTwice => again(callback),
-        Spelling::AllRaw => raw(true),
-        Spelling::OthersRaw => raw(!own),
-        Spelling::CallbackRaw => raw(callback),
-    }
-}
-
-fn spell_path(path: &str, spelling: PathText) -> Cow<'_, str> {
-    let segments = |change: fn(&str) -> String| Cow::Owned(path.split('/').map(change).collect::<Vec<_>>().join("/"));
-    match spelling {
-        PathText::AsSent => Cow::Borrowed(path),
-        PathText::Canonical => segments(|segment| encode(&decode_freely(segment)).into_owned()),
-        PathText::Decoded => Cow::Owned(decode_freely(path)),
-        PathText::EncodedAgain => segments(|segment| encode(segment).into_owned()),
-        PathText::EncodeUri => Cow::Owned(
-            decode_freely(path)
-                .split_inclusive(is_left_by_encode_uri)
-                .map(|run| match run.chars().next_back().filter(|last| is_left_by_encode_uri(*last)) {
-                    Some(last) => encode(run.trim_end_matches(last)).into_owned() + &last.to_string(),
-                    None => encode(run).into_owned(),
-                })
-                .collect(),
-        ),
-        PathText::UpperEscapes => {
-            let mut upper = String::with_capacity(path.len());
-            for (position, piece) in path.split('%').enumerate() {
-                let (escape, rest) = piece.split_at_checked(2).unwrap_or((piece, ""));
-                if position > 0 {
-                    let _ = write!(upper, "%{}{rest}", escape.to_ascii_uppercase());
-                } else {
-                    upper.push_str(piece);
-                }
-            }
-            Cow::Owned(upper)
-        }
-    }
-}
-
-const fn is_left_by_encode_uri(character: char) -> bool {
-    matches!(character, ';' | ',' | '/' | '?' | ':' | '@' | '&' | '=' | '+' | '$' | '#' | '!' | '*' | '\'' | '(' | ')')
-}
-
-/// Decodes once whatever can be decoded, and lets the rest be.
-fn decode_freely(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// What may still be spent on one question.
@@ -840,45 +204,12 @@ impl Budget {
     }
 }
 
-/// The text with every trace of the secrets struck out; `None` when one could still be read out of it.
-///
-/// A client may send its secret as a parameter by mistake, and then it is in the base string, encoded once or more.
-pub fn without_secrets(text: &str, key: VerificationKey<'_>) -> Option<String> {
-    let VerificationKey::Shared(SharedSecrets { client, token }) = key else { return Some(text.to_owned()) };
-    let secrets: Vec<&str> = [client, token].into_iter().filter(|secret| !secret.is_empty()).collect();
-    let mut shown = Zeroizing::new(text.to_owned());
-    for secret in &secrets {
-        let mut spelled = vec![Zeroizing::new((*secret).to_owned())];
-        for _ in 0..DEPTH {
-            let deeper = spelled.last().map(|last| Zeroizing::new(encode(last).into_owned()));
-            spelled.extend(deeper);
-        }
-        // The longest spelling first: a shorter one may be a part of it.
-        for spelled in spelled.iter().rev() {
-            shown = Zeroizing::new(shown.replace(spelled.as_str(), STRUCK_OUT));
-        }
-    }
-    let readable = [false, true].into_iter().any(|plus_is_space| {
-        let mut reading = shown.clone();
-        (0..=DEPTH).any(|_| {
-            let read = secrets.iter().any(|secret| reading.contains(secret));
-            let spaced = if plus_is_space { reading.replace('+', "%20") } else { (*reading).clone() };
-            reading = Zeroizing::new(decode_freely(&spaced));
-            read || secrets.iter().any(|secret| reading.contains(secret))
-        })
-    });
-    (!readable).then(|| shown.to_string())
-}
-
-/// What stands for a secret: no letter, so that no secret of letters and digits can be a part of it.
-const STRUCK_OUT: &str = "***";
-/// How often a value can be encoded in any base string that is written here.
-const DEPTH: usize = 5;
-
 #[cfg(test)]
 mod tests {
+    use super::rebuilding::decode_freely;
     use super::*;
-    use crate::protocol::request::{Headers, Sent};
+    use crate::protocol::encoding::encode;
+    use crate::protocol::request::{Headers, Sent, UriScheme};
     use crate::protocol::signature::{RsaSigningKey, RsaVerificationKey, SigningKey, sign};
     use crate::time::Timestamp;
     use base64::Engine as _;
@@ -941,7 +272,7 @@ mod tests {
                 assert_eq!(diagnosis.signed.as_deref(), Some(text));
                 mistakes.clone()
             }
-            Finding::Right | Finding::Unknown => Vec::new(),
+            Finding::Right | Finding::Unknown | Finding::BodyUnseen => Vec::new(),
         }
     }
 
@@ -1070,6 +401,105 @@ mod tests {
     }
 
     #[test]
+    fn two_mistakes_in_the_key_at_once_are_recognized() {
+        use Mistake::*;
+        let text = base("POST", URI, &list());
+        for (key, mistakes) in [
+            ("cl$ent-s3cret", [TokenSecretMissing, SecretNotEncoded]),
+            ("cl$ent-s3cret&", [TokenSecretMissing, SecretNotEncoded]),
+            ("t0ken&s3cret&cl$ent-s3cret", [SecretNotEncoded, SecretsSwapped]),
+            ("&cl%24ent-s3cret", [TokenSecretMissing, SecretsSwapped]),
+        ] {
+            assert_eq!(found(&request(), &text, key), mistakes, "{key}");
+        }
+    }
+
+    #[test]
+    fn two_mistakes_in_the_spelling_at_once_are_recognized() {
+        use Mistake::*;
+        let request = ReceivedRequest { query: Some("q=a%20b%2Fc"), ..request() };
+        for (query, mistakes) in
+            [("q=a+b/c", [SpaceAsPlus, ParametersNotEncoded]), ("q=a%2Bb%252Fc", [DoubleEncoded, SpaceAsPlus])]
+        {
+            let form = if mistakes[0] == DoubleEncoded { "v%2Bw" } else { "v+w" };
+            let text = base("POST", URI, &format!("f=1&n={form}&{OWN}&{query}"));
+            assert_eq!(found(&request, &text, KEY), mistakes, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_must_not_be_signed_is_spelled_in_every_way() {
+        use Mistake::*;
+        let json = r#"{"name":"a b","sum":"1+1"}"#;
+        let multipart = "--x\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\na b\r\n--x--\r\n";
+        for (content_type, body, list, mistake) in [
+            ("application/json", json, format!("name=a+b&{OWN}&q=a+b&sum=1%2B1&z=1"), SpaceAsPlus),
+            ("application/json", json, format!("name=a b&{OWN}&q=a b&sum=1+1&z=1"), ParametersNotEncoded),
+            ("multipart/form-data; boundary=x", multipart, format!("name=a+b&{OWN}&q=a+b&z=1"), SpaceAsPlus),
+            ("text/plain", "name=a+b", format!("name=a+b&{OWN}&q=a+b&z=1"), SpaceAsPlus),
+            ("text/plain", "name=a%2Bb", format!("name=a+b&{OWN}&q=a b&z=1"), ParametersNotEncoded),
+            ("text/plain", "name=a%2Bb", format!("name=a%252Bb&{OWN}&q=a%2520b&z=1"), DoubleEncoded),
+        ] {
+            let request = ReceivedRequest {
+                headers: Headers { content_type: Some(content_type), ..request().headers },
+                body: Some(body.as_bytes()),
+                ..request()
+            };
+            let text = base("POST", URI, &list);
+            assert_eq!(found(&request, &text, KEY), [BodyWronglyIncluded, mistake], "{list}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_that_shows_only_beside_another_is_recognized() {
+        use Mistake::*;
+        let request = ReceivedRequest { authority: "api.example.com:443", ..request() };
+        let text = base("POST", "http://api.example.com/a%2fb/~x%20y", &list());
+        assert_eq!(found(&request, &text, KEY), [HttpScheme, PortLeftOut]);
+        let request = ReceivedRequest { authority: "api.example.com:80", ..request };
+        let text = base("POST", "http://api.example.com:80/a%2fb/~x%20y", &list());
+        assert_eq!(found(&request, &text, KEY), [HttpScheme, PortIncluded]);
+        // The realm is the only thing here with a space in it.
+        let request = ReceivedRequest { query: None, body: None, ..request };
+        let text = base("POST", "https://api.example.com:80/a%2fb/~x%20y", &format!("{OWN}&realm=R+s"));
+        assert_eq!(found(&request, &text, KEY), [SpaceAsPlus, RealmIncluded]);
+    }
+
+    #[test]
+    fn a_body_hash_of_another_body_is_recognized_under_a_good_signature() {
+        let json = |body: Option<&'static str>| ReceivedRequest {
+            headers: Headers {
+                authorization: Sent::Once(concat!(
+                    "OAuth oauth_consumer_key=\"k\", oauth_token=\"t\", oauth_signature_method=\"HMAC-SHA1\", ",
+                    "oauth_timestamp=\"1\", oauth_nonce=\"n1\", oauth_body_hash=\"Lve95gjOVATpfV8EL5X4nxwjKHE%3D\""
+                )),
+                content_type: Some("text/plain"),
+                ..request().headers
+            },
+            body: body.map(str::as_bytes),
+            ..request()
+        };
+        let list = |hash: &str| format!("oauth_body_hash={}&{OWN}&q=a%20b&z=1", encode(hash));
+        let text = base("POST", URI, &list("Lve95gjOVATpfV8EL5X4nxwjKHE="));
+        let of = |body| diagnosed(&json(body), SignatureMethod::HmacSha1, &mac(KEY, &text));
+        assert_eq!((of(Some("Hello World!")).finding, of(None).finding), (Finding::Right, Finding::Right));
+        let wrong = of(Some(""));
+        assert_eq!(wrong.finding, Finding::Mistakes(vec![Mistake::BodyHashWrong]));
+        assert_eq!(wrong.expected, Some(base("POST", URI, &list("2jmj7l5rSw0yVb/vlWAYkK/YBwk="))));
+        assert_eq!((wrong.signed.as_ref(), wrong.first_difference.is_some()), (Some(&text), true));
+    }
+
+    #[test]
+    fn a_body_that_nobody_saw_is_not_taken_for_a_wrong_secret() {
+        let request = ReceivedRequest { body: None, ..request() };
+        let json = Headers { content_type: Some("application/json"), ..request.headers };
+        let of =
+            |headers| diagnosed(&ReceivedRequest { headers, ..request }, SignatureMethod::HmacSha1, "AAAA").finding;
+        assert_eq!(of(json), Finding::BodyUnseen);
+        assert_eq!(of(Headers { content_type: None, ..json }), Finding::Unknown);
+    }
+
+    #[test]
     fn both_base_strings_and_the_first_difference_are_told() {
         let text = base("POST", "http://api.example.com:8443/a%2fb/~x%20y", &list());
         let diagnosis = diagnosed(&request(), SignatureMethod::HmacSha1, &mac(KEY, &text));
@@ -1162,9 +592,12 @@ mod tests {
 
     #[test]
     fn every_word_has_its_own_advice() {
-        let words: HashSet<_> = WAYS.iter().map(|(mistake, _)| mistake.as_str()).collect();
-        let advice: HashSet<_> = WAYS.iter().map(|(mistake, _)| mistake.advice()).collect();
-        assert_eq!((words.len(), advice.len()), (19, 19));
+        let words: HashSet<_> = Mistake::ALL.map(Mistake::as_str).into_iter().collect();
+        let advice: HashSet<_> = Mistake::ALL.map(Mistake::advice).into_iter().collect();
+        assert_eq!((words.len(), advice.len()), (20, 20));
+        let tried: HashSet<_> = WAYS.iter().map(|(mistake, _)| *mistake).collect();
+        let untried: Vec<_> = Mistake::ALL.into_iter().filter(|mistake| !tried.contains(mistake)).collect();
+        assert_eq!(untried, [Mistake::BodyHashWrong], "which is looked at, and not tried");
     }
 
     proptest! {

@@ -68,7 +68,7 @@ pub async fn show(
     payload: Payload,
 ) -> HttpResponse {
     let show = async |visit: &Visit<'_>| ask(visit, &provider, &visit.asked(oauth::TOKEN)).await;
-    pages.serve(&request, payload, Access::Anybody, show).await
+    pages.serve(&request, payload, Access::Dance, show).await
 }
 
 /// `POST {p}/authorize`: the login form, or the decision.
@@ -91,7 +91,7 @@ pub async fn submit(
             (Some(session), decision) => decide(visit, &provider, session, &token, decision).await,
         }
     };
-    pages.serve(&request, payload, Access::Anybody, answer).await
+    pages.serve(&request, payload, Access::Dance, answer).await
 }
 
 /// Sends the browser to the question once more: a decision without a session decides nothing.
@@ -193,7 +193,7 @@ fn consent(visit: &Visit<'_>, token: &str, pending: &Pending, session: &Session)
         destination: host,
     };
     let origin = origin_of(&pending.credentials.callback);
-    visit.page_leading_to(StatusCode::OK, &page, origin.as_deref(), false)
+    visit.page_leading_to(StatusCode::OK, &page, origin.as_deref())
 }
 
 /// Back to the app, or the page with the code for it.
@@ -207,7 +207,7 @@ fn leave(visit: &Visit<'_>, token: &str, pending: &Pending, decided: &Decided) -
     let frame = visit.frame(Section::None);
     let app = &pending.client.client.name;
     match &decided.verifier {
-        Some(verifier) => visit.page_leading_to(
+        Some(verifier) => visit.page(
             StatusCode::OK,
             &VerifierPage {
                 frame,
@@ -216,13 +216,11 @@ fn leave(visit: &Visit<'_>, token: &str, pending: &Pending, decided: &Decided) -
                 groups: in_groups(verifier.expose()),
                 expires: Moment::of(decided.credentials.expires_at, visit.text),
             },
-            None,
-            false,
         ),
         None => {
             let denied = (visit.text.consent.denied)(app);
             let page = MessagePage::new(frame, (visit.text.consent.denied_title, &denied, ""));
-            visit.page_leading_to(StatusCode::OK, &page, None, false)
+            visit.page(StatusCode::OK, &page)
         }
     }
 }

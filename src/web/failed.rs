@@ -109,7 +109,7 @@ pub struct Explanation {
 }
 
 impl Failed {
-    /// In the page's language. Nothing: whoever is not logged in is led to the login page instead.
+    /// In the page's language. Nothing: whoever is not logged in is asked to log in instead.
     pub fn explain(&self, text: &Texts) -> Option<Explanation> {
         let errors = &text.errors;
         let (status, words) = match self {

@@ -18,7 +18,9 @@ use crate::protocol::oauth::ProtocolParameters;
 use crate::protocol::parameters::Parameters;
 use crate::protocol::pasted::{self, Pasted, Unreadable};
 use crate::protocol::request::UriScheme;
+use crate::protocol::signature::SignatureMethod;
 use crate::store::Store;
+use crate::store::directory::DirectoryClient;
 use crate::web::developer::own::{ClientHead, Tab, client_head, own_client};
 use crate::web::failed::Failed;
 use crate::web::page::{Frame, Moment, Problems, Section};
@@ -37,7 +39,7 @@ pub struct InspectorPage {
     pub head: ClientHead,
     pub inspection: Option<Inspection>,
     pub refused: Vec<RefusedRow>,
-    /// What was pasted.
+    /// What was pasted; it stays. A typed token secret does not: no secret is written into a page.
     pub pasted: String,
 }
 
@@ -167,11 +169,11 @@ async fn look_at(visit: &Visit<'_>, store: &Store, client: &Client) -> Result<Re
     let request = pasted.as_received(origin(visit, &pasted), visit.now());
     let parameters = match Parameters::collect(&request) {
         Ok(parameters) => parameters,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Err((text.inspector.unreadable)(&error.into()))),
     };
     let protocol = match ProtocolParameters::read(&parameters) {
         Ok(protocol) => protocol,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Err((text.inspector.unreadable)(&error))),
     };
     if protocol.client_key != client.client_key.as_str() {
         return Ok(Err((text.inspector.other_client)(&protocol.client_key)));
@@ -180,6 +182,10 @@ async fn look_at(visit: &Visit<'_>, store: &Store, client: &Client) -> Result<Re
         return Ok(Err(text.inspector.busy.to_owned()));
     }
     let found = store.directory.client(&client.client_key, visit.now()).await?.ok_or(Failed::NotFound)?;
+    if let Some((verdict, remedy)) = without_key(&found, protocol.signature_method, text) {
+        let remedy = remedy.to_owned();
+        return Ok(Ok(Inspection { when: None, verdict, remedy, words: Vec::new(), comparison: None }));
+    }
     let token_secret = token_secret(visit, store, client, protocol.token.as_deref()).await?;
     let (diagnosis, report) = examine(&request, &parameters, &protocol, &found, &token_secret);
     let mut inspection = of_report(&report, None, text);
@@ -188,6 +194,21 @@ async fn look_at(visit: &Visit<'_>, store: &Store, client: &Client) -> Result<Re
         inspection.remedy = String::new();
     }
     Ok(Ok(inspection))
+}
+
+/// What there is to say of a request whose method this client has no key for, or may not use.
+fn without_key(client: &DirectoryClient, method: SignatureMethod, text: &Texts) -> Option<(String, &'static str)> {
+    let (said, remedy) = if method.is_rsa() && client.rsa_key.is_none() {
+        text.inspector.no_rsa_key
+    } else if !method.is_rsa() && client.secret.expose().is_empty() {
+        text.inspector.no_secret
+    } else if !client.client.signature_methods.admits(method) {
+        let (said, remedy) = text.inspector.method_not_chosen;
+        return Some((said(method.as_str()), remedy));
+    } else {
+        return None;
+    };
+    Some((said.to_owned(), remedy))
 }
 
 /// Its origin here: this server's own public one, where it is known, in place of the pasted one.
@@ -233,6 +254,10 @@ fn of_report(report: &Report, when: Option<Moment>, text: &Texts) -> Inspection 
 /// What happened and what to change, for one mistake or two.
 fn verdict(report: &Report, text: &Texts) -> (String, String) {
     let known: Vec<_> = report.mistakes.iter().filter_map(|word| Mistake::of_word(word)).collect();
+    if report.body_unseen {
+        let (happened, change) = text.inspector.body_unseen;
+        return (happened.to_owned(), change.to_owned());
+    }
     if known.is_empty() {
         return (text.inspector.unexplained.to_owned(), text.inspector.unexplained_remedy.to_owned());
     }
@@ -284,6 +309,7 @@ const fn sentences(mistake: Mistake, text: &Texts) -> (&'static str, &'static st
         Mistake::PathReencoded => mistakes.path_reencoded,
         Mistake::ParametersNotEncoded => mistakes.parameters_not_encoded,
         Mistake::SignatureNotEncoded => mistakes.signature_not_encoded,
+        Mistake::BodyHashWrong => mistakes.body_hash_wrong,
     }
 }
 
@@ -420,6 +446,7 @@ mod tests {
             method: "GET".to_owned(),
             path: "/v2".to_owned(),
             mistakes: words.iter().map(|word| (*word).to_owned()).collect(),
+            body_unseen: words.is_empty(),
             expected: Some(SERVER.to_owned()),
             signed: Some(SERVER.replace("https", "http")),
         };
@@ -431,6 +458,8 @@ mod tests {
             verdict(&report(&["port-left-out"]), text).0,
             "Your app signed http://a.example/v2, but the request went to https://a.example/v2."
         );
-        assert_eq!(verdict(&report(&[]), text).0, text.inspector.unexplained);
+        let unseen = report(&[]);
+        assert_eq!(verdict(&unseen, text).0, text.inspector.body_unseen.0);
+        assert_eq!(verdict(&Report { body_unseen: false, ..unseen }, text).0, text.inspector.unexplained);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use actix_web::http::Version;
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use tokio::time::timeout;
@@ -18,7 +19,7 @@ use crate::web::request::{Origin, Rim, peer_of};
 use crate::web::response::{Answers, cut_off, preflight, status};
 
 /// The longest body that is read only to explain a signature that failed, and how long it may take to come.
-const EXPLAINED_BODY: u64 = 64 * 1024;
+const EXPLAINED_BODY: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Judges requests; one for the whole server.
@@ -99,16 +100,21 @@ impl Judge {
                 Err(refusal) => return Err(self.refuse(Some(&received), Some(route), &refusal.into())),
             }
         }
-        received.headers.unread_body = body.is_none() && announces_small_body(request);
+        received.headers.unread_body = body.is_none() && may_bring_small_body(request);
         received.body = body.as_deref();
         let arrived = received.arrived;
         let mut late = None;
         let mut outcome = self.identify(&received, route).await;
         if received.headers.unread_body && outcome.as_ref().is_err_and(Rejection::is_of_signature) {
             // A body that is no form is never signed, but clients sign it by mistake: the inspector looks there too.
-            late = timeout(PATIENCE, self.rim.read_body(request, payload)).await.ok().and_then(Result::ok);
+            let read = self.rim.read_body_up_to(EXPLAINED_BODY, request, payload);
+            late = timeout(PATIENCE, read).await.ok().and_then(Result::ok);
             (received.headers.unread_body, received.body) = (false, late.as_deref());
-            outcome = self.identify(&received, route).await;
+            let again = self.identify(&received, route).await;
+            // A body of which only a part came can't be handed on, whatever has become of the secrets meanwhile.
+            if late.is_some() || again.is_err() {
+                outcome = again;
+            }
         }
         match outcome {
             Ok(identity) => Ok(Considered { identity, route, body: body.or(late), origin, arrived }),
@@ -152,7 +158,13 @@ impl Judge {
     }
 }
 
-fn announces_small_body(request: &HttpRequest) -> bool {
-    let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    length.is_some_and(|length| (1..=EXPLAINED_BODY).contains(&length))
+/// A body without a length, as HTTP/2 and chunked ones may come, is read as far as a small one would go.
+fn may_bring_small_body(request: &HttpRequest) -> bool {
+    match request.headers().get("content-length") {
+        Some(value) => {
+            let length = value.to_str().ok().and_then(|value| value.parse::<usize>().ok());
+            length.is_some_and(|length| (1..=EXPLAINED_BODY).contains(&length))
+        }
+        None => request.headers().contains_key("transfer-encoding") || request.version() == Version::HTTP_2,
+    }
 }

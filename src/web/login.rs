@@ -177,7 +177,6 @@ pub async fn log_in(visit: &Visit<'_>, store: &Store) -> Result<LoggedIn, Failed
         Refusal::Throttled { retry_after } => {
             let seconds = retry_after.seconds();
             problems.add("username", (visit.text.login.throttled)(usize::try_from(seconds).unwrap_or(usize::MAX)));
-            write_down(visit, store, Event::LoginThrottled, &username).await;
             (StatusCode::TOO_MANY_REQUESTS, Some(seconds))
         }
         _ => return Err(rejection.into()),
@@ -205,7 +204,7 @@ pub fn show(visit: &Visit<'_>, waiting: Waiting, problems: Problems, status: Sta
         username: visit.field("username"),
         app: waiting.app,
     };
-    visit.page_leading_to(status, &page, waiting.origin.as_deref(), waiting.origin.is_none())
+    visit.page_leading_to(status, &page, waiting.origin.as_deref())
 }
 
 /// The login form with what was wrong with it.

@@ -212,19 +212,33 @@ impl Rim {
     /// # Errors
     /// [`Refusal::BodyTooLarge`], at once when the length is announced; [`Refusal::Target`] when the body breaks off.
     pub async fn read_body(&self, request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Refusal> {
+        self.read_body_up_to(self.buffer_bytes, request, payload).await
+    }
+
+    /// The same up to a limit of the caller's, if it is the lower one.
+    ///
+    /// # Errors
+    /// As [`Self::read_body`].
+    pub async fn read_body_up_to(
+        &self,
+        limit: usize,
+        request: &HttpRequest,
+        payload: &mut Payload,
+    ) -> Result<Bytes, Refusal> {
         if is_endless(request) {
             return Ok(Bytes::new());
         }
-        let too_large = Refusal::BodyTooLarge { limit: self.buffer_bytes };
+        let limit = limit.min(self.buffer_bytes);
+        let too_large = Refusal::BodyTooLarge { limit };
         let announced =
             request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > self.buffer_bytes)) {
+        if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
             return Err(too_large);
         }
         let mut body = BytesMut::new();
         while let Some(chunk) = next_chunk(payload, SILENCE).await? {
             let chunk = chunk.map_err(|_| Refusal::Target("the body broke off"))?;
-            if body.len() + chunk.len() > self.buffer_bytes {
+            if body.len() + chunk.len() > limit {
                 return Err(too_large);
             }
             body.extend_from_slice(&chunk);

@@ -88,6 +88,15 @@ pub enum UpstreamFailure {
     Slow,
 }
 
+/// What our pages and whatever they might hold may do: none of what browsers ask a policy about. Left out are
+/// `clipboard-write`, which the copy buttons need, and names that a browser could find unknown and complain of.
+const NOTHING_PERMITTED: &str = "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), \
+     cross-origin-isolated=(), display-capture=(), encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), \
+     gyroscope=(), hid=(), identity-credentials-get=(), idle-detection=(), keyboard-map=(), local-fonts=(), \
+     magnetometer=(), microphone=(), midi=(), otp-credentials=(), payment=(), picture-in-picture=(), \
+     publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), \
+     storage-access=(), sync-xhr=(), usb=(), window-management=(), xr-spatial-tracking=()";
+
 /// The contract's JSON for a refusal. `errors` is always null: one thing is said at a time.
 #[derive(Serialize)]
 struct Failure<'a> {
@@ -305,8 +314,7 @@ impl Answers {
             .insert_header((header::REFERRER_POLICY, "no-referrer"))
             .insert_header((header::X_FRAME_OPTIONS, "DENY"))
             .insert_header((
-                HeaderName::from_static("permissions-policy"),
-                "camera=(), display-capture=(), fullscreen=(), geolocation=(), microphone=(), payment=(), usb=()",
+                HeaderName::from_static("permissions-policy"), NOTHING_PERMITTED,
             ))
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .content_type("text/html; charset=utf-8");

@@ -9,6 +9,7 @@ mod en;
 
 use chrono::{DateTime, Utc};
 
+use crate::protocol::oauth::ProtocolError;
 use crate::time::Timestamp;
 
 /// A sentence around one text.
@@ -385,6 +386,8 @@ pub struct Inspector {
     pub request_missing: &'static str,
     pub request_unreadable: &'static str,
     pub url_missing: &'static str,
+    /// What makes the parameters of a request unreadable.
+    pub unreadable: fn(&ProtocolError) -> String,
     pub token_secret: &'static str,
     pub token_secret_hint: &'static str,
     pub inspect: &'static str,
@@ -400,6 +403,11 @@ pub struct Inspector {
     pub matches: &'static str,
     pub unexplained: &'static str,
     pub unexplained_remedy: &'static str,
+    /// What happened, and what to change: the body was not there to look at; there is no key to this method.
+    pub body_unseen: (&'static str, &'static str),
+    pub no_rsa_key: (&'static str, &'static str),
+    pub no_secret: (&'static str, &'static str),
+    pub method_not_chosen: (With, &'static str),
     pub other_client: With,
     pub busy: &'static str,
 }
@@ -428,6 +436,7 @@ pub struct Mistakes {
     pub path_reencoded: (&'static str, &'static str),
     pub parameters_not_encoded: (&'static str, &'static str),
     pub signature_not_encoded: (&'static str, &'static str),
+    pub body_hash_wrong: (&'static str, &'static str),
 }
 
 /// Administration.
@@ -516,6 +525,7 @@ pub struct Errors {
     pub to_login: &'static str,
     pub back: &'static str,
     pub form: (&'static str, &'static str, &'static str),
+    pub logged_out: (&'static str, &'static str, &'static str),
     pub sent_before: (&'static str, &'static str, &'static str),
     pub token_missing: (&'static str, &'static str, &'static str),
     pub token_unknown: (&'static str, &'static str, &'static str),

@@ -63,6 +63,8 @@ pub struct Pages {
 pub enum Access {
     /// Everybody. The handler looks after its own forms.
     Anybody,
+    /// Everybody, also in a window that an app opened and watches: its pages are not cut off from their opener.
+    Dance,
     /// Whoever is logged in, in whatever state the account is: to see and revoke.
     LoggedIn,
     /// Whoever administers a company or the server.
@@ -78,6 +80,7 @@ pub struct Visit<'a> {
     /// The value of the cookie that binds forms to a browser before anybody is logged in.
     pub visitor: String,
     language: Language,
+    access: Access,
     query: Parameters<'a>,
     fields: Parameters<'a>,
 }
@@ -137,10 +140,10 @@ impl Pages {
             }
         };
         let accept_language = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-        let visit = Visit::new(self, received, session, accept_language);
+        let visit = Visit::new(self, received, session, access, accept_language);
         let outcome = match failed {
             Some(failed) => Err(failed),
-            None => match visit.may_pass(access) {
+            None => match visit.may_pass() {
                 Ok(()) => handler(&visit).await,
                 Err(failed) => Err(failed),
             },
@@ -188,6 +191,7 @@ impl<'a> Visit<'a> {
         pages: &'a Pages,
         received: ReceivedRequest<'a>,
         session: Option<Session>,
+        access: Access,
         accept_language: Option<&str>,
     ) -> Self {
         let query = Parameters::of_form(received.query.unwrap_or_default(), Source::Query).unwrap_or_default();
@@ -199,12 +203,12 @@ impl<'a> Visit<'a> {
             .or_else(|| Language::of_accept_language(accept_language?))
             .unwrap_or(Language::English);
         let visitor = cookie(session::VISITOR_COOKIE).map_or_else(session::new_visitor, str::to_owned);
-        Self { pages, text: language.texts(), language, session, visitor, query, fields, received }
+        Self { pages, text: language.texts(), language, access, session, visitor, query, fields, received }
     }
 
-    fn may_pass(&self, access: Access) -> Result<(), Failed> {
-        match (access, &self.session) {
-            (Access::Anybody, _) => Ok(()),
+    fn may_pass(&self) -> Result<(), Failed> {
+        match (self.access, &self.session) {
+            (Access::Anybody | Access::Dance, _) => Ok(()),
             (Access::LoggedIn | Access::Administrators, None) => Err(Failed::LoggedOut),
             (Access::Administrators, Some(session)) if !administers(&session.account.account) => Err(Failed::Forbidden),
             (Access::LoggedIn | Access::Administrators, Some(session)) => {
@@ -382,20 +386,13 @@ impl<'a> Visit<'a> {
 
     /// A finished page.
     pub fn page(&self, status: StatusCode, page: &impl Template) -> HttpResponse {
-        self.page_leading_to(status, page, None, true)
+        self.page_leading_to(status, page, None)
     }
 
-    /// A page whose form may be answered by a redirect to this foreign origin. `alone`: whether windows that opened
-    /// it are cut off, which a dance in a popup would not survive.
-    pub fn page_leading_to(
-        &self,
-        status: StatusCode,
-        page: &impl Template,
-        origin: Option<&str>,
-        alone: bool,
-    ) -> HttpResponse {
+    /// A page whose form may be answered by a redirect to this foreign origin.
+    pub fn page_leading_to(&self, status: StatusCode, page: &impl Template, origin: Option<&str>) -> HttpResponse {
         let mut answer = self.pages.judge.answers.page(status, origin);
-        if alone {
+        if self.access != Access::Dance {
             answer.insert_header((HeaderName::from_static("cross-origin-opener-policy"), "same-origin"));
         }
         if self.session.is_none() {
@@ -456,7 +453,7 @@ impl<'a> Visit<'a> {
         };
         let frame = self.frame(Section::None);
         let page = MessagePage { word, onward: Some(onward), ..MessagePage::new(frame, words) };
-        let mut answer = self.page_leading_to(status, &page, None, false);
+        let mut answer = self.page(status, &page);
         if let Failed::Rejected(Rejection { public: Refusal::Throttled { retry_after }, .. }) = failed
             && let Ok(seconds) = retry_after.seconds().to_string().parse()
         {
@@ -465,10 +462,17 @@ impl<'a> Visit<'a> {
         answer
     }
 
-    /// To the login page, and back to where the visitor wanted to go.
+    /// To the login page, and back to where the visitor wanted to go. Whose form came too late is told so first: what
+    /// was typed is not shown again, since nobody knows by then who sent it, and from where.
     fn ask_to_log_in(&self) -> HttpResponse {
-        let next = if changes_something(self.received.method) { self.received.path.to_owned() } else { self.here() };
-        self.go(&format!("/login?next={}", encode(&next)))
+        let login = format!("/login?next={}", encode(&self.here()));
+        if !changes_something(self.received.method) {
+            return self.go(&login);
+        }
+        let errors = &self.text.errors;
+        let onward = Some((self.path(&login), errors.to_login));
+        let page = MessagePage { onward, ..MessagePage::new(self.frame(Section::None), errors.logged_out) };
+        self.page(StatusCode::FORBIDDEN, &page)
     }
 }
 

@@ -9,6 +9,7 @@ import pytest
 import requests
 from base64 import b64encode
 from dance import authorize_url, temporary
+from chrome import eventually
 from harness import Token
 
 import wire
@@ -183,6 +184,29 @@ def test_the_state_of_the_server_and_throttled_addresses_are_shown(chrome, new_s
     database = "SQLite" if server.database.startswith("sqlite:") else "PostgreSQL"
     assert "up to date" in chrome.text and database in chrome.text and "seals new secrets" in chrome.text
     assert victim.username in chrome.text and "127.0.0.1" in chrome.text
+
+
+def test_guesses_at_the_api_are_shown_once_as_held_up_whatever_they_guess_at(chrome, new_server):
+    server = new_server("[throttle]\nfailures = 2\n", "guessed")
+    admin, by_key, by_password = server.account(role="admin"), server.account(), server.account()
+    key = server.key(by_key)
+    client = server.client(by_password, callback="oob")
+
+    def guess(name):
+        credentials = b64encode(f"{name}:wrong".encode()).decode()
+        headers = [("Authorization", f"Basic {credentials}"), ("X-Client-Key", client.key)]
+        return wire.send(server, "GET", "/v2/me", headers).status
+
+    assert [guess(key.public) for _ in range(5)] == [401, 401, 429, 429, 429]
+    assert [guess(by_password.username) for _ in range(5)] == [401, 401, 429, 429, 429]
+    for number in range(25):
+        assert [guess(f"nobody{number}") for _ in range(2)] == [401, 401]
+    chrome.log_in(server.base, admin)
+    rows = lambda: [row.text for row in chrome.open(f"{server.base}/admin/system").all("main > .card tbody tr")]
+    assert eventually(lambda: len(rows()) == 22), rows()
+    for name in (by_key.username, by_password.username):
+        assert sum(name in row and "127.0.0.1" in row for row in rows()) == 1
+    assert sum("(unknown)" in row for row in rows()) == 20 and "nobody" not in chrome.text
 
 
 def test_while_the_master_key_is_being_changed_both_keys_are_shown(chrome, new_server):

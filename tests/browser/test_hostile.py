@@ -163,21 +163,30 @@ def test_no_page_can_be_framed(chromes, server, holder, client_oob):
 
 
 def test_every_page_says_what_browsers_may_do_with_it(server, session):
-    for path in ("/apps", "/account", "/developer/clients", "/developer/keys", "/login?x", "/nothing-but/oauth"):
-        headers = session.get(server.base + path, allow_redirects=False, timeout=20).headers
-        if "text/html" not in headers.get("Content-Type", ""):
-            continue
+    good = ("/apps", "/account", "/developer/clients", "/developer/keys", "/docs")
+    bad = ("/admin/accounts", "/developer/clients/show?key=none", "/developer/clients/revoke")
+    permitted = set()
+    for path in (*good, *bad):
+        answer = session.get(server.base + path, allow_redirects=False, timeout=20)
+        assert (answer.status_code == 200) == (path in good), path
+        headers = answer.headers
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
         assert headers["Cross-Origin-Opener-Policy"] == "same-origin" and headers["Cache-Control"] == "no-store"
-        assert "camera=()" in headers["Permissions-Policy"]
+        permitted.add(headers["Permissions-Policy"])
+    (policy,) = permitted
+    features = policy.split(", ")
+    assert len(features) >= 30 and all(feature.endswith("=()") for feature in features) and "camera=()" in features
 
 
 def test_the_consent_page_admits_the_one_callback_and_keeps_its_opener(server, session, client, app):
     headers = session.get(authorize_url(server, temporary(server, client)), timeout=20).headers
     assert f"form-action 'self' {app.base};" in headers["Content-Security-Policy"]
     assert "Cross-Origin-Opener-Policy" not in headers
+    # Nor does what went wrong on the way cut a popup off from the app that opened it.
+    failed = session.get(f"{server.base}/oauth/authorize?oauth_token=unknown", timeout=20)
+    assert failed.status_code == 400 and "Cross-Origin-Opener-Policy" not in failed.headers
 
 
 def test_cookies_are_kept_from_script_and_from_other_sites(server):

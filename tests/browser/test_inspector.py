@@ -3,14 +3,15 @@
 import base64
 import hashlib
 import hmac
-from urllib.parse import quote_plus, urlsplit
+import json
+from urllib.parse import quote, quote_plus, urlsplit
 
 import pytest
 import requests
 import signer
 import wire
 from chrome import eventually
-from harness import Token
+from harness import Client, Token
 from test_admin import server_token
 
 QUERY = "q=a%20b&size=original"
@@ -23,18 +24,24 @@ SENTENCES = {
     "double-encoded": "Your app encoded the parameters once too often.",
     "space-as-plus": "Your app signed a space as +",
     "http-scheme": "Your app signed http",
-    "port-included": "Your app signed https://api.example.com:443/v2/me, but the request went to https://api.example.com/v2/me.",
+    "port-included": "Your app signed http://api.example.com:80/v2/me, but the request went to http://api.example.com/v2/me.",
     "port-left-out": "Your app signed http://127.0.0.1/v2/me, but the request went to http://127.0.0.1:",
-    "host-case": "Your app signed https://API.Example.com/v2/me, but the request went to https://api.example.com/v2/me.",
-    "token-secret-missing": "Your app signed without the token secret.",
+    "host-case": "Your app signed http://API.Example.com/v2/me, but the request went to http://api.example.com/v2/me.",
+    "token-secret-missing": "Your app signed without the token secret, or without the & before it.",
     "secret-not-encoded": "Your app did not encode the secrets.",
     "secrets-swapped": "Your app swapped the two secrets.",
     "method-lower-case": "Your app signed the method in lower case.",
     "parameters-unsorted": "Your app did not sort the parameters.",
     "parameters-repeated-in-header": "Your app signed parameters twice.",
     "realm-included": "Your app signed the realm.",
-    "path-reencoded": "Your app signed https://api.example.com/v2/a~b, but the request went to https://api.example.com/v2/a%7Eb.",
+    "path-reencoded": "Your app signed http://api.example.com/v2/a~b, but the request went to http://api.example.com/v2/a%7Eb.",
+    "parameters-not-encoded": "Your app joined the parameters without encoding each of them first.",
+    "signature-not-encoded": "Your app sent the signature with a bare +",
 }
+
+
+# What shows in the key or on the way alone: the base strings are equal.
+SAME_TEXT = ("token-secret-missing", "secret-not-encoded", "secrets-swapped", "signature-not-encoded")
 
 
 class Wrong:
@@ -44,9 +51,20 @@ class Wrong:
         self.server, self.client, self.token = server, client, token
 
     def send(self, mistake, verb="GET", target=f"/v2/me?{QUERY}"):
+        """Signed anew until the signature has a +, where the mistake is about that."""
+        while True:
+            headers, target_sent, made, body, host = self.make(mistake, target)
+            if mistake != "signature-not-encoded" or "+" in made:
+                return wire.send(self.server, "POST" if body else verb, target_sent, headers, body, host)
+
+    def make(self, mistake, target):
         client, token = self.client, self.token
-        method, body, kind, realm, extra = verb, b"", None, None, []
-        url = f"http://{self.server.authority}{target}"
+        method, body, kind, realm, host, extra = "GET", None, None, None, None, []
+        if mistake in ("port-included", "host-case", "path-reencoded"):
+            host = "API.Example.com" if mistake == "host-case" else "api.example.com"
+        if mistake == "path-reencoded":
+            target = "/v2/a%7Eb"
+        url = f"http://{host or self.server.authority}{target}"
         parameters = signer.protocol_parameters(client, token)
         pairs = [(name.encode(), value.encode()) for name, value in parameters]
         query = signer.pairs_of(urlsplit(url).query)
@@ -61,14 +79,20 @@ class Wrong:
             pairs = pairs + [(b"title", b"a b"), (b"size", b"3")]
         elif mistake == "double-encoded":
             escape = lambda value: signer.escape(signer.escape(value))
+        elif mistake == "parameters-not-encoded":
+            escape = lambda value: value.decode()
         elif mistake == "space-as-plus":
             escape = lambda value: quote_plus(value, safe="-._~")
         elif mistake == "http-scheme":
             url = url.replace("http://", "https://")
+        elif mistake == "port-included":
+            url = f"http://{host}:80{target}"
         elif mistake == "port-left-out":
             url = f"http://{self.server.host}{target}"
         elif mistake == "token-secret-missing":
             secrets[1] = ""
+        elif mistake == "secret-not-encoded":
+            secrets = [client.secret, token.secret]
         elif mistake == "secrets-swapped":
             secrets.reverse()
         elif mistake == "method-lower-case":
@@ -86,13 +110,12 @@ class Wrong:
         encoded = order([(escape(name), escape(value)) for name, value in pairs + query])
         normalized = "&".join(f"{name}={value}" for name, value in encoded)
         text = "&".join([method, signer.escape(uri), signer.escape(normalized)])
-        if mistake == "secret-not-encoded":
-            secrets = [client.secret, token.secret]
         made = base64.b64encode(hmac.new("&".join(secrets).encode(), text.encode(), hashlib.sha1).digest()).decode()
-        header = signer.header([*parameters, ("oauth_signature", made), *extra], realm)
-        headers = [("Authorization", header)] + ([("Content-Type", kind)] if kind else [])
-        verb = "POST" if body else verb
-        return header, wire.send(self.server, verb, target, headers, body if body else None)
+        if mistake == "signature-not-encoded":
+            bare = quote(made, safe="+")
+            return [], f"{target}&{signer.form_encoded(parameters)}&oauth_signature={bare}", made, None, host
+        headers = [("Authorization", signer.header([*parameters, ("oauth_signature", made), *extra], realm))]
+        return headers + ([("Content-Type", kind)] if kind else []), target, made, body, host
 
     @staticmethod
     def uri(url, mistake):
@@ -100,43 +123,137 @@ class Wrong:
         return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
 
+def imported(server, owner, key, secret, token, token_secret):
+    """A client and token with these secrets, as another server may have made them."""
+    records = [
+        {"type": "client", "client_key": key, "client_secret": secret, "owner": owner.username, "name": key, "callbacks": ["oob"]},
+        {"type": "token", "oauth_token": token, "oauth_token_secret": token_secret, "client_key": key, "username": owner.username},
+    ]
+    server.command("import", "-", stdin="".join(json.dumps(record) + "\n" for record in records))
+    client = Client(key, secret, owner, "oob")
+    return client, Token(token, token_secret, client)
+
+
 @pytest.fixture(scope="module")
 def wrong(server, developer):
     """A client and token whose secrets show the difference that encoding makes, and one mistake at a time."""
-    client = server.client(developer, callback="oob", scopes=("account:read",))
-    return Wrong(server, client, server_token(server, client, developer))
+    made = imported(server, developer, "inspected", "the+client/s3cret=", "inspected-token", "the=token/s3cret+")
+    return Wrong(server, *made)
 
 
-# What depends on the address or on secrets with reserved characters is tried in the paste box.
-PASTED = ("port-included", "host-case", "secret-not-encoded", "path-reencoded")
-REQUESTS = [word for word in SENTENCES if word not in PASTED]
+def newest(chrome, server, client, more=""):
+    """The newest refused request on the client's page."""
+    chrome.open(f"{server.base}/developer/clients/inspector?key={client.key}{more}")
+    return chrome.find("table tbody tr a")
 
 
-@pytest.mark.parametrize("mistake", REQUESTS)
-def test_a_refused_request_is_explained(mistake, chrome, server, wrong, developer):
-    _, answer = wrong.send(mistake)
+@pytest.fixture(scope="module")
+def in_every_way(server, developer):
+    """The same for each kind of browser: one client has 30 explanations a minute."""
+    secrets = ("the+client/s3cret=", "the=token/s3cret+")
+    made = {script: imported(server, developer, f"erring-{script}", secrets[0], f"t-{script}", secrets[1]) for script in (True, False)}
+    return {script: Wrong(server, *each) for script, each in made.items()}
+
+
+@pytest.mark.parametrize("mistake", SENTENCES)
+def test_a_refused_request_is_explained(mistake, any_chrome, server, in_every_way, developer):
+    chrome, wrong = any_chrome, in_every_way[any_chrome.script]
+    answer = wrong.send(mistake)
     assert answer.status == 401 and answer.json["code"] == "signature_invalid"
     chrome.log_in(server.base, developer)
-    chrome.open(f"{server.base}/developer/clients/inspector?key={wrong.client.key}")
-    newest = chrome.find("table tbody tr a")
-    assert newest.text.startswith(SENTENCES[mistake]), newest.text
-    newest.click()
+    found = newest(chrome, server, wrong.client)
+    assert found.text.startswith(SENTENCES[mistake]), found.text
+    found.click()
     assert eventually(lambda: chrome.has(".verdict"))
     assert chrome.find(".verdict strong").text.startswith(SENTENCES[mistake])
-    assert mistake in chrome.find(".verdict").text
-    if mistake not in ("token-secret-missing", "secrets-swapped"):
+    assert [word.text for word in chrome.all(".verdict code")] == [mistake]
+    if mistake not in SAME_TEXT:
         assert chrome.has(".compare tr.differs") or chrome.has("mark")
         assert chrome.has("mark")
     for secret in (wrong.client.secret, wrong.token.secret):
         assert secret not in chrome.source
 
 
+def hashed_wrongly(server, client, token):
+    """A JSON request under a good signature, with the hash of another body."""
+    hash = signer.body_hash(b"{}")
+    url = f"{server.base}/v2/me"
+    header = signer.header(signer.sign("POST", url, client, token, oauth_body_hash=hash))
+    return [("Authorization", header), ("Content-Type", "application/json")], b'{"a": 1}', hash
+
+
+def test_the_hash_of_another_body_is_explained_and_kept_once(chrome, server, wrong, developer):
+    chrome.log_in(server.base, developer)
+    chrome.open(f"{server.base}/developer/clients/inspector?key={wrong.client.key}")
+    before = [row.get_attribute("href") for row in chrome.all("table tbody tr a")][:1]
+    headers, body, hash = hashed_wrongly(server, wrong.client, wrong.token)
+    answer = wire.send(server, "POST", "/v2/me", headers, body)
+    assert answer.status == 401 and answer.json["code"] == "signature_invalid"
+    found = newest(chrome, server, wrong.client)
+    assert found.text == "Your app sent the hash of another body."
+    assert [row.get_attribute("href") for row in chrome.all("table tbody tr a")][1:2] == before
+    found.click()
+    assert eventually(lambda: chrome.has(".verdict"))
+    assert chrome.find(".verdict code").text == "body-hash-wrong"
+    differing = [row.text for row in chrome.all(".compare tr.differs")]
+    assert len(differing) == 1 and hash in differing[0] and signer.body_hash(body) in differing[0]
+    assert newest(chrome, server, wrong.client, "&ui_locales=de").text == "Ihre App hat den Hash eines anderen Rumpfes gesendet."
+
+
+def test_the_hash_of_another_body_is_explained_in_the_paste_box(chrome, server, wrong, developer):
+    (authorization, kind), body, _ = hashed_wrongly(server, wrong.client, wrong.token)
+    chrome.log_in(server.base, developer)
+    head = "\n".join(f"{name}: {value}" for name, value in (("Host", server.authority), authorization, kind))
+    paste(chrome, server, wrong.client, f"POST /v2/me HTTP/1.1\n{head}\n\n{body.decode()}")
+    assert chrome.find(".verdict strong").text == "Your app sent the hash of another body."
+
+
+UNSEEN = "The signature is not valid, and the body was not seen here."
+
+
+def chunked(body, size=1000):
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("length, said", [(20, SENTENCES["body-wrongly-included"]), (200_000, UNSEEN)])
+def test_a_body_that_comes_in_pieces_is_looked_at_as_far_as_it_is_small(length, said, chrome, server, wrong, developer):
+    title = "x" * length
+    extra = [(b"title", title.encode())]
+    parameters = signer.protocol_parameters(wrong.client, wrong.token)
+    pairs = [(name.encode(), value.encode()) for name, value in parameters]
+    text = signer.base_string("POST", f"{server.base}/v2/me", pairs + extra)
+    made = signer.signature("HMAC-SHA1", text, wrong.client.secret, wrong.token.secret)
+    header = signer.header([*parameters, ("oauth_signature", made)])
+    lines = ["POST /v2/me HTTP/1.1", f"Host: {server.authority}", f"Authorization: {header}"]
+    lines += ["Content-Type: application/json", "Transfer-Encoding: chunked"]
+    request = "\r\n".join(lines).encode() + b"\r\n\r\n" + chunked(json.dumps({"title": title}).encode())
+    answer = wire.exchange((server.host, server.port), request, "POST")
+    assert answer.status == 401 and answer.json["code"] == "signature_invalid"
+    chrome.log_in(server.base, developer)
+    assert newest(chrome, server, wrong.client).text.startswith(said)
+
+
+def test_a_proxy_that_asks_without_the_body_is_told_that_nobody_saw_it(chrome, new_server):
+    server = new_server('[server]\ntrusted_proxies = ["127.0.0.1"]\n', "asked")
+    owner = server.account()
+    client = server.client(owner, callback="oob")
+    header = signer.header(signer.sign("POST", "https://api.example.com/v2/me", client, server_token(server, client, owner), form="title=x"))
+    headers = [("Authorization", header), ("Content-Type", "application/json"), ("X-Original-Method", "POST")]
+    answer = wire.send(server, "GET", "/authz/nginx", [*headers, ("X-Original-URL", "https://api.example.com/v2/me")])
+    assert (answer.status, answer.one("X-Auth-Error")) == (401, "signature_invalid")
+    chrome.log_in(server.base, owner)
+    assert newest(chrome, server, client).text == UNSEEN
+    german = newest(chrome, server, client, "&ui_locales=de").text
+    assert german == "Die Signatur stimmt nicht, und der Rumpf war hier nicht zu sehen."
+
+
 def test_a_refused_request_is_explained_in_german(chrome, server, wrong, developer):
     wrong.send("http-scheme")
     chrome.log_in(server.base, developer)
     chrome.open(f"{server.base}/developer/clients/inspector?key={wrong.client.key}&ui_locales=de")
-    newest = chrome.find("table tbody tr a").text
-    assert newest == "Ihre App hat https:// unterschrieben, aber dieser Server wird über http:// erreicht."
+    found = chrome.find("table tbody tr a").text
+    assert found == "Ihre App hat https:// unterschrieben, aber dieser Server wird über http:// erreicht."
 
 
 @pytest.mark.parametrize("length", [None, 10_000_000])
@@ -164,12 +281,12 @@ def test_the_caller_is_told_why_where_the_operator_allows_it(diagnose, told, new
     assert client.secret not in answer.body.decode()
 
 
-def paste(chrome, server, client, text, token_secret=""):
+def paste(chrome, server, client, text, token_secret="", button="Inspect"):
     chrome.open(f"{server.base}/developer/clients/inspector?key={client.key}")
     chrome.run("arguments[0].value = arguments[1]", chrome.field("request"), text) if chrome.script else chrome.type("request", text)
     if token_secret:
         chrome.type("token_secret", token_secret)
-    chrome.press("Inspect")
+    chrome.press(button)
 
 
 def test_a_good_request_is_found_good_in_each_form(any_chrome, server, wrong, developer):
@@ -192,9 +309,9 @@ def test_a_good_request_is_found_good_in_each_form(any_chrome, server, wrong, de
 def test_what_was_signed_of_the_address_is_found_in_the_paste_box(mistake, chrome, server, wrong, developer):
     chrome.log_in(server.base, developer)
     sent, signed = {
-        "port-included": ("https://api.example.com/v2/me", "https://api.example.com:443/v2/me"),
-        "host-case": ("https://API.Example.com/v2/me", "https://API.Example.com/v2/me"),
-        "path-reencoded": ("https://api.example.com/v2/a%7Eb", "https://api.example.com/v2/a~b"),
+        "port-included": ("http://api.example.com/v2/me", "http://api.example.com:80/v2/me"),
+        "host-case": ("http://API.Example.com/v2/me", "http://API.Example.com/v2/me"),
+        "path-reencoded": ("http://api.example.com/v2/a%7Eb", "http://api.example.com/v2/a~b"),
     }[mistake]
     parameters = signer.protocol_parameters(wrong.client, wrong.token)
     encoded = sorted((signer.escape(name), signer.escape(value)) for name, value in parameters)
@@ -293,3 +410,54 @@ def test_what_is_no_request_stays_in_the_box_with_the_reason(any_chrome, server,
     header = signer.header(signer.sign("GET", f"{server.base}/v2/me", client_oob))
     paste(any_chrome, server, wrong.client, f"{server.base}/v2/me\n{header}")
     assert client_oob.key in any_chrome.reason("request")
+
+
+@pytest.mark.parametrize("language, reason", [
+    ("en", "missing: oauth_nonce"),
+    ("de", "Es fehlt: oauth_nonce"),
+])
+def test_what_can_not_be_read_is_said_in_the_language_of_the_page(language, reason, any_chrome, server, wrong, developer):
+    any_chrome.log_in(server.base, developer)
+    any_chrome.open(f"{server.base}/login?ui_locales={language}")
+    header = signer.header(signer.sign("GET", f"{server.base}/v2/me", wrong.client, oauth_nonce=None))
+    paste(any_chrome, server, wrong.client, f"{server.base}/v2/me\n{header}", button={"en": "Inspect", "de": "Prüfen"}[language])
+    assert any_chrome.reason("request") == reason
+
+
+def test_a_typed_token_secret_is_not_written_into_the_page(any_chrome, server, wrong, developer):
+    any_chrome.log_in(server.base, developer)
+    paste(any_chrome, server, wrong.client, "no request", "a secret of mine")
+    assert any_chrome.value("request") == "no request" and any_chrome.value("token_secret") == ""
+    assert "a secret of mine" not in any_chrome.source
+
+
+def test_a_form_that_came_too_late_is_told_so_and_leads_back(any_chrome, server, wrong, developer):
+    any_chrome.log_in(server.base, developer)
+    any_chrome.open(f"{server.base}/developer/clients/inspector?key={wrong.client.key}")
+    any_chrome.type("request", "what I typed")
+    any_chrome.driver.delete_all_cookies()
+    any_chrome.press("Inspect")
+    assert any_chrome.heading == "You are not logged in any more"
+    assert "Nothing was changed" in any_chrome.text and "what I typed" not in any_chrome.source
+    any_chrome.press("Log in")
+    any_chrome.sign_in(developer)
+    assert any_chrome.url == f"{server.base}/developer/clients/inspector?key={wrong.client.key}"
+
+
+def test_a_method_that_the_app_has_no_key_for_is_told_so(chrome, server, wrong, developer):
+    chrome.log_in(server.base, developer)
+    url = f"{server.base}/v2/me"
+
+    def verdict(client, method, language="en"):
+        chrome.open(f"{server.base}/login?ui_locales={language}")
+        parameters = signer.protocol_parameters(client, method=method)
+        header = signer.header([*parameters, ("oauth_signature", "AAAA")])
+        paste(chrome, server, client, f"{url}\n{header}", button={"en": "Inspect", "de": "Prüfen"}[language])
+        return chrome.find(".verdict strong").text
+
+    assert verdict(wrong.client, "RSA-SHA256") == "This app has no RSA key here, so no RSA signature can be checked."
+    assert verdict(wrong.client, "RSA-SHA1", "de") == "Diese App hat hier keinen RSA-Schlüssel, darum ist keine RSA-Signatur zu prüfen."
+    bare, _ = imported(server, developer, "without-a-secret", "", "token-without-secrets", "")
+    assert verdict(bare, "HMAC-SHA1") == "This app has no client secret here, so no HMAC signature can be checked."
+    choosy = server.client(developer, callback="oob", methods=("HMAC-SHA256",))
+    assert verdict(choosy, "HMAC-SHA1") == "This app may not sign with HMAC-SHA1."

@@ -95,7 +95,11 @@ pub async fn create(
         let issued = visit.carry_out(&store, store.clients.create(new, &visit.by())).await?;
         let token = match visit.field("own_token").is_empty() {
             true => None,
-            false => Some(own_token(visit, &store, &issued.client, account).await?),
+            // The secret is shown now or never: a token can be made later.
+            false => own_token(visit, &store, &issued.client, account)
+                .await
+                .inspect_err(|error| tracing::warn!(?error, "a new client got no token of its owner's"))
+                .ok(),
         };
         let title = (visit.text.developer.created)(&issued.client.name);
         Ok(secret_page(visit, title, &issued.client, Some(&issued.secret), token.as_ref(), None))

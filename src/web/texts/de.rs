@@ -2,6 +2,10 @@
 
 use super::*;
 
+use crate::protocol::header::HeaderError;
+use crate::protocol::oauth;
+use crate::protocol::parameters::{self, ParametersError, Source};
+
 pub(super) const TEXTS: Texts = Texts {
     code: "de",
     moment_pattern: "%d.%m.%Y, %H:%M UTC",
@@ -239,7 +243,7 @@ pub(super) const TEXTS: Texts = Texts {
         about: "Warum eine Signatur abgewiesen wurde. Nichts hier ist geheim, und nichts hier lässt eine Anfrage durch.",
         result: "Was geschehen ist",
         refused: "Abgewiesene Anfragen",
-        refused_note: "Die letzten Anfragen dieser App, deren Signatur nicht stimmte.",
+        refused_note: "Die letzten Anfragen dieser App, deren Signatur oder Rumpf-Hash nicht stimmte.",
         none: "Keine. Jede Signatur, die kam, war gut.",
         gone: "Diese Anfrage ist nicht mehr aufgehoben.",
         request: "Anfrage",
@@ -250,6 +254,7 @@ pub(super) const TEXTS: Texts = Texts {
         request_missing: "Fügen Sie eine Anfrage ein.",
         request_unreadable: "Das ist weder eine rohe Anfrage noch ein curl-Befehl noch eine Adresse mit Authorization-Zeile.",
         url_missing: "In dem Text war keine Adresse zu finden.",
+        unreadable,
         token_secret: "Token-Geheimnis",
         token_secret_hint: "Nur wenn dieser Server das Token der Anfrage nicht kennt. Es wird nicht aufgehoben.",
         inspect: "Prüfen",
@@ -265,6 +270,22 @@ pub(super) const TEXTS: Texts = Texts {
         matches: "Die Signatur ist gut.",
         unexplained: "Die Signatur stimmt nicht, und keiner der bekannten Fehler erklärt sie.",
         unexplained_remedy: "Meist ist ein Geheimnis falsch. Vergleichen Sie den Basistext unten mit dem, den Ihre Bibliothek unterschreibt.",
+        body_unseen: (
+            "Die Signatur stimmt nicht, und der Rumpf war hier nicht zu sehen.",
+            "Hat Ihre App den Rumpf unterschrieben, so liegt es daran: Nur Formulare werden unterschrieben. Sonst vergleichen Sie den Basistext unten mit dem, den Ihre Bibliothek unterschreibt, und prüfen Sie beide Geheimnisse.",
+        ),
+        no_rsa_key: (
+            "Diese App hat hier keinen RSA-Schlüssel, darum ist keine RSA-Signatur zu prüfen.",
+            "Laden Sie den öffentlichen Schlüssel in den Einstellungen der App hoch, oder unterschreiben Sie mit HMAC.",
+        ),
+        no_secret: (
+            "Diese App hat hier kein Client-Geheimnis, darum ist keine HMAC-Signatur zu prüfen.",
+            "Erneuern Sie das Geheimnis, um eines zu bekommen, oder unterschreiben Sie mit RSA.",
+        ),
+        method_not_chosen: (
+            |method| format!("Diese App darf nicht mit {method} unterschreiben."),
+            "Lassen Sie das Verfahren in den Einstellungen der App zu, oder unterschreiben Sie mit einem, das dort zugelassen ist.",
+        ),
         other_client: |key| {
             format!("Die Anfrage ist für den Client-Schlüssel {key} unterschrieben, nicht für diese App.")
         },
@@ -314,8 +335,8 @@ pub(super) const TEXTS: Texts = Texts {
             "Schema und Rechnername werden klein geschrieben.",
         ),
         token_secret_missing: (
-            "Ihre App hat ohne das Token-Geheimnis unterschrieben.",
-            "Der Schlüssel ist Client-Geheimnis, &, Token-Geheimnis.",
+            "Ihre App hat ohne das Token-Geheimnis unterschrieben, oder ohne das & davor.",
+            "Der Schlüssel ist Client-Geheimnis, &, Token-Geheimnis. Ohne Token endet er trotzdem mit dem &.",
         ),
         secret_not_encoded: (
             "Ihre App hat die Geheimnisse nicht kodiert.",
@@ -342,6 +363,10 @@ pub(super) const TEXTS: Texts = Texts {
         signature_not_encoded: (
             "Ihre App hat die Signatur mit einem nackten + gesendet, das in Adresse und Formular ein Leerzeichen ist.",
             "Kodieren Sie es: %2B.",
+        ),
+        body_hash_wrong: (
+            "Ihre App hat den Hash eines anderen Rumpfes gesendet.",
+            "Die Signatur ist gut, aber oauth_body_hash muss der Hash des Rumpfes sein, genau wie er gesendet wird, Byte für Byte.",
         ),
         path_reencoded: (
             "Ihre App hat den Pfad vor dem Unterschreiben verändert.",
@@ -411,7 +436,7 @@ pub(super) const TEXTS: Texts = Texts {
         sealing_active: "versiegelt neue",
         sealing_older: "öffnet alte, bis `countersign reseal` gelaufen ist",
         throttled: "Gebremste Adressen",
-        throttled_note: "Zu viele Fehlversuche in den letzten 24 Stunden.",
+        throttled_note: "Zu viele Fehlversuche in den letzten 24 Stunden, auf der Anmeldeseite oder an der API. Jede Zeile ist ein Name von einer Adresse.",
         none_throttled: "Keine.",
     },
     explorer: Explorer {
@@ -432,6 +457,11 @@ pub(super) const TEXTS: Texts = Texts {
             "Dieses Formular gilt nicht mehr",
             "Es ist zu alt oder kam nicht von dieser Seite. Es wurde nichts geändert.",
             "Gehen Sie zurück, laden Sie die Seite neu und versuchen Sie es noch einmal.",
+        ),
+        logged_out: (
+            "Sie sind nicht mehr angemeldet",
+            "Die Sitzung war zu Ende, als das Formular gesendet wurde. Nichts wurde geändert, und was Sie eingegeben haben, ist nicht aufgehoben.",
+            "Melden Sie sich an, und füllen Sie das Formular noch einmal aus.",
         ),
         sent_before: (
             "Dieses Formular wurde schon gesendet",
@@ -525,5 +555,45 @@ fn duration(seconds: usize) -> String {
         0..=1 => "einer Sekunde".to_owned(),
         2..=90 => format!("{seconds} Sekunden"),
         _ => format!("{} Minuten", seconds.div_ceil(60)),
+    }
+}
+
+/// Was an den Parametern einer Anfrage nicht zu lesen ist.
+fn unreadable(error: &ProtocolError) -> String {
+    match error {
+        ProtocolError::Parameters(ParametersError::Header(error)) => match error {
+            HeaderError::ParameterWithoutValue => "Im Kopf Authorization steht ein Parameter ohne =.",
+            HeaderError::UnterminatedQuote => "Im Kopf Authorization fehlt hinter einem Wert das Anführungszeichen.",
+            HeaderError::MissingComma => "Im Kopf Authorization fehlt ein Komma zwischen zwei Parametern.",
+        }
+        .to_owned(),
+        ProtocolError::Parameters(ParametersError::Escape(source)) => {
+            let place = match source {
+                Source::Header => "Im Kopf Authorization",
+                Source::Query => "In den Parametern der Adresse",
+                Source::Body => "Im Formular",
+            };
+            format!("{place} folgen auf ein % keine zwei Hexadezimalziffern: Schreiben Sie ein %, das Text ist, als %25.")
+        }
+        ProtocolError::Parameters(ParametersError::TooMany) => {
+            format!("Die Anfrage hat mehr als {} Parameter.", parameters::MAXIMUM)
+        }
+        ProtocolError::Repeated(name) => {
+            format!("{name} ist mehr als einmal da: Senden Sie jeden oauth_-Parameter nur an einer Stelle.")
+        }
+        ProtocolError::Absent(names) => format!("Es fehlt: {}", names.join(", ")),
+        ProtocolError::Version => "oauth_version muss 1.0 sein oder wegbleiben.".to_owned(),
+        ProtocolError::SignatureMethod => {
+            "Diese oauth_signature_method ist hier unbekannt: Nehmen Sie HMAC-SHA1, HMAC-SHA256, HMAC-SHA512, RSA-SHA1, RSA-SHA256, RSA-SHA512 oder PLAINTEXT.".to_owned()
+        }
+        ProtocolError::Timestamp => {
+            "oauth_timestamp muss eine positive ganze Zahl sein: Sekunden seit 1970-01-01 00:00 UTC.".to_owned()
+        }
+        ProtocolError::Nonce => {
+            format!("oauth_nonce muss 1 bis {} druckbare ASCII-Zeichen haben.", oauth::MAXIMUM_NONCE)
+        }
+        ProtocolError::Value(name) => {
+            format!("{name} muss Text von höchstens {} Zeichen sein, ohne NUL.", oauth::MAXIMUM_VALUE)
+        }
     }
 }

@@ -239,7 +239,7 @@ pub(super) const TEXTS: Texts = Texts {
         about: "Why a signature was refused. Nothing shown here is secret, and nothing here makes a request pass.",
         result: "What happened",
         refused: "Refused requests",
-        refused_note: "The last requests of this app whose signature did not verify.",
+        refused_note: "The last requests of this app whose signature or body hash was wrong.",
         none: "None. Every signature that came was good.",
         gone: "This request is no longer kept.",
         request: "Request",
@@ -250,6 +250,7 @@ pub(super) const TEXTS: Texts = Texts {
         request_missing: "Paste a request.",
         request_unreadable: "This is neither a raw request, a curl command, nor an address with an Authorization header.",
         url_missing: "No address was found in what you pasted.",
+        unreadable: ToString::to_string,
         token_secret: "Token secret",
         token_secret_hint: "Only if the request carries a token that this server doesn't know. It is not kept.",
         inspect: "Inspect",
@@ -265,6 +266,22 @@ pub(super) const TEXTS: Texts = Texts {
         matches: "The signature is good.",
         unexplained: "The signature is not valid, and none of the known mistakes explains it.",
         unexplained_remedy: "Most often a secret is wrong. Compare the base string below with the one that your library signs.",
+        body_unseen: (
+            "The signature is not valid, and the body was not seen here.",
+            "If your app signed the body, that is why: only forms are signed. Otherwise compare the base string below with the one that your library signs, and check both secrets.",
+        ),
+        no_rsa_key: (
+            "This app has no RSA key here, so no RSA signature can be checked.",
+            "Upload the public key in the app's settings, or sign with HMAC.",
+        ),
+        no_secret: (
+            "This app has no client secret here, so no HMAC signature can be checked.",
+            "Rotate the secret to get one, or sign with RSA.",
+        ),
+        method_not_chosen: (
+            |method| format!("This app may not sign with {method}."),
+            "Admit the method in the app's settings, or sign with one that is admitted there.",
+        ),
         other_client: |key| format!("The request was signed for the client key {key}, not for this app."),
         busy: "Too many questions at once: try again in a moment.",
     },
@@ -301,8 +318,8 @@ pub(super) const TEXTS: Texts = Texts {
         port_left_out: ("Your app left out the port.", "Any port but the default one is signed."),
         host_case: ("Your app signed the host with capital letters.", "Scheme and host are signed in lower case."),
         token_secret_missing: (
-            "Your app signed without the token secret.",
-            "The key is the client secret, &, and the token secret.",
+            "Your app signed without the token secret, or without the & before it.",
+            "The key is the client secret, &, and the token secret. Where there is no token, it still ends with the &.",
         ),
         secret_not_encoded: (
             "Your app did not encode the secrets.",
@@ -323,6 +340,10 @@ pub(super) const TEXTS: Texts = Texts {
         signature_not_encoded: (
             "Your app sent the signature with a bare +, which is a space in an address or form.",
             "Percent-encode it: %2B.",
+        ),
+        body_hash_wrong: (
+            "Your app sent the hash of another body.",
+            "The signature is good, but oauth_body_hash must be the hash of the body exactly as it is sent, byte for byte.",
         ),
         path_reencoded: ("Your app changed the path before signing.", "Sign the path exactly as it is sent."),
     },
@@ -389,7 +410,7 @@ pub(super) const TEXTS: Texts = Texts {
         sealing_active: "seals new secrets",
         sealing_older: "opens old ones, until `countersign reseal` has run",
         throttled: "Throttled addresses",
-        throttled_note: "Too many failed logins in the last 24 hours.",
+        throttled_note: "Too many failed attempts in the last 24 hours, at the login page or at the API. Each row is one name from one address.",
         none_throttled: "None.",
     },
     explorer: Explorer {
@@ -410,6 +431,11 @@ pub(super) const TEXTS: Texts = Texts {
             "This form is no longer good",
             "It is too old, or it was not sent from this site. Nothing was changed.",
             "Go back, reload the page and try again.",
+        ),
+        logged_out: (
+            "You are not logged in any more",
+            "Your session had ended when the form was sent. Nothing was changed, and what you typed was not kept.",
+            "Log in, and fill the form in again.",
         ),
         sent_before: ("This form was sent before", "It was carried out the first time. Nothing was done twice.", ""),
         token_missing: (

@@ -1,0 +1,42 @@
+//! What may be shown of a text that a client sent.
+
+use zeroize::Zeroizing;
+
+use super::rebuilding::decode_freely;
+use crate::protocol::encoding::encode;
+use crate::protocol::signature::{SharedSecrets, VerificationKey};
+
+/// What stands for a secret: no letter, so that no secret of letters and digits can be a part of it.
+const STRUCK_OUT: &str = "***";
+/// How often a value can be encoded in any base string that is written here.
+const DEPTH: usize = 5;
+
+/// The text with every trace of the secrets struck out; `None` when one could still be read out of it.
+///
+/// A client may send its secret as a parameter by mistake, and then it is in the base string, encoded once or more.
+pub fn without_secrets(text: &str, key: VerificationKey<'_>) -> Option<String> {
+    let VerificationKey::Shared(SharedSecrets { client, token }) = key else { return Some(text.to_owned()) };
+    let secrets: Vec<&str> = [client, token].into_iter().filter(|secret| !secret.is_empty()).collect();
+    let mut shown = Zeroizing::new(text.to_owned());
+    for secret in &secrets {
+        let mut spelled = vec![Zeroizing::new((*secret).to_owned())];
+        for _ in 0..DEPTH {
+            let deeper = spelled.last().map(|last| Zeroizing::new(encode(last).into_owned()));
+            spelled.extend(deeper);
+        }
+        // The longest spelling first: a shorter one may be a part of it.
+        for spelled in spelled.iter().rev() {
+            shown = Zeroizing::new(shown.replace(spelled.as_str(), STRUCK_OUT));
+        }
+    }
+    let readable = [false, true].into_iter().any(|plus_is_space| {
+        let mut reading = shown.clone();
+        (0..=DEPTH).any(|_| {
+            let read = secrets.iter().any(|secret| reading.contains(secret));
+            let spaced = if plus_is_space { reading.replace('+', "%20") } else { (*reading).clone() };
+            reading = Zeroizing::new(decode_freely(&spaced));
+            read || secrets.iter().any(|secret| reading.contains(secret))
+        })
+    });
+    (!readable).then(|| shown.to_string())
+}
