@@ -565,6 +565,8 @@ fn unreadable(error: &ProtocolError) -> String {
             HeaderError::ParameterWithoutValue => "Im Kopf Authorization steht ein Parameter ohne =.",
             HeaderError::UnterminatedQuote => "Im Kopf Authorization fehlt hinter einem Wert das Anführungszeichen.",
             HeaderError::MissingComma => "Im Kopf Authorization fehlt ein Komma zwischen zwei Parametern.",
+            HeaderError::NotText => "Der Kopf Authorization ist kein gültiger UTF-8-Text.",
+            HeaderError::Repeated => "Der Kopf Authorization ist mehr als einmal da: Senden Sie einen.",
         }
         .to_owned(),
         ProtocolError::Parameters(ParametersError::Escape(source)) => {
