@@ -43,6 +43,19 @@ def test_denying_leads_back_to_the_app_without_one(any_chrome, server, client, h
     assert dance.access_token(server, client, request, "x").status >= 400
 
 
+@pytest.mark.parametrize("decision", ["Allow", "Deny"])
+def test_an_app_at_an_ipv6_address_is_reached(decision, any_chrome, server, developer, holder, ipv6_app):
+    """The content security policy names the app's address with its brackets, or else Chromium goes nowhere."""
+    client = server.client(developer, callback=ipv6_app.callback)
+    request = temporary(server, client)
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.sign_in(holder)
+    any_chrome.press(decision)
+    assert any_chrome.url.startswith(f"{ipv6_app.callback}?"), any_chrome.source
+    assert ipv6_app.query()["oauth_token"] == request.token
+    assert ("oauth_verifier" in ipv6_app.query()) == (decision == "Allow")
+
+
 def test_what_is_unticked_is_not_allowed(any_chrome, server, client, holder, app):
     request = temporary(server, client)
     any_chrome.open(authorize_url(server, request))
