@@ -3,6 +3,7 @@
 Debian's chromium and chromedriver by WebDriver. Nothing is fetched, and every window has a profile of its own.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -16,8 +17,8 @@ from selenium.webdriver.support.ui import Select
 
 SECONDS = 20
 
-# What Chromium says about a page that was meant to be a refusal.
-EXPECTED = ("Failed to load resource: the server responded with a status of 4",)
+# What Chromium says, after the address, about what was refused. A page may be meant to be a refusal; what a page loads is not.
+REFUSED = " - Failed to load resource: the server responded with a status of 4"
 
 
 def axe_source():
@@ -38,7 +39,8 @@ class Chrome:
         if not script:
             settings["profile.managed_default_content_settings.javascript"] = 2
         options.add_experimental_option("prefs", settings)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
         self.script = script
         self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
         self.driver.set_page_load_timeout(SECONDS)
@@ -55,9 +57,21 @@ class Chrome:
         self.complaints()
 
     def complaints(self):
-        """What stood in the console since the last look, but for refusals that were asked for."""
+        """What stood in the console since the last look, but for pages that were meant to be refusals."""
         said = [entry["message"] for entry in self.driver.get_log("browser")]
-        return [message for message in said if not any(text in message for text in EXPECTED)]
+        pages = self.refused_pages()
+        return [message for message in said if REFUSED not in message or message.split(REFUSED)[0] not in pages]
+
+    def refused_pages(self):
+        """The addresses of the pages, not of what they load, that were answered with 4xx since the last look."""
+        found = set()
+        for entry in self.driver.get_log("performance"):
+            event = json.loads(entry["message"])["message"]
+            if event["method"] == "Network.responseReceived" and event["params"]["type"] == "Document":
+                response = event["params"]["response"]
+                if 400 <= response["status"] < 500:
+                    found.add(response["url"])
+        return found
 
     # --- going somewhere ---
 

@@ -2,6 +2,7 @@
 
 import http.server
 import shutil
+import socket
 import threading
 from urllib.parse import parse_qs, urlsplit
 
@@ -74,9 +75,9 @@ def admin(server):
 
 
 class App:
-    """The web server of an app, on another origin: remembers where people came back to."""
+    """The web server of an app, on another origin: remembers where people came back to. `host` may be an IPv6 address."""
 
-    def __init__(self):
+    def __init__(self, host="127.0.0.1"):
         calls = self.calls = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -93,8 +94,11 @@ class App:
             def log_message(self, *arguments):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.base = f"http://127.0.0.1:{self.server.server_port}"
+        class Listener(http.server.ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+        self.server = Listener((host, 0), Handler)
+        self.base = f"http://{f'[{host}]' if ':' in host else host}:{self.server.server_port}"
         self.callback = f"{self.base}/callback"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -106,6 +110,17 @@ class App:
 @pytest.fixture(scope="session")
 def app():
     made = App()
+    yield made
+    made.server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def ipv6_app():
+    """The same at an address in brackets."""
+    try:
+        made = App("::1")
+    except OSError as error:
+        pytest.skip(f"there is no IPv6 loopback here: {error}")
     yield made
     made.server.shutdown()
 

@@ -13,15 +13,23 @@ PAGES = [
     "admin-clients", "admin-audit", "admin-system",
 ]
 
+# Pages that say why something was not done, with their headings; one picture of such a page is enough.
+REFUSALS = {
+    "not-found": "Not found",
+    "not-for-this-account": "Not for this account",
+    "form-no-longer-good": "This form is no longer good",
+    "expired": "This request has expired",
+}
+
 # Those that have a picture: the explorer is Swagger UI's own look, which the tests of ours do not judge.
 PICTURES = [*PAGES, "docs"]
 
 
 class Gallery:
-    """Brings any page onto the screen."""
+    """Brings any page onto the screen. `impatient`: a server whose request tokens soon expire, if that page is wanted."""
 
-    def __init__(self, chrome, server, app):
-        self.chrome, self.server, self.app = chrome, server, app
+    def __init__(self, chrome, server, app, impatient=None):
+        self.chrome, self.server, self.app, self.impatient = chrome, server, app, impatient
         self.jane = server.account("jane@example.com", company="acme", role="member")
         self.boss = server.account("boss@example.com", role="admin")
         self.jo = server.account("jo@example.com", company="acme")
@@ -99,6 +107,24 @@ class Gallery:
 
     def show_error(self, chrome, base):
         chrome.open(f"{base}/oauth/authorize?oauth_token=unknown")
+
+    def show_not_found(self, chrome, base):
+        chrome.open(f"{base}/developer/clients/show?key=nobodys")
+
+    def show_not_for_this_account(self, chrome, base):
+        chrome.open(f"{base}/admin/system")
+
+    def show_form_no_longer_good(self, chrome, base):
+        chrome.open(f"{base}/logout")
+        chrome.run("document.querySelector('main [name=csrf_token]').value = 'forged'")
+        chrome.press("Log out")
+
+    def show_expired(self, chrome, base):
+        from chrome import eventually
+
+        client = self.impatient.client(self.impatient.account(), callback="oob")
+        url = authorize_url(self.impatient, temporary(self.impatient, client))
+        assert eventually(lambda: chrome.open(url).heading == "This request has expired")
 
     def show_apps(self, chrome, base):
         chrome.open(f"{base}/apps")

@@ -43,14 +43,12 @@ def me(server, client, token):
     return dance.signed(server, "GET", "/v2/me", client, token)
 
 
-@pytest.fixture(scope="module")
-def samples(chromes, server):
-    """The samples of a new app as a person copies them from the page: language → code, file, command."""
-    chrome = chromes()
+def samples_of(chrome, server, method):
+    """The samples of a new app that signs by this method alone, as a person copies them: language → code, file, command."""
     chrome.forget()
     person = server.account()
     chrome.log_in(server.base, person)
-    register(chrome, server, person, "Samples", scope="account:read")
+    register(chrome, server, person, "Samples", scope="account:read", **({"signature_method": method} if method else {}))
     found = {}
     for language in LANGUAGES:
         summary = chrome.find(f"details:has(#sample-{language}) p").get_property("textContent")
@@ -62,15 +60,15 @@ def samples(chromes, server):
     return person, found
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_sample_runs_as_pasted(language, samples, tmp_path):
+def runs(language, samples, folder):
+    """Save and run the sample as the page says; the API answers who it is."""
     person, found = samples
     sample = found[language]
     for program in {"curl": ["curl", "openssl"], "rust": ["cargo"]}.get(language, [sample["run"].split()[0]]):
         if not shutil.which(program):
             pytest.skip(f"there is no {program} here")
-    (tmp_path / sample["file"]).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / sample["file"]).write_text(sample["code"])
+    (folder / sample["file"]).parent.mkdir(parents=True, exist_ok=True)
+    (folder / sample["file"]).write_text(sample["code"])
     environment = {**os.environ, "GOFLAGS": "-mod=mod", "GO111MODULE": "off"}
     # What cargo has built for this test before, on this machine, it need not build again.
     cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
@@ -78,10 +76,26 @@ def test_a_sample_runs_as_pasted(language, samples, tmp_path):
     for name in [name for name in environment if name.lower().endswith("_proxy") and language != "rust"]:
         del environment[name]
     done = subprocess.run(
-        ["bash", "-c", sample["run"]], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500
+        ["bash", "-c", sample["run"]], cwd=folder, env=environment, capture_output=True, text=True, timeout=500
     )
     assert done.returncode == 0, done.stderr
     assert person.username in done.stdout and '"status":200' in done.stdout, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module", params=[None, "HMAC-SHA1", "HMAC-SHA512"], ids=["any method", "HMAC-SHA1", "HMAC-SHA512"])
+def samples(request, chromes, server):
+    return request.param, samples_of(chromes(), server, request.param)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_sample_runs_as_pasted(language, samples, tmp_path):
+    method, found = samples
+    assert (method or "HMAC-SHA256") in found[1][language]["code"]
+    runs(language, found, tmp_path)
+
+
+def test_a_sample_that_is_copied_without_script_runs_too(chromes, server, tmp_path):
+    runs("curl", samples_of(chromes(script=False), server, None), tmp_path)
 
 
 def test_a_registered_app_works_and_its_secret_is_shown_once(any_chrome, server, person):

@@ -1,6 +1,8 @@
 """The dance in a real browser: login, consent, the way back to the app's origin, the code, deny, and what goes wrong."""
 
 import dance
+import pytest
+import requests
 from chrome import eventually
 from dance import authorize_url, temporary
 
@@ -39,6 +41,19 @@ def test_denying_leads_back_to_the_app_without_one(any_chrome, server, client, h
     assert any_chrome.url.startswith(app.callback)
     assert app.query()["oauth_problem"] == "permission_denied" and "oauth_verifier" not in app.query()
     assert dance.access_token(server, client, request, "x").status >= 400
+
+
+@pytest.mark.parametrize("decision", ["Allow", "Deny"])
+def test_an_app_at_an_ipv6_address_is_reached(decision, any_chrome, server, developer, holder, ipv6_app):
+    """The content security policy names the app's address with its brackets, or else Chromium goes nowhere."""
+    client = server.client(developer, callback=ipv6_app.callback)
+    request = temporary(server, client)
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.sign_in(holder)
+    any_chrome.press(decision)
+    assert any_chrome.url.startswith(f"{ipv6_app.callback}?"), any_chrome.source
+    assert ipv6_app.query()["oauth_token"] == request.token
+    assert ("oauth_verifier" in ipv6_app.query()) == (decision == "Allow")
 
 
 def test_what_is_unticked_is_not_allowed(any_chrome, server, client, holder, app):
@@ -153,19 +168,52 @@ def test_a_form_of_the_account_before_decides_nothing(any_chrome, server, client
     assert dance.access_token(server, client_oob, request, "x").form["oauth_problem"] == "token_rejected"
 
 
-def test_an_expired_request_token_grants_nothing(any_chrome, new_server, app):
-    server = new_server("[oauth]\nrequest_token_ttl_seconds = 1\n", "impatient")
+@pytest.fixture(scope="module")
+def impatient(new_server, app):
+    """A server whose request tokens live for two seconds: long enough for a page, and an app of somebody's there."""
+    server = new_server("[oauth]\nrequest_token_ttl_seconds = 2\n", "impatient")
     owner = server.account()
-    client = server.client(owner, callback=app.callback)
+    return server, owner, server.client(owner, callback=app.callback), server.client(owner, callback="oob")
+
+
+def has_expired(chrome, url):
+    """Asks beside the browser, so that its page stays as it is."""
+    cookies = {each["name"]: each["value"] for each in chrome.driver.get_cookies()}
+    return "This request has expired" in requests.get(url, cookies=cookies, timeout=20).text
+
+
+def test_an_expired_request_token_grants_nothing(any_chrome, impatient):
+    server, owner, client, _ = impatient
     any_chrome.log_in(server.base, owner)
     url = authorize_url(server, temporary(server, client))
+    assert eventually(lambda: has_expired(any_chrome, url))
+    any_chrome.open(url)
+    assert any_chrome.heading == "This request has expired" and "Nothing was allowed" in any_chrome.text
 
-    def expired():
+
+@pytest.mark.parametrize("way_back", ["callback", "code"])
+def test_a_request_that_expires_while_the_question_stands_grants_nothing(way_back, any_chrome, impatient, app):
+    server, owner, *clients = impatient
+    client = clients[way_back == "code"]
+    any_chrome.log_in(server.base, owner)
+    url, request = None, None
+
+    def is_asked():
+        # A slow machine may need a second request until the question comes in time.
+        nonlocal url, request
+        request = temporary(server, client)
+        url = authorize_url(server, request)
         any_chrome.open(url)
-        return any_chrome.heading == "This request has expired"
+        return any_chrome.heading.startswith("Allow App")
 
-    assert eventually(expired)
-    assert "Nothing was allowed" in any_chrome.text
+    assert eventually(is_asked)
+    calls = len(app.calls)
+    assert eventually(lambda: has_expired(any_chrome, url))
+    any_chrome.press("Allow")
+    assert any_chrome.heading == "This request has expired" and "Nothing was allowed" in any_chrome.text
+    assert not any_chrome.has("#verifier") and len(app.calls) == calls
+    assert server.json("grant", "list", "--account", owner.username) == []
+    assert dance.access_token(server, client, request, "x").status >= 400
 
 
 def test_a_request_token_that_nobody_issued_is_a_clear_page(any_chrome, server):

@@ -12,17 +12,42 @@ from dance import authorize_url, temporary
 NASTY = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">'\"&"
 
 
-@pytest.fixture
-def session(server, holder):
-    """A logged-in browser without a window: its cookies, and the token of its forms."""
+def hidden(page, name="csrf_token"):
+    """A hidden field of a page."""
+    return page.split(f'name="{name}" value="')[1].split('"')[0]
+
+
+def logged_in(server, account):
+    """A logged-in browser without a window: its cookies."""
     browser = requests.Session()
     browser.trust_env = False
-    page = browser.get(f"{server.base}/login", timeout=20).text
-    token = page.split('name="csrf_token" value="')[1].split('"')[0]
-    fields = {"csrf_token": token, "username": holder.username, "password": holder.password}
+    token = hidden(browser.get(f"{server.base}/login", timeout=20).text)
+    fields = {"csrf_token": token, "username": account.username, "password": account.password}
     answer = browser.post(f"{server.base}/login", data=fields, allow_redirects=False, timeout=20)
     assert answer.status_code == 303 and answer.headers["Location"] == "/apps"
     return browser
+
+
+@pytest.fixture
+def session(server, holder):
+    return logged_in(server, holder)
+
+
+@pytest.fixture(scope="module")
+def admin_session(server, admin):
+    return logged_in(server, admin)
+
+
+@pytest.fixture(scope="module")
+def own_token(server, admin_session):
+    """The token that the administrator's forms carry."""
+    return hidden(admin_session.get(f"{server.base}/admin/companies", timeout=20).text)
+
+
+@pytest.fixture(scope="module")
+def stolen_token(server, developer):
+    """A token that is good in somebody else's session."""
+    return hidden(logged_in(server, developer).get(f"{server.base}/developer/clients/new", timeout=20).text)
 
 
 FORMS = [
@@ -43,11 +68,60 @@ def test_a_form_without_the_token_of_the_session_changes_nothing(path, token, se
     assert session.get(f"{server.base}/account", allow_redirects=False, timeout=20).status_code == 200
 
 
+# What an administrator can do to an account and its app: the address and the fields of the form.
+ADMINISTRATION = {
+    "create an account": ("/admin/accounts/new", {"username": "forged@example.com", "role": "member", "scopes": "*"}),
+    "change an account": ("/admin/accounts/show?id={id}", {"name": "Forged", "role": "admin", "scopes": "*"}),
+    "lock an account": ("/admin/accounts/standing?id={id}", {"standing": "lock", "reason": "Forged"}),
+    "disable an account": ("/admin/accounts/standing?id={id}", {"standing": "disable"}),
+    "unlock an account": ("/admin/accounts/standing?id={locked}", {"standing": "enable"}),
+    "set a password": ("/admin/accounts/password?id={id}", {"new_password": "a forged password"}),
+    "make a key for another": ("/admin/accounts/key?id={id}", {"name": "Forged", "scopes": "", "expires_in": ""}),
+    "create a company": ("/admin/companies", {"company": "forged", "name": "Forged"}),
+    "suspend an app": ("/admin/clients", {"client_key": "{client}", "standing": "disable"}),
+    "enable an app": ("/admin/clients", {"client_key": "{suspended}", "standing": "enable"}),
+    "delete an account": ("/admin/accounts/delete?id={doomed}", {}),
+}
+
+
+@pytest.fixture(scope="module")
+def administered(server):
+    """What the forms of administration are about, by the places in their fields."""
+    account, locked, doomed = server.account(), server.account(), server.account()
+    client, suspended = server.client(account), server.client(account)
+    server.command("account", "lock", locked.username)
+    server.command("client", "disable", suspended.key)
+    return {"id": account.id, "locked": locked.id, "doomed": doomed.id, "client": client.key, "suspended": suspended.key}
+
+
+@pytest.mark.parametrize("deed", ADMINISTRATION)
+def test_a_form_of_administration_changes_something_only_with_its_own_token(deed, server, admin_session, administered, own_token, stolen_token):
+    path, fields = ADMINISTRATION[deed]
+    url = server.base + path.format(**administered)
+    fields = {name: value.format(**administered) for name, value in fields.items()}
+    if "once" in (page := admin_session.get(url, timeout=20).text):
+        fields["once"] = hidden(page, "once")
+
+    def deeds():
+        """How much is in the audit log about accounts, keys, companies and apps, beside who logged in."""
+        events = admin_session.get(f"{server.base}/api/v1/audit?limit=20", timeout=20).json()
+        return [each for each in events if not each["event"].startswith("login")]
+
+    before = deeds()
+    for token in (None, "", "forged", "A" * 43, stolen_token):
+        sent = fields | ({} if token is None else {"csrf_token": token})
+        answer = admin_session.post(url, data=sent, allow_redirects=False, timeout=20)
+        assert answer.status_code == 403 and "This form is no longer good" in answer.text, token
+    assert deeds() == before
+    answer = admin_session.post(url, data=fields | {"csrf_token": own_token}, allow_redirects=False, timeout=20)
+    assert answer.status_code in (200, 303), answer.text
+    assert deeds() != before
+
+
 def test_a_token_of_another_session_is_worth_nothing(server, session, developer, client_oob):
     other = requests.Session()
     other.trust_env = False
-    page = other.get(f"{server.base}/login", timeout=20).text
-    token = page.split('name="csrf_token" value="')[1].split('"')[0]
+    token = hidden(other.get(f"{server.base}/login", timeout=20).text)
     answer = session.post(f"{server.base}/apps/revoke-all", data={"csrf_token": token}, allow_redirects=False, timeout=20)
     assert answer.status_code == 403
     request = temporary(server, client_oob)
@@ -64,15 +138,36 @@ def test_a_login_form_that_another_site_sends_logs_nobody_in(server, holder):
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize(
-    "next", ["https://evil.example/", "//evil.example/", "/\\evil.example/", "javascript:alert(1)", "\thttps://evil.example", "/\t/evil.example", "http:evil.example"]
-)
+ELSEWHERE = [
+    "https://evil.example/", "//evil.example/", "/\\evil.example/", "\\\\evil.example/", "javascript:alert(1)",
+    "\thttps://evil.example", "/\t/evil.example", "/\n/evil.example", "http:evil.example", "evil.example", "///evil.example",
+    " //evil.example", "https:/evil.example", "@evil.example", "data:text/html,x",
+]
+# These look like it, and are paths of this server.
+HERE = ["/%2F/evil.example", "/%5Cevil.example", "/.//evil.example", "/@evil.example", "/apps?next=//evil.example"]
+
+
+@pytest.mark.parametrize("next", ELSEWHERE[:7])
 def test_next_leads_nowhere_else(next, any_chrome, server, holder):
     any_chrome.open(f"{server.base}/login?next={quote(next, safe='')}")
     any_chrome.sign_in(holder)
     assert any_chrome.url == f"{server.base}/apps"
     any_chrome.open(f"{server.base}/login?next={quote(next, safe='')}")
     assert any_chrome.url == f"{server.base}/apps"
+
+
+@pytest.mark.parametrize("next", ELSEWHERE + HERE)
+def test_next_leads_nowhere_else_after_login_and_logout(next, server, holder):
+    browser = requests.Session()
+    browser.trust_env = False
+    given = {"next": next, "csrf_token": hidden(browser.get(f"{server.base}/login", timeout=20).text)}
+    fields = given | {"username": holder.username, "password": holder.password}
+    came = browser.post(f"{server.base}/login", data=fields, allow_redirects=False, timeout=20)
+    given["csrf_token"] = hidden(browser.get(f"{server.base}/logout", timeout=20).text)
+    left = browser.post(f"{server.base}/logout", data=given, allow_redirects=False, timeout=20)
+    assert (came.status_code, left.status_code) == (303, 303)
+    expected = [next, next] if next in HERE else ["/apps", "/login?done=logged-out"]
+    assert [answer.headers["Location"] for answer in (came, left)] == expected
 
 
 def test_markup_in_every_field_stays_text(chrome, server, app):
@@ -208,15 +303,9 @@ def test_a_double_press_sends_one_form(chrome, server):
 def test_a_form_counts_once_also_after_a_restart(new_server):
     """What decides is in the database, so that it holds for every node and for the next process."""
     server = new_server("", "restarted")
-    person = server.account()
-    browser = requests.Session()
-    browser.trust_env = False
-    field = lambda page, name: page.split(f'name="{name}" value="')[1].split('"')[0]
-    login = browser.get(f"{server.base}/login", timeout=20).text
-    fields = {"csrf_token": field(login, "csrf_token"), "username": person.username, "password": person.password}
-    browser.post(f"{server.base}/login", data=fields, timeout=20)
+    browser = logged_in(server, server.account())
     page = browser.get(f"{server.base}/developer/clients/new", timeout=20).text
-    form = {"csrf_token": field(page, "csrf_token"), "once": field(page, "once"), "name": "Once"}
+    form = {"csrf_token": hidden(page), "once": hidden(page, "once"), "name": "Once"}
     assert browser.post(f"{server.base}/developer/clients/new", data=form, timeout=20).status_code == 200
     server.terminate()
     server.start()

@@ -281,6 +281,20 @@ def test_the_caller_is_told_why_where_the_operator_allows_it(diagnose, told, new
     assert client.secret not in answer.body.decode()
 
 
+@pytest.mark.parametrize("diagnose, told", [("always", True), (None, False), ("never", False)])
+def test_the_caller_of_the_protected_api_is_told_too(diagnose, told, new_server):
+    server = new_server(f'[oauth]\ndiagnose = "{diagnose}"\n' if diagnose else "", f"diagnose-{diagnose}")
+    owner = server.account()
+    client = server.client(owner, callback="oob")
+    token = server_token(server, client, owner)
+    header = signer.header(signer.sign("GET", f"https://{server.authority}/v2/me?{QUERY}", client, token))
+    answer = wire.send(server, "GET", f"/v2/me?{QUERY}", [("Authorization", header)])
+    assert answer.status == 401 and answer.json["code"] == "signature_invalid"
+    advice = answer.json["additional"]
+    assert [word in advice for word in ("http-scheme", "GET&https%3A", "GET&http%3A")] == [told] * 3, advice
+    assert client.secret not in answer.text and token.secret not in answer.text
+
+
 def paste(chrome, server, client, text, token_secret="", button="Inspect"):
     chrome.open(f"{server.base}/developer/clients/inspector?key={client.key}")
     chrome.run("arguments[0].value = arguments[1]", chrome.field("request"), text) if chrome.script else chrome.type("request", text)

@@ -3,6 +3,7 @@
 Each reads the challenges of a 401 in its own way, so most are also tried where the server offers every scheme at once.
 """
 
+import asyncio
 import json
 import subprocess
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 import requests
 from conftest import PATIENT
-from programs import HERE, SECONDS, needs, node_script, run
+from programs import HERE, SECONDS, needs, node_script, not_run, run, succeeds
 from requests.auth import HTTPDigestAuth
 
 PASSWORD = "pass:wörd with spaces & more"
@@ -160,11 +161,62 @@ def test_httpx_gets_in_with_digest_again_and_again(host, offering, plain, plain_
         identity(answer.text, plain, "digest")
 
 
+@pytest.mark.parametrize("host", [None, "digest-sha256", "digest-md5", "digest", "digest-and-basic"])
+def test_aiohttp_gets_in_with_digest_again_and_again(host, offering, plain, plain_own):
+    aiohttp = pytest.importorskip("aiohttp", reason="not run: aiohttp is not installed")
+    headers = {"X-Client-Key": plain_own.key} | host_header(offering, host)
+
+    async def visit(password):
+        """The statuses of some requests, and the identity of the last GET."""
+        digest = aiohttp.DigestAuthMiddleware(plain.username, password)
+        async with aiohttp.ClientSession(headers=headers, middlewares=(digest,)) as session:
+            statuses, identity = [], None
+            for n in range(3):
+                async with session.get(f"{offering.base}/v2/me?a=1&n={n}") as answer:
+                    statuses.append(answer.status)
+                    identity = await answer.text()
+            async with session.post(f"{offering.base}/v2/me", data={"a": "1"}) as answer:
+                return [*statuses, answer.status], identity
+
+    statuses, said = asyncio.run(visit(plain.password))
+    assert statuses == [200] * 4
+    identity(said, plain, "digest")
+    assert asyncio.run(visit("wrong"))[0] == [401] * 4
+
+
+def test_aiohttp_gets_in_with_basic(offering, plain, plain_own):
+    aiohttp = pytest.importorskip("aiohttp", reason="not run: aiohttp is not installed")
+
+    async def visit():
+        headers = {"X-Client-Key": plain_own.key, "Authorization": aiohttp.encode_basic_auth(plain.username, plain.password)}
+        async with aiohttp.ClientSession(headers=headers) as session, session.get(f"{offering.base}/v2/me") as answer:
+            return await answer.text()
+
+    identity(asyncio.run(visit()), plain, "basic")
+
+
 def test_requests_and_httpx_get_in_with_basic(offering, plain, plain_own):
     headers = {"X-Client-Key": plain_own.key}
     auth = (plain.username, plain.password)
     assert requests.get(f"{offering.base}/v2/me", auth=auth, headers=headers, timeout=SECONDS).status_code == 200
     assert httpx.get(f"{offering.base}/v2/me", auth=auth, headers=headers, trust_env=False).status_code == 200
+
+
+# --- Perl ---
+
+
+@pytest.mark.parametrize(("host", "credential"), [
+    (None, "digest"), ("basic", "basic"), ("digest-md5", "digest"), ("digest", "digest"), ("digest-and-basic", "digest"),
+])
+def test_libwww_perl_gets_in_by_the_challenges(host, credential, offering, plain, plain_own):
+    perl = needs("perl", "perl")
+    if not succeeds(perl, "-MLWP::UserAgent", "-e", "1"):
+        not_run("Perl has no LWP (Debian's package libwww-perl)")
+    name = host_header(offering, host).get("Host", offering.authority)
+    script = [perl, str(HERE / "perl/http.pl")]
+    result = json.loads(run(script, f"{offering.base}/v2/me", plain.username, plain.password, plain_own.key, name))
+    assert (result["statuses"], result["wrong"]) == ([200] * 4, 401)
+    assert result["identity"]["credential"] == credential
 
 
 # --- Node and Java ---
@@ -193,3 +245,13 @@ def test_the_jdks_clients_get_in_by_the_challenges(host, offering, plain, plain_
     result = json.loads(run(java, f"{offering.base}/v2/me", plain.username, plain.password, plain_own.key, name))
     assert (result["new"], result["old"]) == (200, 200), result
     assert result["new_identity"]["credential"] == "basic"
+
+
+@pytest.mark.parametrize("host", ["digest-md5", "digest"])
+def test_the_jdks_older_client_gets_in_with_digest(host, offering, plain, plain_own):
+    allowed = ["-Djdk.httpclient.allowRestrictedHeaders=host", "-Dsun.net.http.allowRestrictedHeaders=true"]
+    java = [needs("java", "default-jdk-headless"), *allowed, str(HERE / "java/Http.java")]
+    name = host_header(offering, host)["Host"]
+    result = json.loads(run(java, f"{offering.base}/v2/me", plain.username, plain.password, plain_own.key, name))
+    assert result["old"] == 200, result
+    assert result["old_identity"]["credential"] == "digest"
