@@ -212,7 +212,7 @@ class Chrome:
         )
         assert "error" not in found, found
         return [
-            f"{violation['id']}: {violation['help']}: {[node['target'] for node in violation['nodes']][:3]}"
+            f"{violation['id']}: {violation['help']}: {[(node['target'], [check['message'] for check in node['any']]) for node in violation['nodes']][:3]}"
             for violation in found["violations"]
             if violation["impact"] in ("serious", "critical")
         ]

@@ -10,6 +10,8 @@ import dance
 import pytest
 import wire
 from chrome import eventually
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from dance import authorize_url, temporary
 from harness import Client, Token
 from selenium.webdriver.common.keys import Keys
@@ -85,6 +87,18 @@ def runs(language, samples, folder):
 @pytest.fixture(scope="module", params=[None, "HMAC-SHA1", "HMAC-SHA512"], ids=["any method", "HMAC-SHA1", "HMAC-SHA512"])
 def samples(request, chromes, server):
     return request.param, samples_of(chromes(), server, request.param)
+
+
+def test_an_app_that_signs_with_rsa_only_is_shown_no_sample_that_can_not_run(chrome, server, tmp_path):
+    public = tmp_path / "public.pem"
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key()
+    public.write_bytes(key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    person = server.account()
+    client = server.client(person, methods=["RSA-SHA256"], more=["--rsa-public-key", str(public)])
+    chrome.log_in(server.base, person)
+    chrome.open(f"{server.base}/developer/clients/samples?key={client.key}")
+    assert "signs with RSA only" in chrome.text
+    assert not chrome.has("#sample-curl")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -45,20 +45,21 @@ pub async fn show(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequ
     pages.serve(&request, payload, Access::LoggedIn, show).await
 }
 
-/// Samples with these secrets; where there is none, with a word to replace.
+/// Samples with these secrets; where there is none, with a word to replace. None for a client that signs with RSA only.
 pub fn filled(
     visit: &Visit<'_>,
     client: &Client,
     secret: Option<&Secret>,
     token: Option<&IssuedToken>,
 ) -> Vec<FilledSample> {
+    let Some(method) = SampleMethod::of(client.signature_methods) else { return Vec::new() };
     samples::fill(&SampleValues {
         client_key: client.client_key.as_str(),
         client_secret: secret.map_or("YOUR_CLIENT_SECRET", Secret::expose),
         token: token.map_or("YOUR_TOKEN", |token| token.token.expose()),
         token_secret: token.map_or("YOUR_TOKEN_SECRET", |token| token.secret.expose()),
         url: &format!("{}/v2/me", visit.origin()),
-        method: SampleMethod::of(client.signature_methods).unwrap_or(SampleMethod::Sha256),
+        method,
     })
 }
 

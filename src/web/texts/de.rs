@@ -164,7 +164,7 @@ pub(super) const TEXTS: Texts = Texts {
         samples_filled: "Mit den Werten von oben ausgefüllt: Sie laufen so, wie sie dastehen.",
         samples_placeholders: "Geheimnisse werden nur einmal gezeigt: Setzen Sie Ihre ein, wo YOUR_… steht.",
         samples_secret_missing: "Mit dem Token von oben ausgefüllt; setzen Sie Ihr Client-Geheimnis ein, wo YOUR_CLIENT_SECRET steht.",
-        samples_rsa: "Diese App unterschreibt nur mit RSA; die Beispiele zeigen HMAC. Geben Sie Ihrer OAuth-Bibliothek stattdessen den registrierten Schlüssel.",
+        samples_rsa: "Diese App unterschreibt nur mit RSA, und die Beispiele sind für HMAC. Geben Sie Ihrer OAuth-Bibliothek den privaten Schlüssel zu dem, den Sie registriert haben.",
         save_and_run: |file| format!("Speichern als {file}, dann"),
         client_key: "Client-Schlüssel",
         client_secret: "Client-Geheimnis",

@@ -160,7 +160,7 @@ pub(super) const TEXTS: Texts = Texts {
         samples_filled: "Filled in with the values above: they run as pasted.",
         samples_placeholders: "Secrets are shown only once, so put yours where it says YOUR_….",
         samples_secret_missing: "Filled in with the token above; put your client secret where it says YOUR_CLIENT_SECRET.",
-        samples_rsa: "This app signs with RSA only; the samples show HMAC. Use the key that you registered with your OAuth library instead.",
+        samples_rsa: "This app signs with RSA only, and the samples are for HMAC. Give your OAuth library the private key to the one that you registered.",
         save_and_run: |file| format!("Save as {file}, then run"),
         client_key: "Client key",
         client_secret: "Client secret",
