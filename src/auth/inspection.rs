@@ -10,12 +10,12 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Diagnose;
-use crate::domain::credentials::ClientKey;
+use crate::domain::credentials::{ClientKey, Secret};
 use crate::protocol::diagnosis::{Diagnosis, Finding, diagnose, without_secrets};
 use crate::protocol::oauth::ProtocolParameters;
 use crate::protocol::parameters::Parameters;
 use crate::protocol::request::ReceivedRequest;
-use crate::protocol::signature::{SharedSecrets, VerificationKey};
+use crate::protocol::signature::{RsaVerificationKey, SharedSecrets, VerificationKey};
 use crate::store::directory::DirectoryClient;
 use crate::store::refusals::Refusals;
 use crate::time::{Lifetime, Timestamp};
@@ -80,14 +80,14 @@ pub struct Report {
 
 impl Report {
     /// Of a diagnosis.
-    fn new(request: &ReceivedRequest<'_>, diagnosis: &Diagnosis, key: VerificationKey<'_>) -> Self {
+    fn new(request: &ReceivedRequest<'_>, diagnosis: &Diagnosis, secrets: &[&str]) -> Self {
         let mistakes = match &diagnosis.finding {
             Finding::Mistakes(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
             Finding::Right | Finding::Unknown | Finding::BodyUnseen => Vec::new(),
         };
         Self {
             method: request.method.chars().take(20).collect(),
-            path: without_secrets(request.path, key).unwrap_or_default().chars().take(500).collect(),
+            path: without_secrets(request.path, secrets).unwrap_or_default().chars().take(500).collect(),
             mistakes,
             body_unseen: diagnosis.finding == Finding::BodyUnseen,
             expected: diagnosis.expected.as_deref().map(clip),
@@ -150,23 +150,50 @@ pub fn examine(
     client: &DirectoryClient,
     token_secret: &str,
 ) -> (Diagnosis, Report) {
-    let method = protocol.signature_method;
-    let with = |key: VerificationKey<'_>| {
-        let diagnosis = diagnose(request, parameters, method, key, &protocol.signature);
-        let report = Report::new(request, &diagnosis, key);
-        (diagnosis, report)
+    let keys = Keys {
+        rsa: client.rsa_key.as_ref(),
+        secret: client.secret.expose(),
+        previous: client.previous_secret(request.arrived).map(Secret::expose),
+        token_secret,
     };
-    if let Some(rsa) = client.rsa_key.as_ref().filter(|_| method.is_rsa()) {
-        return with(VerificationKey::Rsa(rsa));
-    }
-    let shared = |client| with(VerificationKey::Shared(SharedSecrets { client, token: token_secret }));
-    let found = shared(client.secret.expose());
-    match client.previous_secret(request.arrived) {
-        Some(previous) if is_unknown(&found.0) => {
-            let before = shared(previous.expose());
-            if is_unknown(&before.0) { found } else { before }
+    keys.examine(request, parameters, protocol)
+}
+
+/// All that a client may sign with.
+struct Keys<'a> {
+    rsa: Option<&'a RsaVerificationKey>,
+    secret: &'a str,
+    previous: Option<&'a str>,
+    token_secret: &'a str,
+}
+
+impl Keys<'_> {
+    fn examine(
+        &self,
+        request: &ReceivedRequest<'_>,
+        parameters: &Parameters<'_>,
+        protocol: &ProtocolParameters<'_>,
+    ) -> (Diagnosis, Report) {
+        let method = protocol.signature_method;
+        // Each may have been sent by mistake, also one that this signature was not made with.
+        let secrets = [self.secret, self.previous.unwrap_or_default(), self.token_secret];
+        let with = |key: VerificationKey<'_>| {
+            let diagnosis = diagnose(request, parameters, method, key, &protocol.signature, &secrets);
+            let report = Report::new(request, &diagnosis, &secrets);
+            (diagnosis, report)
+        };
+        if let Some(rsa) = self.rsa.filter(|_| method.is_rsa()) {
+            return with(VerificationKey::Rsa(rsa));
         }
-        Some(_) | None => found,
+        let shared = |client| with(VerificationKey::Shared(SharedSecrets { client, token: self.token_secret }));
+        let found = shared(self.secret);
+        match self.previous {
+            Some(previous) if is_unknown(&found.0) => {
+                let before = shared(previous);
+                if is_unknown(&before.0) { found } else { before }
+            }
+            Some(_) | None => found,
+        }
     }
 }
 
@@ -195,6 +222,48 @@ fn clip(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::client::RequestUrl;
+    use crate::protocol::pasted;
+
+    /// The report on `curl 'https://a.example/…?query'` with this signature method and a signature of nobody's.
+    fn reported(method: &str, query: &str, keys: &Keys<'_>) -> String {
+        let text = format!(
+            "curl 'https://a.example/v2?{query}' -H 'Authorization: OAuth oauth_consumer_key=\"k\", oauth_token=\"t\", \
+             oauth_signature_method=\"{method}\", oauth_timestamp=\"1\", oauth_nonce=\"n\", oauth_signature=\"AAAA\"'"
+        );
+        let pasted = pasted::read(&text).unwrap();
+        let url = RequestUrl::parse("https://a.example/").unwrap();
+        let request = pasted.as_received((url.scheme, url.authority), Timestamp::from_unix(1));
+        let parameters = Parameters::collect(&request).unwrap();
+        let protocol = ProtocolParameters::read(&parameters).unwrap();
+        let (diagnosis, report) = keys.examine(&request, &parameters, &protocol);
+        format!("{} {}", advice(&diagnosis), report.to_text())
+    }
+
+    fn rsa_key() -> RsaVerificationKey {
+        let file = include_str!("../../tests/vectors/signature-methods.json");
+        let file: serde_json::Value = serde_json::from_str(file).unwrap();
+        RsaVerificationKey::from_pem(file["vectors"][0]["public_keys"][0].as_str().unwrap()).unwrap()
+    }
+
+    const SENT_BY_MISTAKE: &str = "a=new-s3cret&b=old-s3cret&c=token-s3cret&d=else";
+
+    #[test]
+    fn a_secret_that_an_rsa_client_sent_by_mistake_is_struck_out() {
+        let rsa = rsa_key();
+        let keys = Keys { rsa: Some(&rsa), secret: "new-s3cret", previous: None, token_secret: "token-s3cret" };
+        let told = reported("RSA-SHA1", SENT_BY_MISTAKE, &keys);
+        assert!(told.contains("else") && told.contains("***"), "{told}");
+        assert!(!told.contains("new-s3cret") && !told.contains("token-s3cret"), "{told}");
+    }
+
+    #[test]
+    fn in_a_rotation_both_secrets_are_struck_out() {
+        let keys = Keys { rsa: None, secret: "new-s3cret", previous: Some("old-s3cret"), token_secret: "token-s3cret" };
+        let told = reported("HMAC-SHA1", SENT_BY_MISTAKE, &keys);
+        assert!(told.contains("else") && told.contains("***"), "{told}");
+        assert!(!told.contains("s3cret"), "{told}");
+    }
 
     #[test]
     fn a_report_survives_being_kept() {

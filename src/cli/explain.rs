@@ -128,7 +128,8 @@ fn diagnosed(
         }
         (false, _) => VerificationKey::Shared(asked.secrets),
     };
-    Ok(diagnose(&request, &parameters, method, key, &protocol.signature))
+    let secrets = [asked.secrets.client, asked.secrets.token];
+    Ok(diagnose(&request, &parameters, method, key, &protocol.signature, &secrets))
 }
 
 impl Explanation {

@@ -77,7 +77,8 @@ impl Diagnosis {
 
 /// Finds out how `presented`, the decoded `oauth_signature`, was made.
 ///
-/// `parameters`: all of `request`; `key`: the right one. At most [`MAXIMUM_SIGNATURES`] signatures are computed
+/// `parameters`: all of `request`; `key`: the right one; `secrets`: all that must not be shown, whatever the key is, since
+/// a client that signs with RSA or was given a new secret may send any of its secrets by mistake. At most [`MAXIMUM_SIGNATURES`] signatures are computed
 /// (RSA: [`MAXIMUM_RSA_SIGNATURES`] checked).
 pub fn diagnose(
     request: &ReceivedRequest<'_>,
@@ -85,6 +86,7 @@ pub fn diagnose(
     method: SignatureMethod,
     key: VerificationKey<'_>,
     presented: &str,
+    secrets: &[&str],
 ) -> Diagnosis {
     let evidence = Evidence { request, parameters, method, key, presented };
     let right = evidence.rebuild(&Recipe::default());
@@ -100,7 +102,7 @@ pub fn diagnose(
         | SignatureMethod::HmacSha512
         | SignatureMethod::RsaSha1
         | SignatureMethod::RsaSha256
-        | SignatureMethod::RsaSha512 => without_secrets(&attempt.text, key),
+        | SignatureMethod::RsaSha512 => without_secrets(&attempt.text, secrets),
     };
     let (finding, expected, signed) = match found {
         None if request.body.is_none() && request.headers.content_type.is_some() => {
@@ -261,7 +263,8 @@ mod tests {
 
     fn diagnosed(request: &ReceivedRequest<'_>, method: SignatureMethod, presented: &str) -> Diagnosis {
         let parameters = Parameters::collect(request).unwrap();
-        diagnose(request, &parameters, method, VerificationKey::Shared(SECRETS), presented)
+        let key = VerificationKey::Shared(SECRETS);
+        diagnose(request, &parameters, method, key, presented, &[SECRETS.client, SECRETS.token])
     }
 
     /// The words for a request that was signed with this base string and key.
@@ -531,7 +534,7 @@ mod tests {
         let parameters = Parameters::collect(&request()).unwrap();
         let presented = mac("&", &base("POST", URI, &list()));
         let key = VerificationKey::Shared(secrets);
-        let diagnosis = diagnose(&request(), &parameters, SignatureMethod::HmacSha1, key, &presented);
+        let diagnosis = diagnose(&request(), &parameters, SignatureMethod::HmacSha1, key, &presented, &[]);
         assert_eq!(diagnosis.finding, Finding::Unknown);
     }
 
@@ -547,7 +550,7 @@ mod tests {
         let presented = sign(SignatureMethod::RsaSha256, &signed, &SigningKey::Rsa(&private)).unwrap();
         let parameters = Parameters::collect(&request()).unwrap();
         let key = VerificationKey::Rsa(&public);
-        let diagnosis = diagnose(&request(), &parameters, SignatureMethod::RsaSha256, key, &presented);
+        let diagnosis = diagnose(&request(), &parameters, SignatureMethod::RsaSha256, key, &presented, &[]);
         assert_eq!(diagnosis.signed, Some(text));
         assert_eq!(diagnosis.finding, Finding::Mistakes(vec![Mistake::BodyParametersLeftOut, Mistake::PortLeftOut]));
     }
@@ -558,6 +561,12 @@ mod tests {
         let request = ReceivedRequest { query: Some(query), ..request() };
         let shown = diagnosed(&request, SignatureMethod::HmacSha1, "").expected.unwrap();
         assert!(shown.contains("client_secret%3D***%26double%3D***%26"), "{shown}");
+    }
+
+    #[test]
+    fn of_two_secrets_of_which_one_is_a_part_of_the_other_nothing_stays() {
+        let shown = without_secrets("long=one-and-more&short=one", &["one", "one-and-more"]);
+        assert_eq!(shown.as_deref(), Some("long=***&short=***"));
     }
 
     #[test]
@@ -615,7 +624,7 @@ mod tests {
             };
             if let Ok(parameters) = Parameters::collect(&request) {
                 let key = VerificationKey::Shared(SharedSecrets { client: &client, token: "" });
-                let diagnosis = diagnose(&request, &parameters, SignatureMethod::HmacSha1, key, &presented);
+                let diagnosis = diagnose(&request, &parameters, SignatureMethod::HmacSha1, key, &presented, &[&client]);
                 for text in diagnosis.expected.iter().chain(&diagnosis.signed) {
                     prop_assert!(!text.contains(&client) && !decode_freely(text).contains(&client), "{}", text);
                 }

@@ -4,7 +4,6 @@ use zeroize::Zeroizing;
 
 use super::rebuilding::decode_freely;
 use crate::protocol::encoding::encode;
-use crate::protocol::signature::{SharedSecrets, VerificationKey};
 
 /// What stands for a secret: no letter, so that no secret of letters and digits can be a part of it.
 const STRUCK_OUT: &str = "***";
@@ -14,9 +13,10 @@ const DEPTH: usize = 5;
 /// The text with every trace of the secrets struck out; `None` when one could still be read out of it.
 ///
 /// A client may send its secret as a parameter by mistake, and then it is in the base string, encoded once or more.
-pub fn without_secrets(text: &str, key: VerificationKey<'_>) -> Option<String> {
-    let VerificationKey::Shared(SharedSecrets { client, token }) = key else { return Some(text.to_owned()) };
-    let secrets: Vec<&str> = [client, token].into_iter().filter(|secret| !secret.is_empty()).collect();
+pub fn without_secrets(text: &str, secrets: &[&str]) -> Option<String> {
+    let mut secrets: Vec<&str> = secrets.iter().copied().filter(|secret| !secret.is_empty()).collect();
+    // A short one may be a part of a longer one, whose rest must not stay.
+    secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
     let mut shown = Zeroizing::new(text.to_owned());
     for secret in &secrets {
         let mut spelled = vec![Zeroizing::new((*secret).to_owned())];

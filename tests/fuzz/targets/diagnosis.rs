@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let Ok(parameters) = Parameters::collect(&request) else { return };
     let key = VerificationKey::Shared(SharedSecrets { client: &secret, token: "" });
-    let diagnosis = diagnose(&request, &parameters, SignatureMethod::HmacSha256, key, "AAAA");
+    let diagnosis = diagnose(&request, &parameters, SignatureMethod::HmacSha256, key, "AAAA", &[&secret]);
     if !secret.is_empty() {
         assert!(diagnosis.expected.is_none_or(|text| !text.contains(&secret)));
     }
