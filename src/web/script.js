@@ -4,7 +4,11 @@
 // Copy buttons stay hidden where nothing could press them.
 for (const button of document.querySelectorAll("button[data-copy]")) {
   button.hidden = false;
+  const label = [...button.childNodes];
+  let copied = false;
   button.addEventListener("click", async () => {
+    // Else the first press would take back the word of the second too soon.
+    if (copied) return;
     const source = document.getElementById(button.dataset.copy);
     try {
       await navigator.clipboard.writeText(source.textContent.trim());
@@ -13,9 +17,12 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
       getSelection().selectAllChildren(source);
       return;
     }
-    const label = button.textContent;
-    button.textContent = button.dataset.done;
-    setTimeout(() => { button.textContent = label; }, 2000);
+    button.replaceChildren(button.dataset.done);
+    copied = true;
+    setTimeout(() => {
+      button.replaceChildren(...label);
+      copied = false;
+    }, 2000);
   });
 }
 
@@ -40,12 +47,20 @@ const callbacks = document.querySelector("textarea[data-check]");
 if (callbacks) {
   const reason = document.getElementById("callbacks-live");
   let waiting;
+  let asking = new AbortController();
   callbacks.addEventListener("input", () => {
     clearTimeout(waiting);
+    // An answer about what is no longer typed must not come after a newer one.
+    asking.abort();
+    asking = new AbortController();
+    const { signal } = asking;
     waiting = setTimeout(async () => {
       const query = new URLSearchParams({ callbacks: callbacks.value });
-      const answer = await fetch(`${callbacks.dataset.check}?${query}`).catch(() => null);
-      if (answer && answer.ok) reason.textContent = await answer.text();
+      const answer = await fetch(`${callbacks.dataset.check}?${query}`, { signal }).catch(() => null);
+      // Whoever is no longer logged in is led to the login page, which is no reason.
+      if (!answer || !answer.ok || answer.redirected) return;
+      const said = await answer.text().catch(() => null);
+      if (said !== null) reason.textContent = said;
     }, 250);
   });
 }
