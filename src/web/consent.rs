@@ -148,6 +148,7 @@ async fn log_in(visit: &Visit<'_>, provider: &Provider, store: &Store, token: &s
             login::enter(visit, &begun, &mut answer);
             Ok(answer)
         }
+        LoggedIn::Already => Ok(ask_again(visit, token)),
         refused @ LoggedIn::Refused { .. } => Ok(login::show_refused(visit, waiting(visit, token, &pending), refused)),
     }
 }

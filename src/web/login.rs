@@ -1,7 +1,7 @@
 //! Log in and log out (`/login`, `/logout`).
 //!
 //! The form is bound to the browser by a cookie of its own, so that nobody can log a visitor in to an account that
-//! isn't theirs. `next` leads to a path of this server and nowhere else.
+//! isn't theirs. A form that another window of the same browser has overtaken leads on and logs nobody in. `next` leads to a path of this server and nowhere else.
 
 use std::sync::Arc;
 
@@ -62,6 +62,9 @@ pub struct Waiting {
 /// What came of a login form.
 pub enum LoggedIn {
     Begun(NewSession),
+    /// The browser has a session, begun in another window after this one showed its form. The form's name and password
+    /// were not looked at.
+    Already,
     /// What was wrong with it, to be shown beside its fields.
     Refused {
         problems: Problems,
@@ -100,6 +103,7 @@ pub async fn submit(
                 enter(visit, &begun, &mut answer);
                 answer
             }
+            LoggedIn::Already => see(visit, &next),
             refused @ LoggedIn::Refused { .. } => show_refused(visit, waiting(visit, next), refused),
         })
     };
@@ -144,12 +148,14 @@ pub async fn logout(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payl
 /// The form is not ours, or the server can't tell.
 pub async fn log_in(visit: &Visit<'_>, store: &Store) -> Result<LoggedIn, Failed> {
     let cookie = visit.received.headers.cookie.and_then(|cookies| session::cookie(cookies, session::VISITOR_COOKIE));
-    let expected = match &visit.session {
-        Some(session) => session.csrf_token.clone(),
-        None => session::csrf_token(cookie.ok_or(Failed::Form)?),
-    };
-    if !session::is_csrf_token(&expected, &visit.field("csrf_token")) {
-        return Err(Failed::Form);
+    let sent = visit.field("csrf_token");
+    let of_visitor = cookie.is_some_and(|cookie| session::is_csrf_token(&session::csrf_token(cookie), &sent));
+    match &visit.session {
+        Some(session) if session::is_csrf_token(&session.csrf_token, &sent) => {}
+        // It changes nothing, least of all who is logged in.
+        Some(_) if of_visitor => return Ok(LoggedIn::Already),
+        None if of_visitor => {}
+        Some(_) | None => return Err(Failed::Form),
     }
     let (username, password) = (visit.field("username"), Secret::new(visit.field("password")));
     let mut problems = Problems::default();
