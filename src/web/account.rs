@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -70,9 +72,14 @@ pub async fn change_password(
     payload: Payload,
 ) -> HttpResponse {
     let change = async |visit: &Visit<'_>| {
-        let problems = check_passwords(visit).await?;
+        let (problems, retry_after) = check_passwords(visit).await?;
         if problems.any() {
-            return page(visit, &store, problems).await;
+            let mut answer = page(visit, &store, problems).await?;
+            if let Some(seconds) = retry_after {
+                *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+                answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            return Ok(answer);
         }
         let account = visit.account()?;
         let (username, company) = (account.username.clone(), account.company.clone());
@@ -134,9 +141,11 @@ pub async fn enrol(
     }
 }
 
-/// The current password, the new one, and the new one again.
-async fn check_passwords(visit: &Visit<'_>) -> Result<Problems, Failed> {
+/// What is wrong with the current password, the new one, and the new one again; and the seconds to wait after too many
+/// failures.
+async fn check_passwords(visit: &Visit<'_>) -> Result<(Problems, Option<u32>), Failed> {
     let mut problems = Problems::default();
+    let mut seconds_to_wait = None;
     let new = visit.field("new_password");
     if let Err(reason) = reasons::password(&new, visit.text) {
         problems.add("new_password", reason);
@@ -147,12 +156,19 @@ async fn check_passwords(visit: &Visit<'_>) -> Result<Problems, Failed> {
     let (name, current) = (session.account.account.username.as_str(), Secret::new(visit.field("current_password")));
     let basic = &visit.pages.judge.authenticator.basic;
     if let Err(rejection) = basic.prove(&visit.received, name, &current, Some(&session.account)).await {
-        match rejection.public {
+        match &rejection.public {
             Refusal::BadCredentials { .. } => problems.add("current_password", visit.text.account.password_wrong),
+            Refusal::Throttled { retry_after } => {
+                let seconds = retry_after.seconds();
+                let reason = (visit.text.login.throttled)(usize::try_from(seconds).unwrap_or(usize::MAX));
+                problems.add("current_password", reason);
+                visit.pages.judge.note(Some(&visit.received), &rejection);
+                seconds_to_wait = Some(seconds);
+            }
             _ => return Err(rejection.into()),
         }
     }
-    Ok(problems)
+    Ok((problems, seconds_to_wait))
 }
 
 async fn page(visit: &Visit<'_>, store: &Store, problems: Problems) -> Result<HttpResponse, Failed> {
