@@ -214,7 +214,7 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
             ],
             once: "once".to_owned(),
         })),
-        ("samples", page(SamplesPage { text, frame: words.frame(Section::Developer), head: words.head(Tab::Samples), samples: words.samples() })),
+        ("samples", page(SamplesPage { text, frame: words.frame(Section::Developer), head: words.head(Tab::Samples), note: text.developer.samples_placeholders, samples: words.samples() })),
         ("secret", page(SecretPage {
             text,
             frame: words.frame(Section::Developer),
@@ -256,7 +256,7 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
                 RefusedRow { id: words.say("7"), when: words.moment(60), method: words.say("GET"), path: words.say("/v2/me"), verdict: words.say(text.mistakes.http_scheme.0) },
                 RefusedRow { id: words.say("6"), when: words.moment(600), method: words.say("POST"), path: words.say("/v2/products"), verdict: words.say(text.mistakes.double_encoded.0) },
             ],
-            pasted: words.say("GET /v2/me HTTP/1.1\nHost: photos.example.net\nAuthorization: OAuth oauth_consumer_key=\"dpf43f3p2l4k3l03\", …"),
+            explains: true, pasted: words.say("GET /v2/me HTTP/1.1\nHost: photos.example.net\nAuthorization: OAuth oauth_consumer_key=\"dpf43f3p2l4k3l03\", …"),
         })),
         ("keys", page(KeysPage { text, frame: words.frame(Section::Developer), once: "once".to_owned(), keys: vec![
             KeyRow { hint: words.say("x7Kq"), element: "key-1".to_owned(), public_key: words.say("Ab3dEf6hIj9kLm2nOp5qRs8t"), name: words.say("Nightly export"), scopes: Some(words.names()), expires: Some(words.moment(-8_000_000)), expired: false, last_used: Some(words.moment(4000)), made_by: None },

@@ -39,6 +39,8 @@ pub struct InspectorPage {
     pub head: ClientHead,
     pub inspection: Option<Inspection>,
     pub refused: Vec<RefusedRow>,
+    /// Whether the operator lets signatures be explained.
+    pub explains: bool,
     /// What was pasted; it stays. A typed token secret does not: no secret is written into a page.
     pub pasted: String,
 }
@@ -122,7 +124,9 @@ async fn page(
     inspection: Option<Inspection>,
     mut problems: Problems,
 ) -> Result<HttpResponse, Failed> {
-    let kept = store.refusals.list(&client.client_key).await?;
+    // What was kept before the operator switched it off is not told either.
+    let explains = visit.pages.explains;
+    let kept = if explains { store.refusals.list(&client.client_key).await? } else { Vec::new() };
     let asked = visit.asked("request");
     let mut inspection = inspection;
     let mut refused = Vec::with_capacity(kept.len());
@@ -146,6 +150,7 @@ async fn page(
         head: client_head(visit, client, Tab::Inspector),
         inspection,
         refused,
+        explains,
         pasted: visit.field("request"),
     };
     Ok(visit.page(status, &page))
@@ -154,6 +159,9 @@ async fn page(
 /// Explains the pasted request as if it had come in by the public address; or says why it can't be read.
 async fn look_at(visit: &Visit<'_>, store: &Store, client: &Client) -> Result<Result<Inspection, String>, Failed> {
     let text = visit.text;
+    if !visit.pages.explains {
+        return Ok(Err(text.inspector.off.to_owned()));
+    }
     let typed = visit.field("request");
     if typed.trim().is_empty() {
         return Ok(Err(text.inspector.request_missing.to_owned()));
@@ -319,7 +327,7 @@ fn compare(client: &str, server: &str, text: &Texts) -> Comparison {
     let (before, after) = if client.is_empty() { (server.len(), 0) } else { common(client, server) };
     let rows = match (Parts::of(client), Parts::of(server)) {
         (Some(client), Some(server)) => client.beside(&server, text),
-        (None, Some(server)) if client.is_empty() => server.beside(&server, text),
+        (None, Some(server)) if client.is_empty() => server.alone(text),
         _ => Vec::new(),
     };
     let client = if client.is_empty() {
@@ -385,6 +393,15 @@ impl Parts {
         rows.extend(left.into_iter().map(|(name, value)| ComparedRow::new(name, Some(value), None)));
         rows
     }
+
+    /// The same rows where nobody knows what the client signed.
+    fn alone(&self, text: &Texts) -> Vec<ComparedRow> {
+        let mut rows = self.beside(self, text);
+        for row in &mut rows {
+            row.client = Some(text.words.unknown.to_owned());
+        }
+        rows
+    }
 }
 
 impl ComparedRow {
@@ -429,6 +446,15 @@ mod tests {
         assert_eq!((row("a").client.as_deref(), row("a").server.as_deref()), (None, Some("1")));
         assert_eq!((row("b").client.as_deref(), row("b").server.as_deref()), (Some("x+y"), Some("x y")));
         assert_eq!((row("c").client.as_deref(), row("c").server.as_deref()), (Some("3"), None));
+    }
+
+    #[test]
+    fn what_nobody_knows_is_called_unknown_and_marked_nowhere() {
+        let text = Language::English.texts();
+        let compared = compare("", SERVER, text);
+        assert!(compared.rows.iter().all(|row| row.client.as_deref() == Some(text.words.unknown) && !row.differs));
+        let server: Vec<_> = compared.rows.iter().filter_map(|row| row.server.as_deref()).collect();
+        assert_eq!(server, ["GET", "https://a.example/v2", "1", "x y"]);
     }
 
     #[test]

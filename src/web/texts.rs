@@ -291,6 +291,7 @@ pub struct Developer {
     pub samples_placeholders: &'static str,
     pub samples_secret_missing: &'static str,
     pub samples_rsa: &'static str,
+    pub samples_plaintext: &'static str,
     pub save_and_run: With,
     pub client_key: &'static str,
     pub client_secret: &'static str,
@@ -310,6 +311,7 @@ pub struct Developer {
     pub other_scopes_hint: &'static str,
     pub signature_methods: &'static str,
     pub signature_methods_hint: &'static str,
+    pub no_rsa_key: &'static str,
     pub rsa_key: &'static str,
     pub rsa_key_hint: &'static str,
     pub rsa_file: &'static str,
@@ -410,6 +412,7 @@ pub struct Inspector {
     pub method_not_chosen: (With, &'static str),
     pub other_client: With,
     pub busy: &'static str,
+    pub off: &'static str,
 }
 
 /// One sentence for each known mistake, and what to change.
@@ -564,6 +567,7 @@ pub struct Reasons {
     pub rsa_unreadable: &'static str,
     pub rsa_private: &'static str,
     pub rsa_small: &'static str,
+    pub rsa_missing: &'static str,
     pub choice: &'static str,
     pub moment: &'static str,
 }

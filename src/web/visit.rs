@@ -16,11 +16,12 @@ use rand::distr::{Alphanumeric, SampleString};
 use crate::auth::inspection::ExplanationBudget;
 use crate::auth::session::{self, Session, changes_something};
 use crate::auth::verdict::{Refusal, Rejection};
-use crate::config::{Configuration, ScopeSettings};
+use crate::config::{Configuration, Diagnose, OAuthSettings, PlaintextRule, ScopeSettings};
 use crate::domain::account::{Account, Reach};
 use crate::protocol::encoding::encode;
 use crate::protocol::parameters::{Parameters, Source};
 use crate::protocol::request::{ReceivedRequest, UriScheme};
+use crate::protocol::signature::SignatureMethod;
 use crate::store::Store;
 use crate::store::audit::{Actor, By, Cursor, Page};
 use crate::time::{Lifetime, Timestamp};
@@ -54,6 +55,10 @@ pub struct Pages {
     pub sealing_keys: Vec<u32>,
     /// What the inspector's paste box may still be asked.
     pub explanations: ExplanationBudget,
+    /// What clients may sign with here, as far as the configuration admits it.
+    pub signature_methods: Vec<SignatureMethod>,
+    /// Whether failed signatures are explained to anybody.
+    pub explains: bool,
     public_origin: Option<(UriScheme, String)>,
     scopes: Vec<ScopeSettings>,
 }
@@ -98,6 +103,8 @@ impl Pages {
             token_lifetime: (lifetime > 0).then(|| Lifetime::from_seconds(lifetime)),
             sealing_keys,
             explanations: ExplanationBudget::default(),
+            signature_methods: admitted_methods(&configuration.oauth),
+            explains: configuration.oauth.diagnose != Diagnose::Never,
             public_origin: configuration
                 .server
                 .public_url
@@ -474,6 +481,13 @@ impl<'a> Visit<'a> {
         let page = MessagePage { onward, ..MessagePage::new(self.frame(Section::None), errors.logged_out) };
         self.page(StatusCode::FORBIDDEN, &page)
     }
+}
+
+fn admitted_methods(settings: &OAuthSettings) -> Vec<SignatureMethod> {
+    let admitted = |method: &&SignatureMethod| {
+        **method != SignatureMethod::Plaintext || settings.plaintext != PlaintextRule::Never
+    };
+    settings.signature_methods.iter().filter(admitted).copied().collect()
 }
 
 /// What answers at the path of a page to a method that it does not know.

@@ -60,7 +60,7 @@ pub async fn new(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payload
     let show = async |visit: &Visit<'_>| {
         let form = ClientForm {
             scopes: visit.pages.scope_choices(visit.text, |_| false),
-            methods: method_choices(|_| false),
+            methods: method_choices(&visit.pages.signature_methods, |_| false),
             http_auth: true,
             own_token: true,
             ..ClientForm::default()
@@ -191,6 +191,9 @@ impl TypedClient {
         });
         let rsa_public_key = reasons::rsa_key(&visit.field("rsa_public_key"), text)
             .unwrap_or_else(|reason| problems.skip("rsa_public_key", reason));
+        if rsa_public_key.is_none() && !problems.has("rsa_public_key") && methods.iter().all(SignatureMethod::is_rsa) {
+            problems.add("rsa_public_key", text.reasons.rsa_missing);
+        }
         if problems.any() {
             return Err(problems);
         }
@@ -219,7 +222,9 @@ impl ClientForm {
             callbacks: visit.field("callbacks"),
             scopes: visit.pages.scope_choices(visit.text, |name| scopes.iter().any(|ticked| ticked == name)),
             other_scopes: visit.field("other_scopes"),
-            methods: method_choices(|method| methods.iter().any(|ticked| ticked == method.as_str())),
+            methods: method_choices(&visit.pages.signature_methods, |method| {
+                methods.iter().any(|ticked| ticked == method.as_str())
+            }),
             rsa_public_key: visit.field("rsa_public_key"),
             http_auth: !visit.field("http_auth").is_empty(),
             own_token: !visit.field("own_token").is_empty(),
@@ -236,7 +241,9 @@ impl ClientForm {
             callbacks: client.callbacks.iter().map(Callback::as_str).collect::<Vec<_>>().join("\n"),
             other_scopes: others.map(|scope| scope.as_str()).collect::<Vec<_>>().join(" "),
             scopes: choices,
-            methods: method_choices(|method| !any && client.signature_methods.admits(method)),
+            methods: method_choices(&visit.pages.signature_methods, |method| {
+                !any && client.signature_methods.admits(method)
+            }),
             rsa_public_key: client.rsa_public_key.as_ref().map(|key| key.pem().to_owned()).unwrap_or_default(),
             http_auth: client.http_auth,
             own_token: false,
@@ -244,7 +251,32 @@ impl ClientForm {
     }
 }
 
-fn method_choices(ticked: impl Fn(SignatureMethod) -> bool) -> Vec<MethodChoice> {
+/// Those that the server admits. One that it does not stays where it is ticked: without it, none might be left, which
+/// means all.
+fn method_choices(admitted: &[SignatureMethod], ticked: impl Fn(SignatureMethod) -> bool) -> Vec<MethodChoice> {
     let all = SignatureMethod::ALL.into_iter();
-    all.map(|method| MethodChoice { name: method.as_str(), ticked: ticked(method) }).collect()
+    let choices = all.map(|method| (admitted.contains(&method), method.as_str(), ticked(method)));
+    choices
+        .filter(|(admitted, _, ticked)| *admitted || *ticked)
+        .map(|(_, name, ticked)| MethodChoice { name, ticked })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_that_the_server_refuses_is_offered_only_to_be_taken_away() {
+        let names = |ticked: Option<SignatureMethod>| {
+            let admitted = [SignatureMethod::HmacSha256, SignatureMethod::RsaSha256];
+            method_choices(&admitted, |method| Some(method) == ticked)
+                .iter()
+                .map(|choice| (choice.name, choice.ticked))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(None), [("HMAC-SHA256", false), ("RSA-SHA256", false)]);
+        let ticked = names(Some(SignatureMethod::Plaintext));
+        assert_eq!(ticked, [("HMAC-SHA256", false), ("RSA-SHA256", false), ("PLAINTEXT", true)]);
+    }
 }

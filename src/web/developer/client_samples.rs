@@ -8,8 +8,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::domain::account::Account;
-use crate::domain::client::Client;
+use crate::domain::client::{Client, SignatureMethods};
 use crate::domain::credentials::Secret;
+use crate::protocol::signature::SignatureMethod;
 use crate::store::Store;
 use crate::store::delegations::IssuedToken;
 use crate::web::developer::own::{ClientHead, Tab, client_head, own_client};
@@ -27,6 +28,7 @@ pub struct SamplesPage {
     pub frame: Frame,
     pub text: &'static Texts,
     pub head: ClientHead,
+    pub note: &'static str,
     pub samples: Vec<FilledSample>,
 }
 
@@ -38,6 +40,10 @@ pub async fn show(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequ
             frame: visit.frame(Section::Developer),
             text: visit.text,
             head: client_head(visit, &client, Tab::Samples),
+            note: match SampleMethod::of(client.signature_methods) {
+                Some(_) => visit.text.developer.samples_placeholders,
+                None => why_none(client.signature_methods, visit.text),
+            },
             samples: filled(visit, &client, None, None),
         };
         Ok(visit.page(StatusCode::OK, &page))
@@ -45,7 +51,8 @@ pub async fn show(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequ
     pages.serve(&request, payload, Access::LoggedIn, show).await
 }
 
-/// Samples with these secrets; where there is none, with a word to replace. None for a client that signs with RSA only.
+/// Samples with these secrets; where there is none, with a word to replace. None for a client that may not
+/// sign with HMAC.
 pub fn filled(
     visit: &Visit<'_>,
     client: &Client,
@@ -63,6 +70,15 @@ pub fn filled(
     })
 }
 
+/// Why there are no samples for a client with these methods, none of which is HMAC.
+pub const fn why_none(methods: SignatureMethods, text: &Texts) -> &'static str {
+    if methods.admits(SignatureMethod::Plaintext) {
+        text.developer.samples_plaintext
+    } else {
+        text.developer.samples_rsa
+    }
+}
+
 /// An access token of the owner's own, with all that the client may.
 ///
 /// # Errors
@@ -76,4 +92,19 @@ pub async fn own_token(
     let scopes = owner.scopes.admit(&client.scopes);
     let lifetime = visit.pages.token_lifetime;
     Ok(store.delegations.issue_directly(&client.client_key, &owner.id, scopes, lifetime, &visit.by()).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::texts::Language;
+
+    #[test]
+    fn an_app_that_may_sign_with_plaintext_is_not_told_that_it_signs_with_rsa_only() {
+        let text = Language::English.texts();
+        let note = |methods: &[SignatureMethod]| why_none(SignatureMethods::of(methods.iter().copied()), text);
+        assert_eq!(note(&[SignatureMethod::RsaSha256]), text.developer.samples_rsa);
+        assert_eq!(note(&[SignatureMethod::Plaintext]), text.developer.samples_plaintext);
+        assert_eq!(note(&[SignatureMethod::Plaintext, SignatureMethod::RsaSha1]), text.developer.samples_plaintext);
+    }
 }

@@ -8,7 +8,7 @@ use crate::domain::client::Client;
 use crate::domain::credentials::{PublicKey, Secret};
 use crate::protocol::encoding::encode;
 use crate::store::delegations::IssuedToken;
-use crate::web::developer::client_samples::filled;
+use crate::web::developer::client_samples::{filled, why_none};
 use crate::web::page::{Frame, Moment, Section, text_to_download};
 use crate::web::samples::{FilledSample, SampleMethod};
 use crate::web::texts::Texts;
@@ -65,7 +65,7 @@ pub fn secret_page(
     let origin = visit.origin();
     lines.push(("OAUTH_BASE_URL", &origin));
     let samples_note = match (SampleMethod::of(client.signature_methods), secret, token) {
-        (None, _, _) => words.samples_rsa,
+        (None, _, _) => why_none(client.signature_methods, text),
         (Some(_), Some(_), Some(_)) => words.samples_filled,
         (Some(_), None, Some(_)) => words.samples_secret_missing,
         (Some(_), _, None) => words.samples_placeholders,

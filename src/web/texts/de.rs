@@ -165,6 +165,7 @@ pub(super) const TEXTS: Texts = Texts {
         samples_placeholders: "Geheimnisse werden nur einmal gezeigt: Setzen Sie Ihre ein, wo YOUR_… steht.",
         samples_secret_missing: "Mit dem Token von oben ausgefüllt; setzen Sie Ihr Client-Geheimnis ein, wo YOUR_CLIENT_SECRET steht.",
         samples_rsa: "Diese App unterschreibt nur mit RSA, und die Beispiele sind für HMAC. Geben Sie Ihrer OAuth-Bibliothek den privaten Schlüssel zu dem, den Sie registriert haben.",
+        samples_plaintext: "Die Beispiele sind für HMAC, das diese App nicht benutzen darf. Mit PLAINTEXT ist die Signatur das Client-Geheimnis, & und das Token-Geheimnis, jedes Geheimnis prozentkodiert.",
         save_and_run: |file| format!("Speichern als {file}, dann"),
         client_key: "Client-Schlüssel",
         client_secret: "Client-Geheimnis",
@@ -184,6 +185,7 @@ pub(super) const TEXTS: Texts = Texts {
         other_scopes_hint: "In der Form ding:tun, durch Leerzeichen getrennt.",
         signature_methods: "Signaturverfahren",
         signature_methods_hint: "Keines gewählt: alle dieses Servers.",
+        no_rsa_key: "keiner",
         rsa_key: "Öffentlicher RSA-Schlüssel",
         rsa_key_hint: "Für RSA-Signaturen: PEM, ab 2048 Bit. Leer: keiner.",
         rsa_file: "Oder die Datei wählen",
@@ -290,6 +292,7 @@ pub(super) const TEXTS: Texts = Texts {
             format!("Die Anfrage ist für den Client-Schlüssel {key} unterschrieben, nicht für diese App.")
         },
         busy: "Zu viele Fragen auf einmal: Versuchen Sie es gleich wieder.",
+        off: "Dieser Server erklärt keine Signaturen: Sein Betreiber hat das abgeschaltet.",
     },
     mistakes: Mistakes {
         query_parameters_left_out: (
@@ -545,6 +548,7 @@ pub(super) const TEXTS: Texts = Texts {
         rsa_unreadable: "Das ist kein öffentlicher RSA-Schlüssel in PEM (-----BEGIN PUBLIC KEY-----, -----BEGIN RSA PUBLIC KEY----- oder ein Zertifikat).",
         rsa_private: "Das ist ein privater Schlüssel. Behalten Sie ihn für sich und geben Sie den öffentlichen.",
         rsa_small: "RSA-Schlüssel brauchen 2048 bis 8192 Bit.",
+        rsa_missing: "Sie haben nur RSA-Verfahren gewählt, und die brauchen einen öffentlichen Schlüssel: Geben Sie einen an, oder wählen Sie noch ein anderes Verfahren.",
         choice: "Wählen Sie eines davon.",
         moment: "Schreiben Sie ein Datum als 2026-01-31.",
     },

@@ -161,6 +161,7 @@ pub(super) const TEXTS: Texts = Texts {
         samples_placeholders: "Secrets are shown only once, so put yours where it says YOUR_….",
         samples_secret_missing: "Filled in with the token above; put your client secret where it says YOUR_CLIENT_SECRET.",
         samples_rsa: "This app signs with RSA only, and the samples are for HMAC. Give your OAuth library the private key to the one that you registered.",
+        samples_plaintext: "The samples are for HMAC, which this app may not use. With PLAINTEXT the signature is the client secret, &, and the token secret, each secret percent-encoded.",
         save_and_run: |file| format!("Save as {file}, then run"),
         client_key: "Client key",
         client_secret: "Client secret",
@@ -180,6 +181,7 @@ pub(super) const TEXTS: Texts = Texts {
         other_scopes_hint: "Written noun:verb, separated by spaces.",
         signature_methods: "Signature methods",
         signature_methods_hint: "None ticked: every method of this server.",
+        no_rsa_key: "none",
         rsa_key: "RSA public key",
         rsa_key_hint: "For RSA signatures: PEM, from 2048 bits. Empty: none.",
         rsa_file: "Or choose its file",
@@ -284,6 +286,7 @@ pub(super) const TEXTS: Texts = Texts {
         ),
         other_client: |key| format!("The request was signed for the client key {key}, not for this app."),
         busy: "Too many questions at once: try again in a moment.",
+        off: "This server explains no signatures: its operator has switched that off.",
     },
     mistakes: Mistakes {
         query_parameters_left_out: (
@@ -507,6 +510,7 @@ pub(super) const TEXTS: Texts = Texts {
         rsa_unreadable: "This is no RSA public key in PEM (-----BEGIN PUBLIC KEY-----, -----BEGIN RSA PUBLIC KEY----- or a certificate).",
         rsa_private: "This is a private key. Keep it to yourself, and give the public one.",
         rsa_small: "RSA keys need 2048 to 8192 bits.",
+        rsa_missing: "You ticked RSA methods only, and they need a public key: give one, or tick another method too.",
         choice: "Choose one of these.",
         moment: "Write a date as 2026-01-31.",
     },
