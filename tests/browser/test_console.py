@@ -296,9 +296,15 @@ def test_copying_puts_the_key_into_the_clipboard(chrome, server, person):
     chrome.driver.execute_cdp_cmd(
         "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": server.base}
     )
-    button = chrome.find("button[data-copy=shown-client-key]")
+    # The button on the app's page says what it copies to those who hear the page.
+    chrome.open(f"{server.base}/developer/clients/show?key={client.key}")
+    button = chrome.find("button[data-copy=client-key]")
+    label = button.get_property("innerHTML")
+    assert client.key in label and "unseen" in label
     button.click()
     assert eventually(lambda: button.text == "Copied")
+    button.click()
+    assert eventually(lambda: button.get_property("innerHTML") == label), "it went on saying Copied"
     # No page of ours may read the clipboard: it is pasted by hand.
     chrome.open(f"{server.base}/developer/clients/inspector?key={client.key}")
     chrome.field("request").send_keys(Keys.CONTROL, "v")

@@ -130,6 +130,41 @@ def test_a_token_of_another_session_is_worth_nothing(server, session, developer,
     assert answer.status_code == 403 and "This form is no longer good" in answer.text
 
 
+def test_a_login_form_that_another_tab_overtook_leads_on(server, holder, developer, client_oob):
+    browser = requests.Session()
+    browser.trust_env = False
+    request = temporary(server, client_oob)
+    forms = {"/login": {"next": "/account"}, "/oauth/authorize": {"oauth_token": request.token}}
+    own = hidden(browser.get(f"{server.base}/login", timeout=20).text)
+
+    def sent(path, account, token):
+        fields = forms[path] | {"csrf_token": token, "username": account.username, "password": account.password}
+        return browser.post(server.base + path, data=fields, allow_redirects=False, timeout=20)
+
+    assert sent("/login", holder, own).status_code == 303
+    # Also when somebody else's name was typed: who is logged in stays so, and every page says who that is.
+    for path, onward in (("/login", "/account"), ("/oauth/authorize", authorize_url(server, request).removeprefix(server.base))):
+        answer = sent(path, developer, own)
+        assert (answer.status_code, answer.headers["Location"]) == (303, onward)
+        assert "countersign_session" not in answer.headers.get("Set-Cookie", "")
+    assert holder.username in browser.get(f"{server.base}/account", timeout=20).text
+    # The form of another browser is as bad as ever.
+    for token in (None, "", "forged", hidden(requests.get(f"{server.base}/login", timeout=20).text)):
+        for path in forms:
+            assert sent(path, developer, token).status_code == 403, (path, token)
+
+
+def test_too_many_wrong_passwords_are_told_beside_the_field(new_server):
+    server = new_server("[throttle]\nfailures = 2\n", "throttled")
+    browser = logged_in(server, server.account())
+    page = browser.get(f"{server.base}/account", timeout=20).text
+    form = {"csrf_token": hidden(page), "current_password": "wrong", "new_password": "a new password", "repeated_password": "a new password"}
+    answers = [browser.post(f"{server.base}/account/password", data=form, timeout=20) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [422, 422, 429]
+    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert 'id="current_password-reason">Too many failed attempts' in answers[-1].text and 'name="new_password"' in answers[-1].text
+
+
 def test_a_login_form_that_another_site_sends_logs_nobody_in(server, holder):
     fields = {"username": holder.username, "password": holder.password}
     answer = requests.post(f"{server.base}/login", data=fields, allow_redirects=False, timeout=20)

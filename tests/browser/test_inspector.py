@@ -475,3 +475,19 @@ def test_a_method_that_the_app_has_no_key_for_is_told_so(chrome, server, wrong, 
     assert verdict(bare, "HMAC-SHA1") == "This app has no client secret here, so no HMAC signature can be checked."
     choosy = server.client(developer, callback="oob", methods=("HMAC-SHA256",))
     assert verdict(choosy, "HMAC-SHA1") == "This app may not sign with HMAC-SHA1."
+
+
+def test_nobody_is_told_anything_where_the_operator_forbids_it(chrome, new_server):
+    server = new_server('[oauth]\ndiagnose = "never"\nplaintext = "never"\n', "silent")
+    person = server.account()
+    client = server.client(person)
+    chrome.log_in(server.base, person)
+    chrome.open(f"{server.base}/developer/clients/inspector?key={client.key}")
+    assert "This server explains no signatures" in chrome.text and not chrome.has("[name=request]")
+    # Nor is a method offered that this server refuses, or one that has no key.
+    chrome.open(f"{server.base}/developer/clients/new")
+    assert not chrome.has("[name=signature_method][value=PLAINTEXT]")
+    chrome.type("name", "Without a key")
+    chrome.tick("signature_method", "RSA-SHA256")
+    chrome.press("Create app")
+    assert "need a public key" in chrome.reason("rsa_public_key")
