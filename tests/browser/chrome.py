@@ -42,6 +42,10 @@ class Chrome:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         options.add_experimental_option("perfLoggingPrefs", {"enableNetwork": True, "enablePage": False})
         self.script = script
+        # What the buttons are called in another language, by their English labels.
+        self.words = {}
+        # What stood in the console and no test looked at.
+        self.passed_over = []
         self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
         self.driver.set_page_load_timeout(SECONDS)
         self.driver.implicitly_wait(0)
@@ -54,7 +58,11 @@ class Chrome:
         """A browser that has never been anywhere."""
         self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
         self.driver.get("about:blank")
-        self.complaints()
+        self.passed_over += self.complaints()
+
+    def unheard(self):
+        """What stood in the console in all this time, but for what a test looked at."""
+        return self.passed_over + self.complaints()
 
     def complaints(self):
         """What stood in the console since the last look, but for pages that were meant to be refusals."""
@@ -146,6 +154,7 @@ class Chrome:
 
         The first line counts: what follows is for those who hear the page.
         """
+        label = self.said(label)
         candidates = [
             element
             for element in self.all(f"{within} button, {within} a.button, {within} summary")
@@ -153,6 +162,10 @@ class Chrome:
         ]
         assert candidates, f"nothing to press says {label!r}: {[e.text for e in self.all(within + ' button')]}"
         self.press_element(candidates[0])
+
+    def said(self, text):
+        """The English text in the language of this browser."""
+        return self.words.get(text, text)
 
     def press_element(self, element):
         stays = element.tag_name == "summary" or element.get_attribute("type") == "button"

@@ -139,7 +139,8 @@ def client_oob(server, developer):
 
 @pytest.fixture(scope="session")
 def chromes():
-    """Browsers by what they can do, made when they are first needed."""
+    """Browsers by what they can do, made when they are first needed. In the end nobody's console may hold a complaint that
+    no test has looked at."""
     made = {}
 
     def get(**kind):
@@ -149,8 +150,10 @@ def chromes():
         return made[key]
 
     yield get
+    unheard = {key: chrome.unheard() for key, chrome in made.items()}
     for chrome in made.values():
         chrome.quit()
+    assert not any(unheard.values()), unheard
 
 
 @pytest.fixture

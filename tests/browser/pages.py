@@ -124,7 +124,7 @@ class Gallery:
 
         client = self.impatient.client(self.impatient.account(), callback="oob")
         url = authorize_url(self.impatient, temporary(self.impatient, client))
-        assert eventually(lambda: chrome.open(url).heading == "This request has expired")
+        assert eventually(lambda: chrome.open(url).heading == chrome.said("This request has expired"))
 
     def show_apps(self, chrome, base):
         chrome.open(f"{base}/apps")

@@ -1,9 +1,23 @@
-"""axe-core finds nothing serious on any page, in both colour schemes, wide and narrow; nothing runs off a phone."""
+"""axe-core finds nothing serious on any page, in both colour schemes, wide and narrow; nothing runs off a phone, in the
+longer words of German either."""
 
+import contextlib
 import itertools
 
 import pytest
 from pages import PAGES, REFUSALS, Gallery
+
+# What the pages are brought onto the screen by.
+GERMAN = {
+    "Log in": "Anmelden",
+    "Log out": "Abmelden",
+    "Allow": "Erlauben",
+    "Deny": "Ablehnen",
+    "Revoke all": "Allen entziehen",
+    "Create app": "App anlegen",
+    "Create key": "Schlüssel anlegen",
+    "This request has expired": "Diese Anfrage ist abgelaufen",
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +42,27 @@ def test_a_page_can_be_used_by_everybody(page, gallery):
     assert found == []
     assert chrome.complaints() == []
     assert chrome.run("return document.documentElement.lang") == "en" and chrome.heading
+
+
+@contextlib.contextmanager
+def in_german(gallery, chrome):
+    """The gallery in another browser, whose language is German."""
+    english, gallery.chrome, chrome.words = gallery.chrome, chrome, GERMAN
+    try:
+        yield
+    finally:
+        gallery.chrome, chrome.words = english, {}
+
+
+@pytest.mark.parametrize("page", [*PAGES, *REFUSALS])
+def test_a_page_in_german_fits_a_phone(page, gallery, chromes):
+    chrome = chromes(language="de")
+    chrome.forget()
+    with in_german(gallery, chrome):
+        gallery.show(page)
+    chrome.size(390, 900, phone=True)
+    width, found = chrome.run("return document.documentElement.scrollWidth"), chrome.violations()
+    chrome.size(1200, 900)
+    assert chrome.run("return document.documentElement.lang") == "de"
+    assert width <= 390 and found == []
+    assert chrome.complaints() == []
