@@ -1,7 +1,8 @@
 //! Log in and log out (`/login`, `/logout`).
 //!
 //! The form is bound to the browser by a cookie of its own, so that nobody can log a visitor in to an account that
-//! isn't theirs. A form that another window of the same browser has overtaken leads on and logs nobody in. `next` leads to a path of this server and nowhere else.
+//! isn't theirs. A form that another window of the same browser has overtaken leads on and logs nobody in. `next` leads
+//! to a path of this server and nowhere else.
 
 use std::sync::Arc;
 
