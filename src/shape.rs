@@ -98,7 +98,6 @@ pub struct ClientShape {
     rsa_public_key: Option<String>,
     http_auth: bool,
     status: &'static str,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     suspended: bool,
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
