@@ -143,7 +143,7 @@ impl Route {
         if self.scopes.is_empty() {
             return Ok(());
         }
-        meant_methods(request).iter().try_for_each(|method| self.permits(identity, method))
+        request.meant_methods().iter().try_for_each(|method| self.permits(identity, method))
     }
 
     /// As [`Self::permits_request`], for one method.
@@ -185,27 +185,6 @@ fn management() -> Result<Route, InvalidScope> {
         ..RouteSettings::for_every_path()
     };
     Route::new(&settings, false)
-}
-
-/// The methods that a request says it means: by headers, or by `_method` in its query or form. Some readers take one of
-/// several between commas. A body of a form's type counts although it is no text: what is behind us may not mind.
-fn meant_methods(request: &ReceivedRequest<'_>) -> Vec<String> {
-    let form = request.body.filter(|_| request.has_form_type()).map(String::from_utf8_lossy);
-    let fields = [request.query, form.as_deref()].into_iter().flatten().flat_map(|text| text.split('&'));
-    let fields = fields.filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let is_method = encoding::decode(name, Plus::IsSpace).is_ok_and(|name| *name == *b"_method");
-        is_method.then(|| encoding::decode(value, Plus::IsSpace).unwrap_or(Cow::Borrowed(value.as_bytes())))
-    });
-    let headers = request.headers.meant_methods.into_iter().flatten().map(|method| Cow::Borrowed(method.as_bytes()));
-    headers
-        .chain(fields)
-        .flat_map(|methods| {
-            let methods = String::from_utf8_lossy(&methods).to_ascii_uppercase();
-            methods.split(',').map(|method| method.trim().to_owned()).collect::<Vec<_>>()
-        })
-        .filter(|method| !method.is_empty())
-        .collect()
 }
 
 /// One challenge for each admitted scheme, in the contract's order.
@@ -385,11 +364,11 @@ mod tests {
             arrived: crate::time::Timestamp::from_unix(1),
         };
         request.headers.meant_methods = [None, Some(" delete "), Some("get, TRACE"), None];
-        assert_eq!(meant_methods(&request), ["DELETE", "GET", "TRACE", "PUT"]);
+        assert_eq!(request.meant_methods(), ["DELETE", "GET", "TRACE", "PUT"]);
         request.headers.content_type = Some("application/x-www-form-urlencoded");
-        assert_eq!(meant_methods(&request), ["DELETE", "GET", "TRACE", "PUT", "PATCH"]);
+        assert_eq!(request.meant_methods(), ["DELETE", "GET", "TRACE", "PUT", "PATCH"]);
         request.body = Some(b"\xff=1&_method=PATCH");
-        assert_eq!(meant_methods(&request), ["DELETE", "GET", "TRACE", "PUT", "PATCH"]);
+        assert_eq!(request.meant_methods(), ["DELETE", "GET", "TRACE", "PUT", "PATCH"]);
     }
 
     #[test]

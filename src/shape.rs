@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::domain::account::{Account, Company};
 use crate::domain::api_key::ApiKey;
-use crate::domain::client::{Client, SignatureMethods};
+use crate::domain::client::{Client, ClientStatus, SignatureMethods};
 use crate::domain::credentials::{Hint, Secret};
 use crate::domain::scope::Scopes;
 use crate::store::api_keys::ApiKeySummary;
@@ -98,6 +98,7 @@ pub struct ClientShape {
     rsa_public_key: Option<String>,
     http_auth: bool,
     status: &'static str,
+    suspended: bool,
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_secret_until: Option<String>,
@@ -120,7 +121,8 @@ impl ClientShape {
             signature_methods: method_names(client.signature_methods),
             rsa_public_key: client.rsa_public_key.as_ref().map(|key| key.pem().to_owned()),
             http_auth: client.http_auth,
-            status: client.status.as_str(),
+            status: if client.status == ClientStatus::Active { "active" } else { "disabled" },
+            suspended: client.status == ClientStatus::Suspended,
             created_at: client.created_at.to_rfc3339(),
             previous_secret_until: None,
             active_tokens: None,

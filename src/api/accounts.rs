@@ -79,6 +79,10 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     if standing && account.id == call.account().id {
         return Err(YOURSELF);
     }
+    if fields.given("password") {
+        // Whoever knows the password is the account.
+        within_own(call, &account.scopes)?;
+    }
     let status = fields.text("status").map(|status| new_status(status, fields.text("reason"))).transpose()?;
     if status.is_none() && fields.given("reason") {
         return Err(Failed::field("reason", "goes with a status"));
@@ -205,13 +209,12 @@ fn scopes(call: &Call<'_>) -> Result<Option<ScopeLimit>, Failed> {
 }
 
 /// Nobody gives more than they have.
-fn within_own(call: &Call<'_>, given: &ScopeLimit) -> Result<(), Failed> {
-    let beyond = match (&call.account().scopes, given) {
-        (ScopeLimit::Unlimited, _) => false,
-        (ScopeLimit::Only(_), ScopeLimit::Unlimited) => true,
-        (ScopeLimit::Only(own), ScopeLimit::Only(given)) => !given.is_subset(own),
-    };
-    if beyond { Err(Failed::Forbidden("scopes: nobody gives more than they have.")) } else { Ok(()) }
+pub(super) fn within_own(call: &Call<'_>, given: &ScopeLimit) -> Result<(), Failed> {
+    if call.account().scopes.covers(given) {
+        Ok(())
+    } else {
+        Err(Failed::Forbidden("scopes: nobody gives more than they have."))
+    }
 }
 
 async fn enrol(

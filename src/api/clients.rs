@@ -6,7 +6,7 @@ use super::call::{Call, done, made, one};
 use super::failure::Failed;
 use super::operations::Action;
 use crate::domain::account::Account;
-use crate::domain::client::{Callback, ClientStatus, RsaPublicKey, SignatureMethods};
+use crate::domain::client::{Callback, RsaPublicKey, SignatureMethods};
 use crate::domain::credentials::ClientKey;
 use crate::domain::scope::Scopes;
 use crate::shape::ClientShape;
@@ -53,9 +53,9 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         rsa_public_key: rsa_public_key(call)?,
         http_auth: call.fields.switch("http_auth"),
     };
-    let status = match call.fields.text("status") {
-        Some("active") => Some(ClientStatus::Active),
-        Some("disabled") => Some(ClientStatus::Disabled),
+    let enabled = match call.fields.text("status") {
+        Some("active") => Some(true),
+        Some("disabled") => Some(false),
         Some(other) => return Err(Failed::field("status", format!("{other:?} is not active or disabled"))),
         None => None,
     };
@@ -63,8 +63,8 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     if updated.iter().any(|field| call.fields.given(field)) {
         call.store.clients.update(&key, update, &call.by()).await?;
     }
-    if let Some(status) = status {
-        call.store.clients.set_status(&key, status, &call.by()).await?;
+    if let Some(enabled) = enabled {
+        call.store.clients.set_enabled(&key, enabled, &call.by()).await?;
     }
     answer(call, &key).await
 }
@@ -87,8 +87,7 @@ pub async fn rotate_secret(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 /// `POST /clients/{client_key}/disable`, `/enable`
 pub async fn stand(call: &Call<'_>, action: Action) -> Result<HttpResponse, Failed> {
     let (key, _) = reached(call).await?;
-    let status = if action == Action::DisableClient { ClientStatus::Disabled } else { ClientStatus::Active };
-    call.store.clients.set_status(&key, status, &call.by()).await?;
+    call.store.clients.set_enabled(&key, action != Action::DisableClient, &call.by()).await?;
     answer(call, &key).await
 }
 

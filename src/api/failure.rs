@@ -100,6 +100,9 @@ impl From<ClientError> for Failed {
         match error {
             ClientError::NotFound => Self::NotFound("client"),
             ClientError::OwnerNotFound => Self::NotFound("account"),
+            ClientError::Suspended => {
+                Self::Forbidden("An administrator has suspended this client, and has to enable it again.")
+            }
             ClientError::KeyTaken => Self::Conflict(error.to_string()),
             ClientError::TooManyCallbacks => Self::Invalid(error.to_string()),
             ClientError::Invalid(error) => Self::Invalid(error.to_string()),

@@ -226,7 +226,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("Company", "id name created_at"),
     (
         "Client",
-        "client_key client_secret? owner name callbacks[] scopes[] signature_methods[] rsa_public_key? http_auth! status created_at \
+        "client_key client_secret? owner name callbacks[] scopes[] signature_methods[] rsa_public_key? http_auth! status suspended! created_at \
          previous_secret_until? active_tokens# last_used_at?",
     ),
     (

@@ -152,9 +152,9 @@ impl Basic {
             return Err(Refusal::ClientKeyRequired.into());
         }
         self.throttle.check(name, request.client_address, request.arrived)?;
-        let account = match self.by_member_hash(secret, account, request).await? {
-            Some(account) => account,
-            None => self.prove(request, name, secret, account).await?,
+        let (account, by_login) = match self.by_member_hash(secret, account, request).await? {
+            Some(account) => (account, true),
+            None => (self.prove(request, name, secret, account).await?, false),
         };
         check_standing(&account.account)?;
         let client = beside.admit(&self.directory, &account.account, request.arrived).await?;
@@ -162,7 +162,7 @@ impl Basic {
             Some(client) => GrantedScopes::only(account.account.scopes.admit(&client.client.scopes)),
             None => account.account.scopes.own(),
         };
-        Ok(Identity::new(Arc::clone(account), client, Credential::Basic, scopes))
+        Ok(Identity::new(Arc::clone(account), client, Credential::Basic, scopes).by_login(by_login))
     }
 
     /// A member hash is a password too, of its own account and as long as its session lives.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::auth::basic::check_standing;
 use crate::auth::client_key::Beside;
 use crate::auth::oauth::unavailable;
-use crate::auth::session::{changes_something, cookie};
+use crate::auth::session::{cookie, may_change_something};
 use crate::auth::verdict::{Credential, Identity, Refusal, Rejection};
 use crate::domain::account::Account;
 use crate::domain::credentials::{Secret, TokenHash};
@@ -59,7 +59,7 @@ impl<'a> MemberCookies<'a> {
         let account = found
             .filter(|found| self.name(&found.account))
             .ok_or_else(|| Refusal::BadCredentials { username: self.member.to_string() })?;
-        if changes_something(request.method) && is_from_elsewhere(request) {
+        if may_change_something(request) && is_from_elsewhere(request) {
             return Err(Refusal::CrossSite("Cookies of another site's page can not change anything here.").into());
         }
         check_standing(&account.account)?;

@@ -404,14 +404,17 @@ fn derive(
     if memory.len() < blocks {
         memory.resize(blocks, Block::default());
     }
-    let memory = memory.get_mut(..blocks).unwrap_or_default();
+    let used = memory.get_mut(..blocks).unwrap_or_default();
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    Output::init_with(length, |out| {
+    let derived = Output::init_with(length, |out| {
         argon2
-            .hash_password_into_with_memory(password.expose().as_bytes(), salt, out, memory)
+            .hash_password_into_with_memory(password.expose().as_bytes(), salt, out, used)
             .map_err(|_| argon2::password_hash::phc::Error::ParamNameInvalid)
-    })
-    .map_err(|_| PasswordError::Unreadable)
+    });
+    // What an imported hash needs beyond our own is not kept.
+    memory.truncate(MEMORY_KIB as usize);
+    memory.shrink_to_fit();
+    derived.map_err(|_| PasswordError::Unreadable)
 }
 
 #[cfg(test)]

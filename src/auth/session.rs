@@ -171,7 +171,7 @@ impl Sessions {
     /// [`Refusal::CrossSite`]: something would be changed, and the CSRF token is missing.
     pub async fn holder(&self, request: &ReceivedRequest<'_>) -> Result<Option<Identity>, Rejection> {
         let Some(session) = self.current(request.headers.cookie, request.arrived).await? else { return Ok(None) };
-        if changes_something(request.method) && !session.admits(request) {
+        if may_change_something(request) && !session.admits(request) {
             let needs = "A session needs X-CSRF-Token (or the field csrf_token) to change something.";
             return Err(Refusal::CrossSite(needs).into());
         }
@@ -224,6 +224,11 @@ pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
 /// Whether a method may change something (RFC 9110 §9.2.1).
 pub fn changes_something(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
+}
+
+/// Whether the request may change something, also for a reader behind us who believes that it means another method.
+pub fn may_change_something(request: &ReceivedRequest<'_>) -> bool {
+    changes_something(request.method) || request.meant_methods().iter().any(|method| changes_something(method))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The failure budget per account *and* address: guessing from one place never locks the owner out elsewhere.
 //!
-//! Memory is bounded: when the table is full, what is over and then the older half makes room. IPv6 addresses count
+//! Memory is bounded: when the table is full, what is over and then the older half of those that may still try makes room. IPv6 addresses count
 //! by their /64, the smallest block that a provider gives to one customer (RFC 6177). Signed requests are not throttled:
 //! an HMAC can't be guessed.
 
@@ -125,14 +125,15 @@ impl Throttle {
     fn make_room(&self, table: &mut HashMap<u64, Failures>, now: Timestamp) {
         table.retain(|_, failures| failures.since + self.window > now);
         if table.len() >= CAPACITY {
-            let mut ages: Vec<_> = table.values().map(|failures| failures.since).collect();
+            // Half of the table goes, the older half; first those that may still try, so that nobody gets new tries by
+            // thinking up names.
+            let age = |failures: &Failures| (failures.count >= self.failures, failures.since);
+            let mut ages: Vec<_> = table.values().map(age).collect();
             let middle = ages.len() / 2;
-            let (_, median, _) = ages.select_nth_unstable(middle);
-            let median = *median;
-            // Half of the table goes, the older half: the pairs that still guess come back at once.
+            let median = *ages.select_nth_unstable(middle).1;
             let mut surplus = CAPACITY / 2;
             table.retain(|_, failures| {
-                let goes = surplus > 0 && failures.since <= median;
+                let goes = surplus > 0 && age(failures) <= median;
                 surplus -= usize::from(goes);
                 !goes
             });
@@ -245,5 +246,17 @@ mod tests {
             throttle.failed(&name.to_string(), address("192.0.2.1"), NOW);
         }
         assert!(throttle.lock().len() <= CAPACITY);
+    }
+
+    #[test]
+    fn a_flood_of_names_gives_nobody_new_tries() {
+        let throttle = throttle();
+        for _ in 0..3 {
+            throttle.failed("jo", address("192.0.2.1"), NOW);
+        }
+        for name in 0..CAPACITY * 2 {
+            throttle.failed(&name.to_string(), address("192.0.2.1"), NOW + Lifetime::from_seconds(1));
+        }
+        assert!(throttle.check("jo", address("192.0.2.1"), NOW + Lifetime::from_seconds(2)).is_err());
     }
 }

@@ -75,6 +75,8 @@ pub struct Identity {
     scopes: GrantedScopes,
     api_key: Option<Arc<DirectoryApiKey>>,
     impersonated_by: Option<Username>,
+    /// Proved by the secret of a login, which may end at any time.
+    by_login: bool,
 }
 
 impl Identity {
@@ -84,7 +86,7 @@ impl Identity {
         credential: Credential,
         scopes: GrantedScopes,
     ) -> Self {
-        Self { account, client, credential, scopes, api_key: None, impersonated_by: None }
+        Self { account, client, credential, scopes, api_key: None, impersonated_by: None, by_login: false }
     }
 
     pub(super) fn beside(mut self, client: Option<Arc<DirectoryClient>>) -> Self {
@@ -108,6 +110,16 @@ impl Identity {
     pub(super) fn impersonated_by(mut self, issuer: Option<Username>) -> Self {
         self.impersonated_by = issuer;
         self
+    }
+
+    pub(super) const fn by_login(mut self, by_login: bool) -> Self {
+        self.by_login = by_login;
+        self
+    }
+
+    /// Whether the secret of a login proved it: such an identity gets no token that could outlive the login.
+    pub const fn is_by_login(&self) -> bool {
+        self.by_login
     }
 
     /// The account that is acted for: the resource owner.

@@ -8,7 +8,7 @@ use super::operator::{Operator, all, scopes, union};
 use super::output::{self, Format, FormatArgs, Shape, say};
 use super::{Failure, SourceArgs, file_text};
 use crate::domain::account::Reach;
-use crate::domain::client::{Callback, Client, ClientStatus, RsaPublicKey, SignatureMethods};
+use crate::domain::client::{Callback, Client, RsaPublicKey, SignatureMethods};
 use crate::domain::credentials::ClientKey;
 use crate::domain::scope::Scopes;
 use crate::protocol::signature::SignatureMethod;
@@ -207,10 +207,8 @@ pub async fn run(args: ClientArgs, sources: SourceArgs) -> Result<(), Failure> {
             let owner = owner_name(&operator, &issued.client).await?;
             output::one(format, &ClientShape::issued(&issued, &owner))?;
         }
-        ClientCommand::Disable { client_key } => {
-            set_status(sources, format, &client_key, ClientStatus::Disabled).await?
-        }
-        ClientCommand::Enable { client_key } => set_status(sources, format, &client_key, ClientStatus::Active).await?,
+        ClientCommand::Disable { client_key } => set_enabled(sources, format, &client_key, false).await?,
+        ClientCommand::Enable { client_key } => set_enabled(sources, format, &client_key, true).await?,
         ClientCommand::Delete { client_key } => {
             let operator = Operator::new(sources).await?;
             operator.store.clients.delete(&client_key, &operator.by).await?;
@@ -226,14 +224,14 @@ async fn show(operator: &Operator, format: Format, client_key: &ClientKey) -> Re
     Ok(output::one(format, &ClientShape::from(&summary))?)
 }
 
-async fn set_status(
+async fn set_enabled(
     sources: SourceArgs,
     format: Format,
     client_key: &ClientKey,
-    status: ClientStatus,
+    enabled: bool,
 ) -> Result<(), Failure> {
     let operator = Operator::new(sources).await?;
-    operator.store.clients.set_status(client_key, status, &operator.by).await?;
+    operator.store.clients.set_enabled(client_key, enabled, &operator.by).await?;
     show(&operator, format, client_key).await
 }
 

@@ -34,7 +34,7 @@ impl Client {
     pub fn standing(&self, owner: &Account) -> Result<(), ClientRefusal> {
         match self.status {
             ClientStatus::Active => owner.standing().map_err(ClientRefusal::Owner),
-            ClientStatus::Disabled => Err(ClientRefusal::Disabled),
+            ClientStatus::Disabled | ClientStatus::Suspended => Err(ClientRefusal::Disabled),
         }
     }
 
@@ -58,15 +58,19 @@ impl Client {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClientStatus {
     Active,
+    /// By its owner, who may enable it again.
     Disabled,
+    /// By somebody else, who administers it: its owner can't enable it.
+    Suspended,
 }
 
 impl ClientStatus {
-    /// `active` or `disabled`.
+    /// `active`, `disabled` or `suspended`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Disabled => "disabled",
+            Self::Suspended => "suspended",
         }
     }
 }

@@ -213,6 +213,15 @@ impl ScopeLimit {
         }
     }
 
+    /// Whether whoever is under this ceiling has all that `other` has: nobody gives more than they have.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unlimited, _) => true,
+            (Self::Only(_), Self::Unlimited) => false,
+            (Self::Only(own), Self::Only(other)) => other.is_subset(own),
+        }
+    }
+
     /// Whether the ceiling lets the scope through.
     pub fn admits(&self, scope: &str) -> bool {
         match self {

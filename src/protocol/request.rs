@@ -3,8 +3,10 @@
 //! The rim fills this once per request and everything above reads it. Nothing here is decoded, sorted or tidied:
 //! the raw text is what the client signed (RFC 5849 §3.4.1).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
+use super::encoding::{self, Plus};
 use crate::time::Timestamp;
 
 /// The scheme of the URI that the client used, which a proxy in front may have ended.
@@ -147,6 +149,28 @@ impl<'a> ReceivedRequest<'a> {
     pub fn form(&self) -> Option<&'a str> {
         let body = self.body.filter(|_| self.has_form_type())?;
         std::str::from_utf8(body).ok()
+    }
+
+    /// The methods that the request says it means, in capitals: by headers, or by `_method` in its query or form. Some
+    /// readers take one of several between commas. A body of a form's type counts although it is no text: what is behind
+    /// us may not mind.
+    pub fn meant_methods(&self) -> Vec<String> {
+        let form = self.body.filter(|_| self.has_form_type()).map(String::from_utf8_lossy);
+        let fields = [self.query, form.as_deref()].into_iter().flatten().flat_map(|text| text.split('&'));
+        let fields = fields.filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            let is_method = encoding::decode(name, Plus::IsSpace).is_ok_and(|name| *name == *b"_method");
+            is_method.then(|| encoding::decode(value, Plus::IsSpace).unwrap_or(Cow::Borrowed(value.as_bytes())))
+        });
+        let headers = self.headers.meant_methods.into_iter().flatten().map(|method| Cow::Borrowed(method.as_bytes()));
+        headers
+            .chain(fields)
+            .flat_map(|methods| {
+                let methods = String::from_utf8_lossy(&methods).to_ascii_uppercase();
+                methods.split(',').map(|method| method.trim().to_owned()).collect::<Vec<_>>()
+            })
+            .filter(|method| !method.is_empty())
+            .collect()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::domain::scope::Scopes;
 use crate::time::{Lifetime, Timestamp};
 
 use super::accounts;
-use super::audit::{self, By, Cursor, Entry, Event, Listing, Page};
+use super::audit::{self, Actor, By, Cursor, Entry, Event, Listing, Page};
 use super::changes::Change;
 use super::connection::{
     AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_dangling, is_taken,
@@ -32,6 +32,8 @@ pub enum ClientError {
     OwnerNotFound,
     #[error("this client key is taken")]
     KeyTaken,
+    #[error("an administrator has suspended this client, and has to enable it again")]
+    Suspended,
     #[error("a client has at most 32 callbacks")]
     TooManyCallbacks,
     #[error(transparent)]
@@ -267,23 +269,30 @@ impl Clients {
             .await
     }
 
-    /// Disables or enables a client. Its tokens rest or wake at once.
-    pub async fn set_status(
-        &self,
-        client_key: &ClientKey,
-        status: ClientStatus,
-        by: &By,
-    ) -> Result<Client, ClientError> {
+    /// Enables or disables a client. What somebody else than its owner disables is suspended: the owner can't undo that.
+    ///
+    /// # Errors
+    /// [`ClientError::NotFound`], [`ClientError::Suspended`].
+    pub async fn set_enabled(&self, client_key: &ClientKey, enabled: bool, by: &By) -> Result<Client, ClientError> {
         let (client_key, by) = (client_key.clone(), by.clone());
         self.database
             .write(move |transaction| {
-                diesel::update(clients::table.find(client_key.as_str()))
-                    .set(clients::status.eq(status.as_str()))
-                    .execute(transaction.connection)?;
-                let event = match status {
-                    ClientStatus::Active => Event::ClientEnabled,
-                    ClientStatus::Disabled => Event::ClientDisabled,
+                let owner = find(transaction.connection, &client_key)?.ok_or(ClientError::NotFound)?.owner;
+                let by_owner = matches!(&by.who, Actor::Account { id, .. } if *id == owner);
+                let status = match (enabled, by_owner) {
+                    (true, _) => ClientStatus::Active,
+                    (false, true) => ClientStatus::Disabled,
+                    (false, false) => ClientStatus::Suspended,
                 };
+                // An owner never changes hands, so only the status is left to a race.
+                let spared = if by_owner { ClientStatus::Suspended.as_str() } else { "" };
+                let changes = clients::table.find(client_key.as_str()).filter(clients::status.ne(spared));
+                let rows =
+                    diesel::update(changes).set(clients::status.eq(status.as_str())).execute(transaction.connection)?;
+                if rows == 0 {
+                    return Err(ClientError::Suspended);
+                }
+                let event = if enabled { Event::ClientEnabled } else { Event::ClientDisabled };
                 changed(transaction, &client_key, event, &by)
             })
             .await
@@ -500,6 +509,7 @@ impl ClientRow {
             status: match self.status.as_str() {
                 "active" => ClientStatus::Active,
                 "disabled" => ClientStatus::Disabled,
+                "suspended" => ClientStatus::Suspended,
                 _ => return Err(corrupt("clients.status")),
             },
             created_at: Timestamp::from_unix(self.created_at),

@@ -437,6 +437,7 @@ fn import_client(
         status: match record.status.as_deref() {
             None | Some("active") => ClientStatus::Active,
             Some("disabled") => ClientStatus::Disabled,
+            Some("suspended") => ClientStatus::Suspended,
             Some(other) => return Err(Problem::Record(format!("no such status: {other}"))),
         },
         created_at: moment(record.created_at.as_deref())?.unwrap_or(by.now),

@@ -68,6 +68,7 @@ impl From<ClientError> for Failed {
         match error {
             ClientError::Store(error) => error.into(),
             ClientError::NotFound | ClientError::OwnerNotFound => Self::NotFound,
+            ClientError::Suspended => Self::Forbidden,
             ClientError::KeyTaken => Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string())),
             ClientError::TooManyCallbacks | ClientError::Invalid(_) => Self::Unreadable,
         }

@@ -3,6 +3,7 @@
 
 use askama::Template;
 
+use crate::domain::client::ClientStatus;
 use crate::time::Timestamp;
 use crate::web::account::{AccountPage, SessionRow, Standing};
 use crate::web::admin::account::AdministeredAccountPage;
@@ -199,7 +200,7 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
             text,
             frame: words.frame(Section::Developer),
             head: words.head(Tab::Overview),
-            active: true,
+            status: ClientStatus::Active,
             scopes: words.names(),
             callbacks: vec![words.say("https://printer.example.com/ready")],
             methods: vec![words.say("HMAC-SHA256"), words.say("RSA-SHA256")],

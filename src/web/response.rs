@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    self, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    self, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
     ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, RETRY_AFTER, VARY,
     WWW_AUTHENTICATE,
 };
@@ -413,9 +413,7 @@ fn words(refusal: &Refusal) -> (String, String) {
         Refusal::ClientKeyRequired => {
             plain("Must give an app key via X-Client-Key header or client_key query string parameter")
         }
-        Refusal::Throttled { .. } => {
-            with("Too many failed attempts", "Wait as long as Retry-After says; every further failure counts.")
-        }
+        Refusal::Throttled { .. } => with("Too many failed attempts", "Wait as long as Retry-After says."),
         Refusal::MethodNotAdmitted { sent } => {
             (format!("{sent} is not admitted here."), "WWW-Authenticate lists what is.".to_owned())
         }
@@ -472,18 +470,19 @@ const fn oauth_message(problem: Problem) -> &'static str {
 }
 
 /// Lets a browser's script from an admitted origin read the answer. On a route that names origins, its word is the only
-/// one.
+/// one: an API behind us can't let scripts use a login that the browser remembers.
 pub fn add_cors(headers: &mut HeaderMap, route: &Route, origin: Option<&str>) {
     if !route.has_cors() {
         return;
     }
     headers.remove(ACCESS_CONTROL_ALLOW_ORIGIN);
+    headers.remove(ACCESS_CONTROL_ALLOW_CREDENTIALS);
     headers.append(VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin.filter(|origin| route.allows_origin(origin))
         && let Ok(origin) = HeaderValue::from_str(origin)
     {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate, Retry-After"));
+        headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate, Retry-After"));
     }
 }
 

@@ -53,6 +53,9 @@ pub async fn issue(judge: Data<Arc<Judge>>, request: HttpRequest, mut payload: P
 
 async fn make(judge: &Judge, received: &ReceivedRequest<'_>) -> Result<Issued, Rejection> {
     let identity = prove(judge, received).await?;
+    if identity.is_by_login() {
+        return Err(Refusal::MethodNotAdmitted { sent: "A login's secret".to_owned() }.into());
+    }
     let issued = judge.authenticator.tokens.issue(&identity, received.arrived);
     let issued = issued.map_err(|error| Rejection::because(Refusal::Unavailable, error.to_string()))?;
     Ok(Issued { token: issued.token, token_type: "Bearer", expires_in: issued.expires_in })

@@ -372,6 +372,11 @@ def test_itscopes_deep_links_use_the_login_of_the_browser_and_change_nothing(its
     assert wire.send(itscope, "GET", f"{EXPORT}?auth=session", [login.cookies, AGENT]).status == 401
     assert wire.send(itscope, "POST", link, [login.cookies, AGENT], b"").status == 403
     assert wire.send(itscope, "POST", link, [login.cookies, AGENT, login.token], b"").status == 200
+    # What is behind us may believe that another method is meant.
+    for meant in (("X-HTTP-Method-Override", "DELETE"), ("X-Method-Override", "get, put")):
+        assert wire.send(itscope, "GET", link, [login.cookies, AGENT, meant]).status == 403
+    assert wire.send(itscope, "GET", f"{link}&_method=DELETE", [login.cookies, AGENT]).status == 403
+    assert wire.send(itscope, "GET", f"{link}&_method=DELETE", [login.cookies, AGENT, login.token]).status == 200
 
 
 def test_an_itscope_link_leads_through_the_login_and_back(itscope):
@@ -440,6 +445,11 @@ def test_connectwises_three_cookies_and_member_hash(connectwise):
     assert cookies["memberHash"] not in answer.text
     answer = connectwise.ask("GET", INFO, headers=words(f"acme+{account.username}", cookies["memberHash"]))
     assert dict(answer.json()["headers"])["x-auth-credential"] == "basic"
+    # A token could outlive the login.
+    own = words(f"acme+{account.username}", cookies["memberHash"])
+    assert connectwise.ask("POST", "/api/auth/jwt", headers=own).status_code == 401
+    assert connectwise.ask("POST", f"{INFO}?_method=DELETE", cookies=cookies, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert connectwise.ask("GET", f"{INFO}?_method=DELETE", cookies=cookies, headers={"Origin": "https://evil.example"}).status_code == 403
     for wrong in ({"companyName": "other"}, {"memberId": "jdoe"}, {"memberHash": "x" * 43}):
         assert connectwise.ask("GET", INFO, cookies=cookies | wrong).status_code == 401, wrong
     elsewhere = {"Sec-Fetch-Site": "cross-site"}

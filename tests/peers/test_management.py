@@ -397,6 +397,33 @@ def test_nobody_demotes_locks_or_deletes_itself_nor_gives_more_than_it_has(house
 # --- every field ---
 
 
+def test_an_admin_with_few_scopes_hands_nobody_more_by_a_key_or_a_password(house):
+    boss = house.account(company="thrifty", role="admin", scopes=["manage:read", "manage:write", "report:read"])
+    wide = house.account(company="thrifty")
+    narrow = house.account(company="thrifty", scopes=["report:read"])
+    key = {"account": wide.username, "name": "wider"}
+    refused(ask(house, boss, "POST", "/keys", key), 403)
+    refused(ask(house, boss, "POST", "/keys", key | {"scopes": ["other:read"]}), 403)
+    good(ask(house, boss, "POST", "/keys", key | {"scopes": ["report:read"]}), 201)
+    good(ask(house, boss, "POST", "/keys", {"account": narrow.username, "name": "as wide"}), 201)
+    theirs = house.key(wide)
+    refused(ask(house, boss, "POST", f"/keys/{theirs.public}/regenerate"), 403)
+    refused(ask(house, boss, "PATCH", f"/accounts/{wide.username}", {"password": "a password of my own"}), 403)
+    good(ask(house, boss, "PATCH", f"/accounts/{narrow.username}", {"password": "a password of my own"}))
+
+
+def test_a_client_that_an_admin_suspended_is_not_enabled_by_its_owner(house, people):
+    client = house.client(people.member)
+    path = f"/clients/{client.key}"
+    assert good(ask(house, people.member, "POST", f"{path}/disable"))["status"] == "disabled"
+    assert good(ask(house, people.member, "POST", f"{path}/enable"))["status"] == "active"
+    suspended = good(ask(house, people.boss, "POST", f"{path}/disable"))
+    assert (suspended["status"], suspended["suspended"]) == ("disabled", True)
+    refused(ask(house, people.member, "POST", f"{path}/enable"), 403)
+    refused(ask(house, people.member, "PATCH", path, {"status": "active"}), 403)
+    assert good(ask(house, people.boss, "POST", f"{path}/enable"))["suspended"] is False
+
+
 def test_accounts_have_every_field_and_forget_what_is_taken_away(house, people):
     body = {
         "username": "full+field@example.com",

@@ -547,6 +547,31 @@ fn a_client_is_changed_listed_and_deleted() {
 }
 
 #[test]
+fn what_somebody_else_disabled_its_owner_can_not_enable() {
+    on_each_database(async |kit| {
+        let owner = kit.account("owner").await;
+        let client = kit.client(&owner, "a:read").await;
+        let key = &client.client.client_key;
+        let own = By { who: Actor::account(&owner), ..by() };
+        let set = async |enabled, by: &By| {
+            kit.store
+                .clients
+                .set_enabled(key, enabled, by)
+                .await
+                .map(|client| client.status)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(set(false, &own).await, Ok(ClientStatus::Disabled));
+        assert_eq!(set(true, &own).await, Ok(ClientStatus::Active));
+        assert_eq!(set(false, &by()).await, Ok(ClientStatus::Suspended));
+        for enabled in [true, false] {
+            assert!(set(enabled, &own).await.is_err_and(|error| error.contains("suspended")));
+        }
+        assert_eq!(set(true, &by()).await, Ok(ClientStatus::Active));
+    });
+}
+
+#[test]
 fn tokens_rest_while_their_client_is_disabled() {
     on_each_database(async |kit| {
         let owner = kit.account("owner").await;
@@ -554,9 +579,9 @@ fn tokens_rest_while_their_client_is_disabled() {
         let token = kit.token(&client, &owner, "a:read").await;
         let key = &client.client.client_key;
         assert!(kit.is_good(&token).await);
-        kit.store.clients.set_status(key, ClientStatus::Disabled, &by()).await.expect("disabled");
+        kit.store.clients.set_enabled(key, false, &by()).await.expect("disabled");
         assert!(!kit.is_good(&token).await);
-        kit.store.clients.set_status(key, ClientStatus::Active, &by()).await.expect("enabled");
+        kit.store.clients.set_enabled(key, true, &by()).await.expect("enabled");
         assert!(kit.is_good(&token).await);
         let locked = AccountStatus::Locked { reason: Some("late".to_owned()) };
         kit.store.accounts.set_status(&owner.id, locked, &by()).await.expect("locked");

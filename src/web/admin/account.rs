@@ -131,6 +131,10 @@ pub async fn set_password(
 ) -> HttpResponse {
     let set = async |visit: &Visit<'_>| {
         let account = reached(visit, &store).await?;
+        // Whoever knows the password is the account, and nobody gives more than they have.
+        if !visit.account()?.scopes.covers(&account.scopes) {
+            return Err(Failed::Forbidden);
+        }
         let typed = visit.field("new_password");
         if let Err(reason) = reasons::password(&typed, visit.text) {
             let mut problems = Problems::default();

@@ -68,12 +68,12 @@ pub async fn set_standing(
         if !visit.reach()?.includes(&owner) {
             return Err(Failed::NotFound);
         }
-        let status = match visit.field("standing").as_str() {
-            "disable" => ClientStatus::Disabled,
-            "enable" => ClientStatus::Active,
+        let enabled = match visit.field("standing").as_str() {
+            "disable" => false,
+            "enable" => true,
             _ => return Err(Failed::Unreadable),
         };
-        store.clients.set_status(&key, status, &visit.by()).await?;
+        store.clients.set_enabled(&key, enabled, &visit.by()).await?;
         Ok(visit.go("/admin/clients?done=saved"))
     };
     pages.serve(&request, payload, Access::Administrators, set).await

@@ -32,7 +32,7 @@ pub struct ClientPage {
     pub frame: Frame,
     pub text: &'static Texts,
     pub head: ClientHead,
-    pub active: bool,
+    pub status: ClientStatus,
     pub scopes: Vec<String>,
     pub callbacks: Vec<String>,
     pub methods: Vec<String>,
@@ -77,7 +77,7 @@ pub async fn show(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequ
             frame: visit.frame(Section::Developer),
             text: visit.text,
             head: client_head(visit, client, Tab::Overview),
-            active: client.status == ClientStatus::Active,
+            status: client.status,
             scopes: scope_names(&client.scopes),
             callbacks: client.callbacks.iter().map(ToString::to_string).collect(),
             methods: client.signature_methods.iter().map(|method| method.as_str().to_owned()).collect(),
@@ -164,7 +164,7 @@ pub async fn disable(
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    set_status(&pages, &store, &request, payload, ClientStatus::Disabled).await
+    set_enabled(&pages, &store, &request, payload, false).await
 }
 
 /// `POST /developer/clients/enable?key=…`
@@ -174,19 +174,19 @@ pub async fn enable(
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    set_status(&pages, &store, &request, payload, ClientStatus::Active).await
+    set_enabled(&pages, &store, &request, payload, true).await
 }
 
-async fn set_status(
+async fn set_enabled(
     pages: &Pages,
     store: &Store,
     request: &HttpRequest,
     payload: Payload,
-    status: ClientStatus,
+    enabled: bool,
 ) -> HttpResponse {
     let set = async |visit: &Visit<'_>| {
         let client = own_client(visit, store).await?.client;
-        store.clients.set_status(&client.client_key, status, &visit.by()).await?;
+        store.clients.set_enabled(&client.client_key, enabled, &visit.by()).await?;
         Ok(visit.go(&client_path("show", &client, "saved")))
     };
     pages.serve(request, payload, Access::LoggedIn, set).await
