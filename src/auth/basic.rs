@@ -9,7 +9,7 @@ use crate::auth::client_key::{Beside, ClientKeyNames};
 use crate::auth::cookies;
 use crate::auth::hashing::{PasswordError, Passwords, StoredHash};
 use crate::auth::oauth::unavailable;
-use crate::auth::throttle::Throttle;
+use crate::auth::throttle::{Throttle, block};
 use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
 use crate::config::{ClientKeyRule, Way};
 use crate::domain::account::{Account, AccountRefusal};
@@ -223,7 +223,8 @@ impl Basic {
             let hash = account.password.as_ref()?.expose();
             Some(StoredHash { account: &account.account.id, status: account.account.status.as_str(), hash })
         });
-        let verified = self.passwords.verify(name, stored, password, request.arrived).await;
+        let verified =
+            self.passwords.verify(name, stored, password, block(request.client_address), request.arrived).await;
         let verified = verified.map_err(|error| match error {
             PasswordError::Overloaded | PasswordError::Unreadable => {
                 Rejection::because(Refusal::Unavailable, error.to_string())

@@ -8,6 +8,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -33,7 +34,8 @@ const LANES: u32 = 1;
 const MAXIMUM_MEMORY_KIB: u32 = 256 * 1024;
 const MAXIMUM_PASSES: u32 = 16;
 
-/// Checks that may wait for each hashing thread: a second's worth.
+/// Checks that may wait for each hashing thread: a second's worth. Those of one address may fill half of it, so that who
+/// thinks up names from there keeps nobody out elsewhere.
 const QUEUE_PER_THREAD: usize = 50;
 
 /// Verified passwords that are remembered at most.
@@ -97,6 +99,8 @@ struct Desk {
 #[derive(Default)]
 struct Tray {
     jobs: VecDeque<Job>,
+    /// How many of them each address waits for.
+    waiting: HashMap<IpAddr, usize>,
     asking: HashMap<Question, Vec<oneshot::Sender<Result<bool, PasswordError>>>>,
     closed: bool,
 }
@@ -124,7 +128,7 @@ struct Remember {
 }
 
 enum Job {
-    Verify { question: Question, password: Secret, stored: String, remember: Option<Remember> },
+    Verify { question: Question, password: Secret, stored: String, remember: Option<Remember>, from: IpAddr },
     Hash { password: Secret, answer: oneshot::Sender<Result<String, PasswordError>> },
 }
 
@@ -165,7 +169,7 @@ impl Passwords {
     }
 
     /// Checks a password against the stored hash of the account that `name` is one of; with `None` (an unknown user, or
-    /// one without a password) it takes as long and says no.
+    /// one without a password) it takes as long and says no. `from`: the client's address, IPv6 by its /64.
     ///
     /// # Errors
     /// [`PasswordError::Overloaded`]: nothing was checked.
@@ -174,6 +178,7 @@ impl Passwords {
         name: &str,
         account: Option<StoredHash<'_>>,
         password: &Secret,
+        from: IpAddr,
         now: Timestamp,
     ) -> Result<Option<PasswordVerified>, PasswordError> {
         let known = account.map(|stored| (stored.account, self.mac(stored, password)));
@@ -189,7 +194,8 @@ impl Passwords {
         let status = account.map_or("", |stored| stored.status);
         let question = self.keyed_hash([name, status, stored, password.expose()]);
         let remember = known.map(|(account, mac)| Remember { account: account.clone(), mac, asked: now });
-        let job = Job::Verify { question, password: password.clone(), stored: stored.to_owned(), remember };
+        let stored = stored.to_owned();
+        let job = Job::Verify { question, password: password.clone(), stored, remember, from };
         match self.desk.ask(question, job).await {
             Ok(true) if account.is_some() => Ok(Some(PasswordVerified(()))),
             Ok(_) => Ok(None),
@@ -259,6 +265,13 @@ impl Desk {
         if tray.jobs.len() >= self.room {
             return Err(PasswordError::Overloaded);
         }
+        if let Job::Verify { from, .. } = &job {
+            let waiting = tray.waiting.entry(*from).or_default();
+            if *waiting >= self.room / 2 {
+                return Err(PasswordError::Overloaded);
+            }
+            *waiting += 1;
+        }
         tray.jobs.push_back(job);
         self.more.notify_one();
         Ok(())
@@ -283,7 +296,7 @@ impl Desk {
         let mut memory = Vec::new();
         while let Some(job) = self.next() {
             match job {
-                Job::Verify { question, password, stored, remember } => {
+                Job::Verify { question, password, stored, remember, .. } => {
                     if self.is_forsaken(&question) {
                         continue;
                     }
@@ -311,7 +324,16 @@ impl Desk {
     fn next(&self) -> Option<Job> {
         let waits = |tray: &mut Tray| tray.jobs.is_empty() && !tray.closed;
         let mut tray = self.more.wait_while(self.tray(), waits).unwrap_or_else(PoisonError::into_inner);
-        tray.jobs.pop_front().filter(|_| !tray.closed)
+        let job = tray.jobs.pop_front().filter(|_| !tray.closed);
+        if let Some(Job::Verify { from, .. }) = &job
+            && let Entry::Occupied(mut waiting) = tray.waiting.entry(*from)
+        {
+            *waiting.get_mut() -= 1;
+            if *waiting.get() == 0 {
+                waiting.remove();
+            }
+        }
+        job
     }
 
     /// Whether all who asked are gone: then nobody is served by the work.
@@ -420,9 +442,11 @@ fn derive(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
     use std::task::{Context, Poll, Waker};
 
     const NOW: Timestamp = Timestamp::from_unix(1000);
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -435,7 +459,7 @@ mod tests {
     /// Whether the password is the one of this active account.
     fn verify(passwords: &Passwords, hash: &str, password: &str, now: Timestamp) -> bool {
         let stored = StoredHash { account: &id(), status: "active", hash };
-        block_on(passwords.verify("jo", Some(stored), &Secret::new(password), now)).unwrap().is_some()
+        block_on(passwords.verify("jo", Some(stored), &Secret::new(password), HERE, now)).unwrap().is_some()
     }
 
     #[test]
@@ -485,7 +509,7 @@ mod tests {
         now: Timestamp,
     ) -> Vec<Result<bool, PasswordError>> {
         let mut checks: Vec<_> =
-            guesses.iter().map(|guess| Box::pin(passwords.verify("jo", stored, guess, now))).collect();
+            guesses.iter().map(|guess| Box::pin(passwords.verify("jo", stored, guess, HERE, now))).collect();
         let mut context = Context::from_waker(Waker::noop());
         let mut early: Vec<_> = checks.iter_mut().map(|check| check.as_mut().poll(&mut context)).collect();
         passwords.employ(threads).unwrap();
@@ -523,11 +547,11 @@ mod tests {
     fn a_check_that_nobody_waits_for_any_more_is_not_made() {
         let passwords = Passwords::with_room_for(1, [7; 32]);
         let guess = Secret::new("x");
-        let mut left = Box::pin(passwords.verify("jo", None, &guess, NOW));
+        let mut left = Box::pin(passwords.verify("jo", None, &guess, HERE, NOW));
         assert!(left.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         drop(left);
         passwords.employ(1).unwrap();
-        assert_eq!(block_on(passwords.verify("al", None, &guess, NOW)), Ok(None));
+        assert_eq!(block_on(passwords.verify("al", None, &guess, HERE, NOW)), Ok(None));
         assert_eq!(passwords.hashed(), 1);
         assert!(passwords.desk.tray().asking.is_empty());
     }
@@ -554,25 +578,51 @@ mod tests {
             assert!(!verify(&passwords, &stored, password, NOW));
             assert_eq!(passwords.hashed(), checks);
         }
-        assert!(block_on(passwords.verify("al", None, &Secret::new("y"), NOW)).unwrap().is_none());
+        assert!(block_on(passwords.verify("al", None, &Secret::new("y"), HERE, NOW)).unwrap().is_none());
         assert_eq!(passwords.hashed(), 4);
     }
 
     #[test]
-    fn more_checks_than_the_queue_holds_are_refused_and_those_in_it_are_answered() {
+    fn one_address_can_fill_half_of_the_queue_and_all_of_them_the_whole() {
         let passwords = Passwords::with_room_for(1, [7; 32]);
-        let guesses: Vec<_> = (0..QUEUE_PER_THREAD + 3).map(|number| Secret::new(number.to_string())).collect();
-        let outcomes = verify_together(&passwords, 1, None, &guesses, NOW);
-        let (held, refused) = outcomes.split_at(QUEUE_PER_THREAD);
-        assert_eq!(held, vec![Ok(false); QUEUE_PER_THREAD]);
-        assert_eq!(refused, [Err(PasswordError::Overloaded); 3]);
+        let mut context = Context::from_waker(Waker::noop());
+        let half = QUEUE_PER_THREAD / 2;
+        // Two more than there is room for: of one address, and of the third.
+        let asked = [(1, half + 1), (2, half), (3, 1)];
+        let guesses: Vec<_> = asked
+            .iter()
+            .flat_map(|(host, many)| (0..*many).map(move |number| (*host, Secret::new(format!("{host} {number}")))))
+            .collect();
+        let mut checks: Vec<_> = guesses
+            .iter()
+            .map(|(host, guess)| {
+                Box::pin(passwords.verify("jo", None, guess, Ipv4Addr::new(192, 0, 2, *host).into(), NOW))
+            })
+            .collect();
+        let refused: Vec<_> = checks
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(number, check)| match check.as_mut().poll(&mut context) {
+                Poll::Ready(outcome) => Some((number, outcome)),
+                Poll::Pending => None,
+            })
+            .collect();
+        let overloaded = Err(PasswordError::Overloaded);
+        assert_eq!(refused, [(half, overloaded), (QUEUE_PER_THREAD + 1, overloaded)]);
+        passwords.employ(1).unwrap();
+        for (number, check) in checks.into_iter().enumerate() {
+            if !refused.iter().any(|(early, _)| *early == number) {
+                assert_eq!(block_on(check), Ok(None));
+            }
+        }
+        assert!(passwords.desk.tray().waiting.is_empty());
     }
 
     #[test]
     fn nobodys_hash_is_checked_like_any_other_and_admits_nothing() {
         assert!(check_stored(NOBODY).is_ok());
         let passwords = Passwords::start(1, [7; 32]).unwrap();
-        assert!(block_on(passwords.verify("al", None, &Secret::new(""), NOW)).unwrap().is_none());
+        assert!(block_on(passwords.verify("al", None, &Secret::new(""), HERE, NOW)).unwrap().is_none());
     }
 
     #[test]

@@ -154,7 +154,7 @@ impl Throttle {
 }
 
 /// The address as it counts: IPv6 by its /64.
-fn block(address: IpAddr) -> IpAddr {
+pub(super) fn block(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => {

@@ -34,6 +34,8 @@ for (const form of document.querySelectorAll("form[method=post]")) {
       return;
     }
     form.dataset.sent = "yes";
+    // The answer may open an app and leave this page as it is.
+    setTimeout(() => delete form.dataset.sent, 10_000);
   });
 }
 
