@@ -98,7 +98,9 @@ pub struct ClientShape {
     rsa_public_key: Option<String>,
     http_auth: bool,
     status: &'static str,
-    suspended: bool,
+    /// Only where somebody else than the owner disabled it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended: Option<bool>,
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_secret_until: Option<String>,
@@ -122,7 +124,7 @@ impl ClientShape {
             rsa_public_key: client.rsa_public_key.as_ref().map(|key| key.pem().to_owned()),
             http_auth: client.http_auth,
             status: if client.status == ClientStatus::Active { "active" } else { "disabled" },
-            suspended: client.status == ClientStatus::Suspended,
+            suspended: (client.status == ClientStatus::Suspended).then_some(true),
             created_at: client.created_at.to_rfc3339(),
             previous_secret_until: None,
             active_tokens: None,

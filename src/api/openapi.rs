@@ -226,7 +226,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("Company", "id name created_at"),
     (
         "Client",
-        "client_key client_secret? owner name callbacks[] scopes[] signature_methods[] rsa_public_key? http_auth! status suspended! created_at \
+        "client_key client_secret? owner name callbacks[] scopes[] signature_methods[] rsa_public_key? http_auth! status suspended!? created_at \
          previous_secret_until? active_tokens# last_used_at?",
     ),
     (
@@ -253,6 +253,7 @@ fn schemas() -> Value {
 fn property(field: &str) -> (String, Value) {
     let name = field.trim_end_matches(['?', '#', '!', '[', ']']);
     let schema = match field.chars().last() {
+        Some('?') if field.ends_with("!?") => json!({ "type": ["boolean", "null"] }),
         Some('?') => json!({ "type": ["string", "null"] }),
         Some('#') => json!({ "type": "integer" }),
         Some('!') => json!({ "type": "boolean" }),
