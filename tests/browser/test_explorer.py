@@ -172,8 +172,7 @@ def test_a_description_that_is_not_there_is_said_at_start(new_server, tmp_path):
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
-def test_the_explorer_can_be_used_by_everybody(chromes, server, scheme, width):
-    chrome = chromes()
+def test_the_explorer_can_be_used_by_everybody(chrome, server, scheme, width):
     chrome.scheme(scheme)
     chrome.size(width, 900, phone=width < 600)
     opened(chrome, f"{server.base}/docs?{scheme}")
