@@ -61,10 +61,9 @@ class Chrome:
         self.passed_over += self.complaints()
 
     def unheard(self):
-        """What stood in the console in all this time, but for what a test looked at."""
-        said = self.passed_over + self.complaints()
-        # Beside a document that is no page, such as JSON, Chromium asks for this by itself and in its own time.
-        return [message for message in said if f"/favicon.ico{REFUSED}" not in message]
+        """What no test may pass over of all that stood in the console: a broken policy, a script that failed."""
+        grave = ("Content Security Policy", "Uncaught")
+        return [said for said in self.passed_over + self.complaints() if any(word in said for word in grave)]
 
     def complaints(self):
         """What stood in the console since the last look, but for pages that were meant to be refusals."""
