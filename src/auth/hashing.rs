@@ -9,6 +9,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -301,7 +302,9 @@ impl Desk {
                         continue;
                     }
                     self.hashed.fetch_add(1, Ordering::Relaxed);
-                    let matched = matches(&password, &stored, &mut memory);
+                    // Those who ask wait for this thread: whatever happens, they get an answer.
+                    let matched = catch_unwind(AssertUnwindSafe(|| matches(&password, &stored, &mut memory)))
+                        .unwrap_or(Err(PasswordError::Unreadable));
                     if let (Ok(true), Some(Remember { account, mac, asked })) = (&matched, remember) {
                         // Before the question is closed: whoever comes later finds it here.
                         self.verified.insert(account, Remembered { mac, until: asked + REMEMBERED_FOR });
@@ -368,11 +371,11 @@ pub fn check_stored(stored: &str) -> Result<(), PasswordError> {
     parse(stored).map(|_| ())
 }
 
-/// Gives this thread a third of the weight of those that answer requests. Where processors are scarce, checks would otherwise
+/// Gives this thread a tenth of the weight of those that answer requests. Where processors are scarce, checks would otherwise
 /// take as much of them as all signed traffic; where they are not, this costs nothing. Linux has this for a single thread.
 fn step_back() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 5) {
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 10) {
         tracing::warn!(%error, "password checks have the priority of requests");
     }
 }

@@ -3,9 +3,9 @@
 //! Only trusted proxies are answered. A question that can't be understood is refused. Answers have no body: nginx gives
 //! up its connection to us otherwise.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::HeaderName;
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
@@ -22,6 +22,12 @@ use crate::protocol::request::ReceivedRequest;
 use crate::web::judge::Judge;
 use crate::web::request::peer_of;
 use crate::web::response::{ProxyAnswer, preflight};
+
+/// All identity headers, in the order of their values.
+static NAMES: LazyLock<Vec<HeaderName>> = LazyLock::new(|| {
+    let names = identity_headers::NAMES.into_iter().chain([identity_headers::ASSERTION]);
+    names.map(HeaderName::from_static).collect()
+});
 
 /// What the endpoints need besides the judge; one for the whole server.
 pub struct Authz {
@@ -158,45 +164,36 @@ impl Authz {
         };
         if preflight(received, request.headers(), route).is_some() {
             // The upstream answers it, and hears that nobody is calling.
-            return Ok(ProxyAnswer::admitted(empty_headers()));
+            return Ok(ProxyAnswer::anonymous(&NAMES));
         }
         let judged = match judge.identify(received, route).await {
-            Ok(identity) => self.identity_headers(&identity, received, described),
+            Ok(identity) => self.admit(&identity, received, described),
             Err(rejection) => Err(rejection),
         };
-        match judged {
-            Ok(headers) => Ok(ProxyAnswer::admitted(headers)),
-            Err(rejection) => {
-                let answer = self.refuse(family, judge, Some(received), Some(route), &rejection);
-                if rejection.public == Refusal::Unavailable { Err(answer) } else { Ok(answer) }
-            }
-        }
+        judged.or_else(|rejection| {
+            let answer = self.refuse(family, judge, Some(received), Some(route), &rejection);
+            if rejection.public == Refusal::Unavailable { Err(answer) } else { Ok(answer) }
+        })
     }
 
-    fn identity_headers(
+    fn admit(
         &self,
         identity: &Identity,
         received: &ReceivedRequest<'_>,
         described: &Described<'_>,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, Rejection> {
+    ) -> Result<ProxyAnswer, Rejection> {
         let failed = |error: String| Rejection::because(Refusal::Unavailable, error);
-        let mut headers = empty_headers();
-        let mut set = |name: &'static str, value: &str| {
-            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| failed(error.to_string()))?;
-            if let Some(header) = headers.iter_mut().find(|(known, _)| known == name) {
-                header.1 = value;
+        let assertion = match &self.assertions {
+            Some(assertions) => {
+                let origin = described.origin.to_string();
+                let signed = assertions.sign(identity, Subject::of(received, &origin));
+                signed.map_err(|error| failed(error.to_string()))?
             }
-            Ok::<(), Rejection>(())
+            None => String::new(),
         };
-        for (name, value) in identity_headers::NAMES.into_iter().zip(identity_headers::values(identity)) {
-            set(name, &value)?;
-        }
-        if let Some(assertions) = &self.assertions {
-            let origin = described.origin.to_string();
-            let signed = assertions.sign(identity, Subject::of(received, &origin));
-            set(identity_headers::ASSERTION, &signed.map_err(|error| failed(error.to_string()))?)?;
-        }
-        Ok(headers)
+        let values = identity_headers::values(identity);
+        let values = values.iter().map(AsRef::as_ref).chain([assertion.as_str()]);
+        ProxyAnswer::admitted(&NAMES, values).map_err(|error| failed(error.to_string()))
     }
 
     fn refuse(
@@ -217,10 +214,4 @@ impl Authz {
         let id = request.headers().get(name)?.to_str().ok()?;
         (!id.is_empty()).then_some(id)
     }
-}
-
-/// All of them, with nothing in them.
-fn empty_headers() -> Vec<(HeaderName, HeaderValue)> {
-    let names = identity_headers::NAMES.into_iter().chain([identity_headers::ASSERTION]);
-    names.map(|name| (HeaderName::from_static(name), HeaderValue::from_static(""))).collect()
 }

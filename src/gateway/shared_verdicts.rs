@@ -54,12 +54,13 @@ impl<A: Clone> Default for SharedVerdicts<A> {
 /// What makes two questions one. `id`: what the proxy wrote in the configured header.
 pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedRequest<'_>) -> [u8; 32] {
     let ReceivedRequest { method, scheme, authority, path, query, headers, body, client_address, arrived: _ } = request;
-    let mut digest = Sha256::new();
+    // In one piece, which is hashed sooner than its parts.
+    let mut question = Vec::with_capacity(1024);
     let mut add = |part: Option<&[u8]>| {
         // The length in front keeps neighbours apart, and absence apart from emptiness.
         let length = part.map_or(u64::MAX, |part| u64::try_from(part.len()).unwrap_or(u64::MAX));
-        digest.update(length.to_be_bytes());
-        digest.update(part.unwrap_or_default());
+        question.extend_from_slice(&length.to_be_bytes());
+        question.extend_from_slice(part.unwrap_or_default());
     };
     for text in [id, method, scheme.as_str(), authority, path] {
         add(Some(text.as_bytes()));
@@ -96,10 +97,13 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
         add(text.map(str::as_bytes));
     }
     for address in [peer, *client_address] {
-        add(Some(address.to_string().as_bytes()));
+        match address {
+            IpAddr::V4(address) => add(Some(&address.octets())),
+            IpAddr::V6(address) => add(Some(&address.octets())),
+        }
     }
     add(Some(family.name().as_bytes()));
-    digest.finalize().into()
+    Sha256::digest(&question).into()
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //!
 //! Only this file writes status codes and challenges of refusals. It decides nothing.
 
-use std::sync::Arc;
-
+use std::borrow::Cow;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -43,41 +43,78 @@ pub struct Answers {
     clock: Clock,
 }
 
-/// What a proxy is told about a request that it asked about. It has no body.
+/// What a proxy is told about a request that it asked about. It has no body. Thousands of them are kept for a while, so it
+/// is small.
 #[derive(Clone, Debug)]
 pub struct ProxyAnswer {
     status: StatusCode,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    names: Cow<'static, [HeaderName]>,
+    /// The value of each name, on a line of its own.
+    values: String,
 }
 
 impl ProxyAnswer {
-    /// The request may pass, with these headers.
-    pub const fn admitted(headers: Vec<(HeaderName, HeaderValue)>) -> Self {
-        Self { status: StatusCode::OK, headers }
+    /// The request may pass, with these headers, which may hold UTF-8.
+    ///
+    /// # Errors
+    /// One of the values can stand in no header.
+    pub fn admitted<'a>(
+        names: &'static [HeaderName],
+        values: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, NoHeaderValue> {
+        let mut lines = String::with_capacity(128);
+        for value in values {
+            if value.bytes().any(|octet| octet.is_ascii_control() && octet != b'\t') {
+                return Err(NoHeaderValue);
+            }
+            lines.push_str(value);
+            lines.push('\n');
+        }
+        Ok(Self { status: StatusCode::OK, names: Cow::Borrowed(names), values: lines })
+    }
+
+    /// The request may pass, with these headers and nothing in them.
+    pub fn anonymous(names: &'static [HeaderName]) -> Self {
+        Self { status: StatusCode::OK, names: Cow::Borrowed(names), values: "\n".repeat(names.len()) }
     }
 
     /// The question itself is not answered.
     pub fn forbidden(reason: &'static str) -> Self {
-        let header = (HeaderName::from_static("x-auth-error"), HeaderValue::from_static(reason));
-        Self { status: StatusCode::FORBIDDEN, headers: vec![header] }
+        let mut answer = Self::refused(StatusCode::FORBIDDEN);
+        answer.add(HeaderName::from_static("x-auth-error"), reason);
+        answer
+    }
+
+    const fn refused(status: StatusCode) -> Self {
+        Self { status, names: Cow::Owned(Vec::new()), values: String::new() }
     }
 
     /// A value that no header can hold is left out: it only explains.
     fn add(&mut self, name: HeaderName, value: &str) {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.headers.push((name, value));
+        if HeaderValue::from_str(value).is_ok() {
+            self.names.to_mut().push(name);
+            self.values.push_str(value);
+            self.values.push('\n');
         }
     }
 
     /// The answer itself.
     pub fn into_response(self) -> HttpResponse {
-        let mut answer = HttpResponse::build(self.status);
-        for header in self.headers {
-            answer.append_header(header);
+        let mut answer = HttpResponse::new(self.status);
+        let headers = answer.headers_mut();
+        for (name, value) in self.names.iter().zip(self.values.lines()) {
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                headers.append(name.clone(), value);
+            }
         }
-        answer.finish()
+        answer
     }
 }
+
+/// A value with a control character, which would end its header.
+#[derive(Debug, thiserror::Error)]
+#[error("a value of an identity header holds a control character")]
+pub struct NoHeaderValue;
 
 /// Why there is no answer from the API behind us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +204,7 @@ impl Answers {
             StatusCode::SERVICE_UNAVAILABLE if speaks_http => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::FORBIDDEN,
         };
-        let mut answer = ProxyAnswer { status, headers: Vec::new() };
+        let mut answer = ProxyAnswer::refused(status);
         answer.add(HeaderName::from_static("x-auth-error"), refusal.code());
         if let (Refusal::LoginRequired, Some(request)) = (refusal, request) {
             // Absolute: some proxies would read a path as one of ours.
@@ -539,4 +576,34 @@ impl MessageBody for WithUnread {
 /// Whether the client reached us by TLS, here or at the proxy in front.
 pub fn by_tls(request: &ReceivedRequest<'_>) -> bool {
     request.scheme == UriScheme::Https
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static NAMES: [HeaderName; 3] = [
+        HeaderName::from_static("x-auth-account"),
+        HeaderName::from_static("x-auth-company"),
+        HeaderName::from_static("x-auth-scopes"),
+    ];
+
+    fn values(answer: ProxyAnswer) -> Vec<Vec<u8>> {
+        let answer = answer.into_response();
+        NAMES.iter().map(|name| answer.headers().get(name).unwrap().as_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn every_header_of_an_answer_to_a_proxy_has_its_own_value_also_beside_empty_ones() {
+        let answer = ProxyAnswer::admitted(&NAMES, ["jös", "", "a b"]).unwrap();
+        assert_eq!(values(answer), ["jös".as_bytes(), b"", b"a b"]);
+        assert_eq!(values(ProxyAnswer::anonymous(&NAMES)), [b"", b"", b""]);
+    }
+
+    #[test]
+    fn a_value_can_not_begin_another_header() {
+        for value in ["jo\nx-auth-scopes: all", "jo\r", "\0"] {
+            assert!(ProxyAnswer::admitted(&NAMES, ["", value, ""]).is_err(), "{value:?}");
+        }
+    }
 }

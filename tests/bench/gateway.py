@@ -18,20 +18,23 @@ PATH = "/things"
 KEPT = "keepalive_requests 10000000;"
 
 
-def adviser(place, launcher, assertion):
-    """Countersign with docs/deploy/countersign.toml, for nginx to ask."""
-    return server(place, launcher, (REPOSITORY / "docs" / "deploy" / "countersign.toml").read_text(), assertion)
+def adviser(place, launcher, changes):
+    """Countersign with docs/deploy/countersign.toml, for nginx to ask. `changes`: `assertion`, `no-ids`."""
+    text = (REPOSITORY / "docs" / "deploy" / "countersign.toml").read_text()
+    if "no-ids" in changes:
+        text = replaced(text, 'request_id_header = "X-Request-Id"\n', "")
+    return server(place, launcher, text, changes)
 
 
-def proxy(place, launcher, upstream, assertion):
+def proxy(place, launcher, upstream, changes):
     """Countersign with docs/deploy/countersign-proxy.toml, as the proxy itself."""
     text = (REPOSITORY / "docs" / "deploy" / "countersign-proxy.toml").read_text()
-    return server(place, launcher, replaced(text, "http://127.0.0.1:3000", f"http://127.0.0.1:{upstream}"), assertion)
+    return server(place, launcher, replaced(text, "http://127.0.0.1:3000", f"http://127.0.0.1:{upstream}"), changes)
 
 
-def server(place, launcher, text, assertion):
+def server(place, launcher, text, changes):
     environment = {"COUNTERSIGN_SERVER__WORKERS": "1", "COUNTERSIGN_THROTTLE__FAILURES": "100000"}
-    if assertion:
+    if "assertion" in changes:
         environment["COUNTERSIGN_GATEWAY__ASSERTION"] = "true"
     return Server(place, text, environment, launcher=launcher).start()
 

@@ -419,8 +419,10 @@ impl Lane {
 
     /// Sleeps until there is something to do.
     fn next(&mut self) -> Work {
-        let mut queue = self.shared.lock();
         loop {
+            // Where requests wait for this processor, they come first and join the batch; else this costs nothing.
+            std::thread::yield_now();
+            let mut queue = self.shared.lock();
             let expiry_due = self.expired_to != self.shared.first_kept.load(Ordering::SeqCst);
             let busy = self.commits_since_expiry < COMMITS_PER_EXPIRY;
             if queue.released > 0 && (busy || !expiry_due) {
