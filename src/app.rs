@@ -270,6 +270,7 @@ fn open_replay(configuration: &Configuration, clock: &Clock) -> anyhow::Result<R
         Durability::Power => crate::store::replay::Durability::Power,
         Durability::Process => crate::store::replay::Durability::Process,
     };
+    settings.redis_wait_replicas = configuration.redis.wait_replicas;
     settings.commit_delay = Duration::from_micros(u64::from(configuration.replay.commit_delay_microseconds));
     let now = clock.now();
     if let Some(redis) = &configuration.redis.url {

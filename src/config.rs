@@ -189,6 +189,20 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
 
+    #[test]
+    fn the_handbook_has_every_key_and_its_examples_hold_and_show_the_defaults() {
+        let handbook = include_str!("../docs/SETTINGS.md");
+        let mut survey = Survey::new(Vec::new());
+        Configuration::read(&mut Section::root(tree::empty(), &mut survey));
+        let known = survey.known().filter(|key| key.contains('.'));
+        let missing: Vec<_> = known.filter(|key| !handbook.contains(&format!("`{key}`"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        let examples: Vec<&str> = handbook.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+        let configuration = load(&examples.join("\n"), &[]).unwrap();
+        assert_eq!(configuration.routes, [RouteSettings::for_every_path()]);
+        assert_eq!((configuration.scopes.len(), configuration.aliases.len()), (1, 1));
+    }
+
     fn load(file: &str, pairs: &[(&str, &str)]) -> Result<Configuration, String> {
         let file = File::new(file);
         let sources = Sources { file: Some(file.0.clone()), environment: environment(pairs), flags: Flags::default() };

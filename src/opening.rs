@@ -16,8 +16,6 @@ pub struct Opened {
     pub vault: Arc<Vault>,
     /// The one that seals.
     pub master_key: MasterKey,
-    /// The names of the migrations that were applied on the way.
-    pub migrated: Vec<String>,
     /// Whether there was no database file before.
     pub is_new: bool,
 }
@@ -46,16 +44,16 @@ pub enum OpeningError {
 pub async fn open(configuration: &Configuration) -> Result<Opened, OpeningError> {
     let is_new = configuration.database.url.sqlite_path().is_some_and(|path| !path.exists());
     let database = open_database(configuration)?;
-    let migrated = if configuration.database.url.is_postgres() {
-        match database.pending_migrations().await? {
-            pending if pending.is_empty() => Vec::new(),
-            pending => return Err(OpeningError::NotMigrated(pending)),
+    if configuration.database.url.is_postgres() {
+        let pending = database.pending_migrations().await?;
+        if !pending.is_empty() {
+            return Err(OpeningError::NotMigrated(pending));
         }
     } else {
-        database.migrate().await?
-    };
+        database.migrate().await?;
+    }
     let keys = master_keys(configuration)?;
-    Ok(Opened { database, vault: Arc::new(keys.vault()), master_key: keys.active().clone(), migrated, is_new })
+    Ok(Opened { database, vault: Arc::new(keys.vault()), master_key: keys.active().clone(), is_new })
 }
 
 /// Opens the database as it is.

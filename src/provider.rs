@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use crate::auth::oauth::{OAuthVerifier, unavailable};
-use crate::auth::verdict::{OAuthRefusal, Rejection};
+use crate::auth::oauth::OAuthVerifier;
+use crate::auth::verdict::{OAuthRefusal, Rejection, unavailable};
 use crate::config::BodyHashRule;
 use crate::domain::account::{Account, Reach};
 use crate::domain::client::{Callback, CallbackRefusal};

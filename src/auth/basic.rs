@@ -8,12 +8,12 @@ use std::sync::Arc;
 use crate::auth::client_key::{Beside, ClientKeyNames};
 use crate::auth::cookies;
 use crate::auth::hashing::{PasswordError, Passwords, StoredHash};
-use crate::auth::oauth::unavailable;
 use crate::auth::throttle::{Throttle, block};
-use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
+use crate::auth::verdict::{
+    Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key, unavailable,
+};
 use crate::config::{ClientKeyRule, Way};
-use crate::domain::account::{Account, AccountRefusal};
-use crate::domain::api_key::ApiKeyRefusal;
+use crate::domain::account::Account;
 use crate::domain::credentials::{AccountId, PublicKey, Secret, Username};
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::basic::BasicCredentials;
@@ -322,27 +322,4 @@ async fn named(directory: &Directory, name: &str, now: Timestamp) -> Result<Name
 
 fn is_of(key: &DirectoryApiKey, company: &str) -> bool {
     key.account.account.company.as_ref().is_some_and(|of| of.as_str() == company)
-}
-
-pub(super) fn refuse_key(refusal: ApiKeyRefusal) -> Rejection {
-    match refusal {
-        ApiKeyRefusal::Expired => Refusal::BadToken("The API key has expired: make a new one.").into(),
-        ApiKeyRefusal::Impersonator => Refusal::BadToken("The impersonation has ended.").into(),
-        ApiKeyRefusal::Account(refusal) => refuse_account(refusal),
-    }
-}
-
-/// Locked and disabled accounts are told so, after they proved who they are.
-///
-/// # Errors
-/// [`Refusal::AccountLocked`], [`Refusal::AccountDisabled`].
-pub(super) fn check_standing(account: &Account) -> Result<(), Rejection> {
-    account.standing().map_err(refuse_account)
-}
-
-pub(super) fn refuse_account(refusal: AccountRefusal) -> Rejection {
-    match refusal {
-        AccountRefusal::Locked { reason } => Refusal::AccountLocked(reason).into(),
-        AccountRefusal::Disabled { reason } => Refusal::AccountDisabled(reason).into(),
-    }
 }

@@ -6,8 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::auth::oauth::unavailable;
-use crate::auth::verdict::{Admission, Refusal, Rejection};
+use crate::auth::verdict::{Admission, Refusal, Rejection, unavailable};
 use crate::config::{ClientKeyRule, HttpAuthSettings};
 use crate::domain::account::Account;
 use crate::domain::credentials::ClientKey;

@@ -6,15 +6,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::auth::basic::check_standing;
 use crate::auth::client_key::Beside;
-use crate::auth::oauth::unavailable;
-use crate::auth::session::{cookie, may_change_something};
-use crate::auth::verdict::{Credential, Identity, Refusal, Rejection};
+use crate::auth::verdict::{Credential, Identity, Refusal, Rejection, check_standing, unavailable};
 use crate::domain::account::Account;
 use crate::domain::credentials::{Secret, TokenHash};
 use crate::protocol::encoding::{self, Plus};
-use crate::protocol::request::ReceivedRequest;
+use crate::protocol::request::{ReceivedRequest, cookie};
 use crate::store::directory::{Directory, DirectoryAccount};
 use crate::store::sessions::SessionKind;
 use crate::time::Timestamp;
@@ -59,7 +56,7 @@ impl<'a> MemberCookies<'a> {
         let account = found
             .filter(|found| self.name(&found.account))
             .ok_or_else(|| Refusal::BadCredentials { username: self.member.to_string() })?;
-        if may_change_something(request) && is_from_elsewhere(request) {
+        if request.may_change_something() && is_from_elsewhere(request) {
             return Err(Refusal::CrossSite("Cookies of another site's page can not change anything here.").into());
         }
         check_standing(&account.account)?;

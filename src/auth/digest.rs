@@ -8,10 +8,11 @@
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::auth::basic::{Basic, check_standing, refuse_key};
+use crate::auth::basic::Basic;
 use crate::auth::client_key::Beside;
-use crate::auth::oauth::unavailable;
-use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
+use crate::auth::verdict::{
+    Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key, unavailable,
+};
 use crate::config::{ClientKeyRule, Way};
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::digest::{self, DigestCredentials, DigestHash, DigestRefused, Ha1, Username};

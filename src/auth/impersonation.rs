@@ -7,8 +7,7 @@
 use std::net::IpAddr;
 
 use crate::auth::enrolment;
-use crate::auth::oauth::unavailable;
-use crate::auth::verdict::{Identity, Refusal, Rejection};
+use crate::auth::verdict::{Identity, Refusal, Rejection, unavailable};
 use crate::domain::account::Account;
 use crate::domain::api_key::{ApiKey, KeyPair};
 use crate::domain::credentials::Secret;

@@ -10,11 +10,12 @@ use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::auth::basic::{Basic, check_standing, refuse_key};
+use crate::auth::basic::Basic;
 use crate::auth::client_key::Beside;
-use crate::auth::oauth::unavailable;
 use crate::auth::signing_keys::{Kind, SigningKey, SigningKeyError};
-use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
+use crate::auth::verdict::{
+    Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key, unavailable,
+};
 use crate::config::{ClientKeyRule, Way};
 use crate::domain::credentials::{AccountId, PublicKey};
 use crate::domain::scope::GrantedScopes;

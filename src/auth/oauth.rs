@@ -10,9 +10,10 @@
 use std::sync::Arc;
 
 use crate::auth::inspection::Inspection;
-use crate::auth::verdict::{Admission, Credential, Identity, OAuthRefusal, Refusal, Rejection};
+use crate::auth::verdict::{
+    Admission, Credential, Identity, OAuthRefusal, Refusal, Rejection, refuse_account, unavailable,
+};
 use crate::config::{BodyHashRule, PlaintextRule, Way};
-use crate::domain::account::AccountRefusal;
 use crate::domain::client::{ClientRefusal, SignatureMethods};
 use crate::domain::credentials::{ClientKey, TokenHash};
 use crate::domain::delegation::TokenRefusal;
@@ -23,7 +24,6 @@ use crate::protocol::oauth::{self, Freshness, Problem, ProtocolError, ProtocolPa
 use crate::protocol::parameters::Parameters;
 use crate::protocol::request::{ReceivedRequest, UriScheme};
 use crate::protocol::signature::{SharedSecrets, SignatureMethod, SignatureVerified, VerificationKey, verify};
-use crate::store::connection::StoreError;
 use crate::store::directory::{Directory, DirectoryClient, DirectoryToken};
 use crate::store::replay::{ClaimRefused, Claiming, NonceClaim, NonceRemembered, ReplayStore};
 use crate::time::{Lifetime, Timestamp};
@@ -397,12 +397,6 @@ fn refuse_token(refusal: TokenRefusal) -> Rejection {
             OAuthRefusal::new(Problem::TokenExpired, "the access token is past its end: do the dance again").into()
         }
         TokenRefusal::Client(refusal) => refuse_client(refusal),
-        TokenRefusal::Account(AccountRefusal::Locked { reason }) => Refusal::AccountLocked(reason).into(),
-        TokenRefusal::Account(AccountRefusal::Disabled { reason }) => Refusal::AccountDisabled(reason).into(),
+        TokenRefusal::Account(refusal) => refuse_account(refusal),
     }
-}
-
-/// The store's failure is nobody's fault but ours; the reason is for the log.
-pub(crate) fn unavailable(error: StoreError) -> Rejection {
-    Rejection::because(Refusal::Unavailable, error.to_string())
 }

@@ -7,10 +7,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::config::{BodyHashRule, ClientKeyRule, Way};
-use crate::domain::account::Account;
+use crate::domain::account::{Account, AccountRefusal};
+use crate::domain::api_key::ApiKeyRefusal;
 use crate::domain::credentials::{PublicKey, Username};
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::oauth::{self, Problem, ProtocolError};
+use crate::store::connection::StoreError;
 use crate::store::directory::{DirectoryAccount, DirectoryApiKey, DirectoryClient};
 use crate::time::{Lifetime, Timestamp};
 
@@ -338,4 +340,32 @@ impl From<ProtocolError> for Rejection {
     fn from(error: ProtocolError) -> Self {
         OAuthRefusal::from(error).into()
     }
+}
+
+pub(super) fn refuse_key(refusal: ApiKeyRefusal) -> Rejection {
+    match refusal {
+        ApiKeyRefusal::Expired => Refusal::BadToken("The API key has expired: make a new one.").into(),
+        ApiKeyRefusal::Impersonator => Refusal::BadToken("The impersonation has ended.").into(),
+        ApiKeyRefusal::Account(refusal) => refuse_account(refusal),
+    }
+}
+
+/// Locked and disabled accounts are told so, after they proved who they are.
+///
+/// # Errors
+/// [`Refusal::AccountLocked`], [`Refusal::AccountDisabled`].
+pub(super) fn check_standing(account: &Account) -> Result<(), Rejection> {
+    account.standing().map_err(refuse_account)
+}
+
+pub(super) fn refuse_account(refusal: AccountRefusal) -> Rejection {
+    match refusal {
+        AccountRefusal::Locked { reason } => Refusal::AccountLocked(reason).into(),
+        AccountRefusal::Disabled { reason } => Refusal::AccountDisabled(reason).into(),
+    }
+}
+
+/// The store's failure is nobody's fault but ours; the reason is for the log.
+pub(crate) fn unavailable(error: StoreError) -> Rejection {
+    Rejection::because(Refusal::Unavailable, error.to_string())
 }

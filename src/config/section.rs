@@ -21,6 +21,12 @@ impl Survey {
         Survey { problems, known: Vec::new(), unknown: Vec::new() }
     }
 
+    /// The key paths that some component takes, with those of the sections.
+    #[cfg(test)]
+    pub fn known(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(String::as_str)
+    }
+
     pub fn conflict(&mut self, what_to_do: &str) {
         self.problems.push(Problem::Conflict(what_to_do.into()));
     }

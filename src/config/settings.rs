@@ -72,11 +72,13 @@ impl DatabaseSettings {
 pub struct RedisSettings {
     /// `redis.url`: with it, nonces are remembered there.
     pub url: Option<RedisUrl>,
+    /// `redis.wait_replicas`: 0; replicas that must have a nonce before its request is answered (`WAIT`).
+    pub wait_replicas: u32,
 }
 
 impl RedisSettings {
     pub(super) fn read(section: &mut Section<'_>) -> RedisSettings {
-        RedisSettings { url: section.parsed("url") }
+        RedisSettings { url: section.parsed("url"), wait_replicas: section.number("wait_replicas", 0, 0..=16) }
     }
 }
 

@@ -452,7 +452,7 @@ fn is_query_word(text: &str) -> bool {
     is_name(text, |byte| b"-_.~".contains(&byte))
 }
 
-/// Makes a silent-free newtype around a text that a rule admits.
+/// Makes a newtype around a text that a rule admits.
 macro_rules! checked_text {
     ($(#[$about:meta])* $name:ident, $admits:expr, $error:expr) => {
         $(#[$about])*

@@ -172,6 +172,11 @@ impl<'a> ReceivedRequest<'a> {
             .filter(|method| !method.is_empty())
             .collect()
     }
+
+    /// Whether the request may change something, also for a reader behind us who believes that it means another method.
+    pub fn may_change_something(&self) -> bool {
+        changes_something(self.method) || self.meant_methods().iter().any(|method| changes_something(method))
+    }
 }
 
 /// How many headers of one request may say that it means another method.
@@ -187,9 +192,37 @@ pub fn is_form_type(content_type: &str) -> bool {
         .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
+/// Whether a method may change something (RFC 9110 §9.2.1).
+pub fn changes_something(method: &str) -> bool {
+    !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
+}
+
+/// The value of one cookie in a `Cookie` header (RFC 6265 §4.2.1).
+pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    header
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(sent, value)| (sent == name).then(|| value.trim_matches('"')))
+        .filter(|value| !value.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        assert_eq!(cookie("a=1; countersign_session=x; b=2", "countersign_session"), Some("x"));
+        assert_eq!(cookie("xcountersign_session=x", "countersign_session"), None);
+        assert_eq!(cookie("countersign_session=", "countersign_session"), None);
+        assert_eq!(cookie("", "countersign_session"), None);
+    }
+
+    #[test]
+    fn safe_methods_change_nothing() {
+        assert!(!changes_something("GET") && !changes_something("HEAD"));
+        assert!(changes_something("POST") && changes_something("DELETE") && changes_something("get"));
+    }
 
     #[test]
     fn a_form_is_recognized_with_parameters_and_in_any_case() {

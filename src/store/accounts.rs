@@ -37,7 +37,6 @@ pub enum AccountError {
     CompanyTaken,
     #[error("a username begins with this company id and a +, so the two could be mistaken for each other")]
     CompanyShadows,
-    /// An administrator can't do this to itself or the last of its kind.
     #[error(transparent)]
     Invalid(#[from] InvalidName),
     #[error(transparent)]
@@ -389,23 +388,6 @@ impl Accounts {
                 note_account(transaction, &account);
                 let entry = Entry::new(Event::PasswordSet, account.username.as_str()).of(&account);
                 audit::append(transaction.connection, entry, &by)?;
-                Ok(())
-            })
-            .await
-    }
-
-    /// Replaces the stored hash by one with newer parameters, if it is still `old`; no session ends.
-    pub async fn rehash_password(&self, id: &AccountId, old: &Secret, new: Secret) -> Result<(), StoreError> {
-        let (id, old) = (id.clone(), old.clone());
-        self.database
-            .write(move |transaction| {
-                let changed = diesel::update(accounts::table.find(id.as_str()))
-                    .filter(accounts::password_hash.eq(old.expose()))
-                    .set(accounts::password_hash.eq(new.expose()))
-                    .execute(transaction.connection)?;
-                if changed > 0 {
-                    transaction.note(Change::Account(id));
-                }
                 Ok(())
             })
             .await

@@ -317,15 +317,6 @@ impl AuditLog {
             })
             .await
     }
-
-    /// Deletes what happened before `time`; tells how many rows.
-    pub async fn delete_before(&self, time: Timestamp) -> Result<usize, StoreError> {
-        self.database
-            .write(move |transaction| {
-                Ok(diesel::delete(audit::table.filter(audit::at.lt(time.unix()))).execute(transaction.connection)?)
-            })
-            .await
-    }
 }
 
 type Concerns = diesel::dsl::Or<

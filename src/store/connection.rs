@@ -3,7 +3,7 @@
 //! A closure on a thread always ends, where a dropped async handler could leave a transaction half open. The queue in
 //! front is bounded: a database that falls behind is answered with [`StoreError::Busy`], not with growing memory.
 //! SQLite has one thread that writes and a few that read; PostgreSQL threads do both, each with one connection.
-//! No query of ours stands here.
+//! No query of ours stands here but those that announce changes and lock.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,6 +29,9 @@ pub(super) const CHANNEL: &str = "countersign";
 
 /// The key of the advisory lock under which PostgreSQL is migrated: any number that is ours.
 const MIGRATION_LOCK: i64 = 0x636f_756e_7465_7273;
+
+/// The key of the one under which login names are handed out.
+const NAMES_LOCK: i64 = 7_163_384;
 
 /// How long a connection may lie idle before it is tried with a ping: a server that restarted meanwhile is noticed
 /// without failing the next unit of work.
@@ -384,7 +387,7 @@ impl Transaction<'_> {
     /// until the commit. SQLite has one writer at a time anyway.
     pub(super) fn serialize_names(&mut self) -> Result<(), StoreError> {
         if let AnyConnection::Postgres(connection) = &mut *self.connection {
-            diesel::sql_query("SELECT pg_advisory_xact_lock(7163384)").execute(connection)?;
+            diesel::sql_query(format!("SELECT pg_advisory_xact_lock({NAMES_LOCK})")).execute(connection)?;
         }
         Ok(())
     }

@@ -400,30 +400,16 @@ impl Delegations {
 
     /// Ends all grants of an account; tells how many.
     pub async fn revoke_all_of_account(&self, account: &AccountId, by: &By) -> Result<usize, DelegationError> {
-        let account = account.clone();
-        self.revoke_all(move |query| query.filter(grants::account.eq(account.to_string())), by).await
-    }
-
-    /// Ends all grants to a client; tells how many.
-    pub async fn revoke_all_of_client(&self, client_key: &ClientKey, by: &By) -> Result<usize, DelegationError> {
-        let client_key = client_key.clone();
-        self.revoke_all(move |query| query.filter(grants::client_key.eq(client_key.to_string())), by).await
-    }
-
-    async fn revoke_all(
-        &self,
-        which: impl FnOnce(BoxedGrants) -> BoxedGrants + Send + 'static,
-        by: &By,
-    ) -> Result<usize, DelegationError> {
-        let by = by.clone();
+        let (account, by) = (account.clone(), by.clone());
         self.database
             .write(move |transaction| {
-                let rows: Vec<GrantRow> =
-                    which(grants::table.into_boxed()).select(GrantRow::as_select()).load(transaction.connection)?;
-                let mut ended = 0;
+                let rows: Vec<GrantRow> = grants::table
+                    .filter(grants::account.eq(account.as_str()))
+                    .select(GrantRow::as_select())
+                    .load(transaction.connection)?;
+                let ended = rows.len();
                 for row in rows {
                     end_grant(transaction, &row.into_grant()?, &by)?;
-                    ended += 1;
                 }
                 Ok(ended)
             })
@@ -796,8 +782,6 @@ pub(super) fn stored_hash(bytes: &[u8]) -> Result<TokenHash, StoreError> {
     let bytes: [u8; 32] = bytes.try_into().map_err(|_| StoreError::Corrupt { what: "token_credentials.token_hash" })?;
     Ok(TokenHash::from_bytes(bytes))
 }
-
-type BoxedGrants = grants::BoxedQuery<'static, MultiBackend>;
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = temporary_credentials)]

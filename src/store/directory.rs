@@ -402,17 +402,12 @@ impl Directory {
         Self { database, vault, caches, uses: Arc::default(), lifetime: settings.lifetime }
     }
 
-    /// The client, if it is at hand: no waiting, no database.
-    pub fn cached_client(&self, client_key: &ClientKey, now: Timestamp) -> Option<Arc<DirectoryClient>> {
+    #[cfg(test)]
+    fn cached_client(&self, client_key: &ClientKey, now: Timestamp) -> Option<Arc<DirectoryClient>> {
         self.cached(&self.caches.clients, client_key, now)
     }
 
-    /// The access token, if it is at hand.
-    pub fn cached_token(&self, token: &TokenHash, now: Timestamp) -> Option<Arc<DirectoryToken>> {
-        self.cached(&self.caches.tokens, token, now)
-    }
-
-    /// The API key, if it is at hand.
+    /// The API key, if it is at hand: no waiting, no database.
     pub fn cached_api_key(&self, public_key: &PublicKey, now: Timestamp) -> Option<Arc<DirectoryApiKey>> {
         self.cached(&self.caches.api_keys, public_key, now)
     }

@@ -110,7 +110,7 @@ pub struct ReplaySettings {
     pub postgres_connections: u8,
     /// Replicas of Redis that must have a batch before it is answered (`WAIT`); 0 asks for none.
     pub redis_wait_replicas: u32,
-    /// Added to every commit, for tests and measurements of slow disks. Not for a configuration file.
+    /// Added to every commit, for tests and measurements of slow disks (`replay.commit_delay_microseconds`).
     #[doc(hidden)]
     pub commit_delay: Duration,
 }

@@ -1,4 +1,4 @@
-//! How this node hears what other processes change: a thread with a connection of its own that looks four times a
+//! How this node hears what other processes change: a thread with a connection of its own that looks five times a
 //! second.
 //!
 //! SQLite: `PRAGMA data_version` tells cheaply whether anybody else has committed; then the new rows of `changes` are

@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::auth::session::{self, NewSession};
 use crate::auth::verdict::{Refusal, Rejection};
 use crate::domain::credentials::Secret;
+use crate::protocol::request::cookie;
 use crate::store::Store;
 use crate::store::audit::{Entry, Event};
 use crate::web::failed::Failed;
@@ -148,7 +149,7 @@ pub async fn logout(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payl
 /// # Errors
 /// The form is not ours, or the server can't tell.
 pub async fn log_in(visit: &Visit<'_>, store: &Store) -> Result<LoggedIn, Failed> {
-    let cookie = visit.received.headers.cookie.and_then(|cookies| session::cookie(cookies, session::VISITOR_COOKIE));
+    let cookie = visit.received.headers.cookie.and_then(|cookies| cookie(cookies, session::VISITOR_COOKIE));
     let sent = visit.field("csrf_token");
     let of_visitor = cookie.is_some_and(|cookie| session::is_csrf_token(&session::csrf_token(cookie), &sent));
     match &visit.session {

@@ -1,6 +1,6 @@
 //! The way out: every refusal to its status, body and challenges, and the headers of every page.
 //!
-//! Only this file writes status codes and challenges of refusals. It decides nothing.
+//! Only this file writes status codes and challenges of what `auth` and `policy` refuse. It decides nothing.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -27,7 +27,7 @@ use crate::protocol::digest::DigestHash;
 use crate::protocol::encoding::encode;
 use crate::protocol::header::Challenge;
 use crate::protocol::oauth::{self, Problem};
-use crate::protocol::request::{ReceivedRequest, UriScheme};
+use crate::protocol::request::ReceivedRequest;
 use crate::time::Clock;
 
 /// What answers need to know of the configuration.
@@ -571,11 +571,6 @@ impl MessageBody for WithUnread {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         Pin::new(&mut self.body).poll_next(context)
     }
-}
-
-/// Whether the client reached us by TLS, here or at the proxy in front.
-pub fn by_tls(request: &ReceivedRequest<'_>) -> bool {
-    request.scheme == UriScheme::Https
 }
 
 #[cfg(test)]

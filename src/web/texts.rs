@@ -528,7 +528,6 @@ pub struct Errors {
     pub for_developers: &'static str,
     pub to_apps: &'static str,
     pub to_login: &'static str,
-    pub back: &'static str,
     pub form: (&'static str, &'static str, &'static str),
     pub logged_out: (&'static str, &'static str, &'static str),
     pub sent_before: (&'static str, &'static str, &'static str),

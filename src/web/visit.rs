@@ -14,13 +14,13 @@ use askama::Template;
 use rand::distr::{Alphanumeric, SampleString};
 
 use crate::auth::inspection::ExplanationBudget;
-use crate::auth::session::{self, Session, changes_something};
+use crate::auth::session::{self, Session};
 use crate::auth::verdict::{Refusal, Rejection};
 use crate::config::{Configuration, Diagnose, OAuthSettings, PlaintextRule, ScopeSettings};
 use crate::domain::account::{Account, Reach};
 use crate::protocol::encoding::encode;
 use crate::protocol::parameters::{Parameters, Source};
-use crate::protocol::request::{ReceivedRequest, UriScheme};
+use crate::protocol::request::{self, ReceivedRequest, UriScheme, changes_something};
 use crate::protocol::signature::SignatureMethod;
 use crate::store::Store;
 use crate::store::audit::{Actor, By, Cursor, Page};
@@ -204,7 +204,7 @@ impl<'a> Visit<'a> {
         let query = Parameters::of_form(received.query.unwrap_or_default(), Source::Query).unwrap_or_default();
         let fields = Parameters::of_form(received.form().unwrap_or_default(), Source::Body).unwrap_or_default();
         let cookies = received.headers.cookie;
-        let cookie = |name| cookies.and_then(|cookies| session::cookie(cookies, name));
+        let cookie = |name| cookies.and_then(|cookies| request::cookie(cookies, name));
         let language = Language::of_tags(&first(&query, "ui_locales"))
             .or_else(|| Language::of_tags(cookie(LANGUAGE_COOKIE)?))
             .or_else(|| Language::of_accept_language(accept_language?))

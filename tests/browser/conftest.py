@@ -1,13 +1,11 @@
 """Fixtures: one server with some people in it, one Chromium with script and one without, and an app's own web server."""
 
-import http.server
 import shutil
-import socket
-import threading
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from chrome import Chrome
+from elsewhere import Site
 from harness import Server, binary
 
 # Scopes have sentences, and tests may fail to log in as often as they like.
@@ -74,33 +72,18 @@ def admin(server):
     return server.account("admin@example.com", role="admin")
 
 
-class App:
-    """The web server of an app, on another origin: remembers where people came back to. `host` may be an IPv6 address."""
+class App(Site):
+    """An app's own site: remembers where people came back to."""
 
     def __init__(self, host="127.0.0.1"):
-        calls = self.calls = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                if self.path != "/favicon.ico":
-                    calls.append(self.path)
-                body = b"<!doctype html><html lang=en><title>App</title><link rel=icon href=data:,><h1>Welcome back</h1>"
-                self.send_response(200)
-                self.send_header("Content-Type", "text/html")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *arguments):
-                pass
-
-        class Listener(http.server.ThreadingHTTPServer):
-            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-
-        self.server = Listener((host, 0), Handler)
-        self.base = f"http://{f'[{host}]' if ':' in host else host}:{self.server.server_port}"
+        self.calls = []
+        super().__init__(self.welcome, host)
         self.callback = f"{self.base}/callback"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def welcome(self, path):
+        if path != "/favicon.ico":
+            self.calls.append(path)
+        return 200, "<!doctype html><html lang=en><title>App</title><link rel=icon href=data:,><h1>Welcome back</h1>"
 
     def query(self):
         """What the last visit brought."""
@@ -109,9 +92,8 @@ class App:
 
 @pytest.fixture(scope="session")
 def app():
-    made = App()
-    yield made
-    made.server.shutdown()
+    with App() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +103,8 @@ def ipv6_app():
         made = App("::1")
     except OSError as error:
         pytest.skip(f"there is no IPv6 loopback here: {error}")
-    yield made
-    made.server.shutdown()
+    with made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 """The browser of these tests itself: what it must not pass over."""
 
-import http.server
-import threading
-
 import pytest
 from chrome import eventually
+from elsewhere import Site
 
 # Each loads something that is not there.
 LOADED = {
@@ -20,25 +18,13 @@ LOADED = {
 def site():
     """A site with a page for each of these, and nothing else."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            given = LOADED.get(self.path[1:])
-            icon = "" if self.path == "/icon" else "<link rel=icon href=data:,>"
-            body = f"<!doctype html><title>Page</title>{icon}{given or ''}".encode()
-            self.send_response(200 if given else 404)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(path):
+        given = LOADED.get(path[1:])
+        icon = "" if path == "/icon" else "<link rel=icon href=data:,>"
+        return 200 if given else 404, f"<!doctype html><title>Page</title>{icon}{given or ''}"
 
-        def log_message(self, *arguments):
-            pass
-
-    made = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{made.server_port}"
-    made.shutdown()
-    made.server_close()
+    with Site(answer) as made:
+        yield made.base
 
 
 @pytest.fixture

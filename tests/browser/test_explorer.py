@@ -1,12 +1,11 @@
 """The API explorer in a real browser: Swagger UI from the binary alone, trying calls by each way in, the operator's own API."""
 
-import http.server
 import json
-import threading
 
 import pytest
 import requests
 from chrome import REFUSED, eventually
+from elsewhere import Site
 from selenium.webdriver.common.by import By
 
 OPERATION = "#operations-accounts-listAccounts"
@@ -133,33 +132,18 @@ def test_without_script_the_page_leads_to_the_description(chromes, server):
 @pytest.mark.parametrize("by", ["file", "address"])
 def test_the_operators_own_api_is_described_too(by, chrome, new_server, tmp_path):
     (tmp_path / "openapi.json").write_text(json.dumps(OWN_API))
-    named = str(tmp_path / "openapi.json")
-    if by == "address":
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                body = json.dumps(OWN_API).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *arguments):
-                pass
-
-        api = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=api.serve_forever, daemon=True).start()
-        named = f"http://127.0.0.1:{api.server_port}/openapi.json"
-    server = new_server(f'[docs]\nupstream_openapi = "{named}"\n', f"described-{by}")
-    holder = server.account()
-    opened(chrome, f"{server.base}/docs")
-    assert "Photos of the operator" in chrome.text
-    key = server.key(holder)
-    authorize(chrome, {"#auth-basic-username, .auth-container input[name=username]": key.public, "input[name=password]": key.private})
-    assert try_out(chrome, "#operations-photos-whoami") == 200
-    everything_loaded_is_ours(chrome, server.base)
-    chrome.find("header nav a[href$='of=own']").click()
-    assert eventually(lambda: chrome.has(OPERATION))
+    with Site(lambda path: (200, json.dumps(OWN_API)), content_type="application/json") as api:
+        named = str(tmp_path / "openapi.json") if by == "file" else f"{api.base}/openapi.json"
+        server = new_server(f'[docs]\nupstream_openapi = "{named}"\n', f"described-{by}")
+        holder = server.account()
+        opened(chrome, f"{server.base}/docs")
+        assert "Photos of the operator" in chrome.text
+        key = server.key(holder)
+        authorize(chrome, {"#auth-basic-username, .auth-container input[name=username]": key.public, "input[name=password]": key.private})
+        assert try_out(chrome, "#operations-photos-whoami") == 200
+        everything_loaded_is_ours(chrome, server.base)
+        chrome.find("header nav a[href$='of=own']").click()
+        assert eventually(lambda: chrome.has(OPERATION))
 
 
 def test_a_description_that_is_not_there_is_said_at_start(new_server, tmp_path):

@@ -1,13 +1,12 @@
 """What an attacker tries on the pages: forged forms, markup in every field, redirects elsewhere, frames."""
 
-import http.server
-import threading
 from urllib.parse import quote
 
 import pytest
 import requests
 from chrome import eventually
 from dance import authorize_url, temporary
+from elsewhere import Site
 
 NASTY = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">'\"&"
 
@@ -266,30 +265,15 @@ def test_no_page_can_be_framed(chromes, server, holder, client_oob):
     chrome.log_in(server.base, holder)
     targets = [f"{server.base}/apps", authorize_url(server, temporary(server, client_oob))]
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = ("<!doctype html><title>Evil</title>" + "".join(f'<iframe src="{url}"></iframe>' for url in targets)).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments):
-            pass
-
-    evil = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=evil.serve_forever, daemon=True).start()
-    try:
-        chrome.open(f"http://127.0.0.1:{evil.server_port}/")
+    page = "<!doctype html><title>Evil</title>" + "".join(f'<iframe src="{url}"></iframe>' for url in targets)
+    with Site(lambda path: (200, page)) as evil:
+        chrome.open(evil.base)
         for frame in chrome.all("iframe"):
             chrome.driver.switch_to.frame(frame)
             assert "Connected apps" not in chrome.source and "decision" not in chrome.source
             chrome.driver.switch_to.default_content()
         refused = [message for message in chrome.complaints() if "frame-ancestors" in message]
         assert len(refused) == len(targets)
-    finally:
-        evil.shutdown()
 
 
 def test_every_page_says_what_browsers_may_do_with_it(server, session):

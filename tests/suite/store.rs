@@ -418,19 +418,6 @@ fn a_password_change_ends_the_other_sessions() {
         assert!(directory.session(&hash(&other_secret), NOW).await.expect("an answer").is_none());
         let found = directory.account(&jo.id, NOW).await.expect("an answer").expect("is there");
         assert!(found.password.as_ref().is_some_and(|hash| hash.matches(b"$argon2id$1")));
-        kit.store
-            .accounts
-            .rehash_password(&jo.id, &Secret::new("another"), Secret::new("$argon2id$3"))
-            .await
-            .expect("nothing to do");
-        kit.store
-            .accounts
-            .rehash_password(&jo.id, &Secret::new("$argon2id$1"), Secret::new("$argon2id$2"))
-            .await
-            .expect("rehashed");
-        let found = directory.account(&jo.id, NOW).await.expect("an answer").expect("is there");
-        assert!(found.password.as_ref().is_some_and(|hash| hash.matches(b"$argon2id$2")));
-        assert!(directory.session(&hash(&kept_secret), NOW).await.expect("an answer").is_some());
     });
 }
 
@@ -990,8 +977,6 @@ fn the_audit_log_is_filtered_and_shows_each_what_is_within_reach() {
         assert_eq!((row.actor.as_str(), row.at()), ("jo", acting.now));
         let filter = AuditFilter { before: Some(row.id), ..AuditFilter::default() };
         assert_eq!(list(Reach::Everything, filter).await.len(), everything.len() - 1);
-        let deleted = kit.store.audit.delete_before(acting.now).await.expect("deleted");
-        assert_eq!(deleted, everything.len() - 1);
     });
 }
 

@@ -457,7 +457,6 @@ pub(super) const TEXTS: Texts = Texts {
         for_developers: "Für Entwickler:",
         to_apps: "Zu meinen verbundenen Apps",
         to_login: "Anmelden",
-        back: "Zurück",
         form: (
             "Dieses Formular gilt nicht mehr",
             "Es ist zu alt oder kam nicht von dieser Seite. Es wurde nichts geändert.",

@@ -431,7 +431,6 @@ pub(super) const TEXTS: Texts = Texts {
         for_developers: "For developers:",
         to_apps: "To my connected apps",
         to_login: "Log in",
-        back: "Back",
         form: (
             "This form is no longer good",
             "It is too old, or it was not sent from this site. Nothing was changed.",
