@@ -175,18 +175,27 @@ impl Authenticator {
 /// Whether the body has to be read before this request can be judged: forms, whose parameters may be signed or be the
 /// credential themselves, and bodies whose hash is signed.
 pub fn needs_body(request: &ReceivedRequest<'_>) -> bool {
-    const BODY_HASH: &str = "oauth_body_hash";
     let hashed = |header: &str| {
         let credentials = Credentials::parse(header);
         if credentials.is("Digest") {
             credentials.rest.to_ascii_lowercase().contains("auth-int")
         } else {
-            credentials.rest.contains(BODY_HASH)
+            mentions_body_hash(credentials.rest)
         }
     };
     request.has_form_type()
         || request.headers.authorization.once().is_some_and(hashed)
-        || request.query.is_some_and(|query| query.contains(BODY_HASH))
+        || request.query.is_some_and(mentions_body_hash)
+}
+
+/// In any spelling: a name is decoded before it is signed, so whoever stands on the way could write an escape into it.
+fn mentions_body_hash(text: &str) -> bool {
+    const BODY_HASH: &str = "oauth_body_hash";
+    // No escape of a letter or an underscore, no other spelling: the values of most requests have none.
+    let is_escaped = || text.as_bytes().windows(2).any(|pair| matches!(pair, [b'%', b'4'..=b'7']));
+    let decoded = || encoding::decode(text, Plus::IsPlus).unwrap_or(Cow::Borrowed(b""));
+    text.contains(BODY_HASH)
+        || (is_escaped() && decoded().windows(BODY_HASH.len()).any(|name| name == BODY_HASH.as_bytes()))
 }
 
 /// 401 for a scheme that is not admitted, with a hint where the mistake is a known one.

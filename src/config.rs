@@ -36,6 +36,22 @@ pub use tree::{FILE_VARIABLE, without_line_end};
 
 use section::{Section, Survey};
 
+/// Headers of clients, which no proxy makes anew for each request.
+const NO_REQUEST_IDS: [&str; 12] = [
+    "Authorization",
+    "Cookie",
+    "User-Agent",
+    "Host",
+    "Origin",
+    "Referer",
+    "Accept",
+    "Content-Type",
+    "Content-Length",
+    "X-Client-Key",
+    "X-App-Key",
+    "X-CSRF-Token",
+];
+
 /// Every setting of the program. Built by [`Configuration::load`], or with all defaults by [`Configuration::default`].
 ///
 /// `Debug` shows no secret: the passwords inside addresses and the master key are left out.
@@ -142,6 +158,21 @@ impl Configuration {
         for conflict in self.routes.iter().filter_map(|route| route.conflict(self.http_auth.digest)) {
             survey.conflict(&conflict);
         }
+        let everything = |route: &RouteSettings| route.path.as_str() == "/**" && route.hosts.is_empty();
+        if let Some(route) = self.routes.iter().skip_while(|route| !everything(route)).nth(1) {
+            survey.conflict(&format!(
+                "no request reaches the route `{}`: the first that matches decides, and `/**` before it takes all; put `/**` last",
+                route.path.as_str()
+            ));
+        }
+        if let Some(header) = &self.gateway.request_id_header
+            && NO_REQUEST_IDS.iter().any(|name| name.eq_ignore_ascii_case(header.as_str()))
+        {
+            survey.conflict(&format!(
+                "`gateway.request_id_header` is `{header}`, which clients write: whoever chooses the id can send a request twice; name a \
+                 header that the proxy makes anew, such as X-Request-Id"
+            ));
+        }
         let mut named = std::collections::BTreeSet::new();
         for scope in &self.scopes {
             if !named.insert(&scope.name) {
@@ -201,6 +232,19 @@ mod tests {
         let configuration = load(&examples.join("\n"), &[]).unwrap();
         assert_eq!(configuration.routes, [RouteSettings::for_every_path()]);
         assert_eq!((configuration.scopes.len(), configuration.aliases.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_would_protect_less_than_it_seems_is_refused_and_says_what_to_do() {
+        for (text, said) in [
+            ("[[route]]\npath = \"/**\"\n[[route]]\npath = \"/admin/**\"\n", "put `/**` last"),
+            ("[[route]]\npath = \"/**\"\nscopes = { HEAD = [\"a:b\"] }\n", "name the scopes of GET"),
+            ("[gateway]\nrequest_id_header = \"authorization\"\n", "such as X-Request-Id"),
+        ] {
+            let error = load(text, &[]).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+        assert!(load("[[route]]\npath = \"/**\"\nhosts = [\"a.example\"]\n[[route]]\npath = \"/**\"\n", &[]).is_ok());
     }
 
     fn load(file: &str, pairs: &[(&str, &str)]) -> Result<Configuration, String> {

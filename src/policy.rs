@@ -18,6 +18,8 @@ use crate::protocol::request::{ReceivedRequest, UriScheme};
 pub struct Policy {
     routes: Vec<Route>,
     management: Route,
+    /// Whether a pattern has capitals: then a path in small letters may be another route's to a reader who ignores case.
+    has_capitals: bool,
 }
 
 /// One `[[route]]`, ready to be asked.
@@ -39,8 +41,9 @@ impl Policy {
     /// # Errors
     /// [`InvalidScope`]: a scope in `scopes` that is none.
     pub fn new(settings: &[RouteSettings], digest: bool) -> Result<Self, InvalidScope> {
-        let routes = settings.iter().map(|settings| Route::new(settings, digest)).collect::<Result<_, _>>()?;
-        Ok(Self { routes, management: management()? })
+        let routes = settings.iter().map(|settings| Route::new(settings, digest)).collect::<Result<Vec<_>, _>>()?;
+        let has_capitals = routes.iter().any(|route| route.path.exact != route.path.loose);
+        Ok(Self { routes, management: management()?, has_capitals })
     }
 
     /// What the management API admits, whatever the routes say.
@@ -54,6 +57,9 @@ impl Policy {
     /// # Errors
     /// [`Refusal::Target`], [`Refusal::NoRoute`], [`Refusal::TlsRequired`], [`Refusal::UserAgentRequired`].
     pub fn route(&self, request: &ReceivedRequest<'_>) -> Result<&Route, Rejection> {
+        if request.method == "CONNECT" {
+            return Err(Refusal::Target("CONNECT asks for a tunnel, and there is none here").into());
+        }
         let odd = odd_path(request.path);
         let host = split_authority(request.authority).0;
         let found = self.find(host, request.path, Reading::Exact);
@@ -63,8 +69,9 @@ impl Policy {
             return Err(Refusal::Target(oddity).into());
         }
         let position = found.ok_or(Refusal::NoRoute)?;
+        let reads_differ = |octet: u8| octet == b';' || octet == b'%' || octet.is_ascii_uppercase();
         if odd.is_none()
-            && request.path.bytes().any(|octet| octet == b';' || octet == b'%' || octet.is_ascii_uppercase())
+            && (self.has_capitals || request.path.bytes().any(reads_differ))
             && self.find(host, request.path, Reading::Loose) != Some(position)
         {
             return Err(Refusal::Target("parameters or letter case in the path lead to another rule").into());
@@ -211,6 +218,10 @@ fn odd_path(path: &str) -> Option<&'static str> {
     }
     if path.bytes().any(|octet| octet == b'\\' || octet == 0) {
         return Some("a backslash or NUL in the path");
+    }
+    // No client sends one (RFC 9112 §3.2), and some readers take it for the path's end.
+    if path.contains('#') {
+        return Some("a # in the path");
     }
     if path.contains('%') {
         let Ok(decoded) = encoding::decode(path, Plus::IsPlus) else {

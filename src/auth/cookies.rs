@@ -56,7 +56,7 @@ impl<'a> MemberCookies<'a> {
         let account = found
             .filter(|found| self.name(&found.account))
             .ok_or_else(|| Refusal::BadCredentials { username: self.member.to_string() })?;
-        if request.may_change_something() && is_from_elsewhere(request) {
+        if (request.may_change_something() || request.headers.websocket) && request.is_from_elsewhere() {
             return Err(Refusal::CrossSite("Cookies of another site's page can not change anything here.").into());
         }
         check_standing(&account.account)?;
@@ -83,16 +83,6 @@ pub async fn holder_of(
     let found = directory.session(&TokenHash::of(hash.expose()), now).await.map_err(unavailable)?;
     let found = found.filter(|found| found.session.kind == SessionKind::MemberHash && now < found.session.expires_at);
     Ok(found.map(|found| Arc::clone(&found.account)))
-}
-
-/// Whether a browser says that another site's page made this request (Fetch Metadata; `Origin` where it is missing).
-fn is_from_elsewhere(request: &ReceivedRequest<'_>) -> bool {
-    match (request.headers.fetch_site, request.headers.origin) {
-        (Some(site), _) => !matches!(site, "same-origin" | "none"),
-        (None, Some(origin)) => origin != format!("{}://{}", request.scheme.as_str(), request.authority),
-        // No browser: scripts send neither.
-        (None, None) => false,
-    }
 }
 
 fn decode(value: &str) -> Option<Cow<'_, str>> {

@@ -174,6 +174,10 @@ impl Sessions {
             let needs = "A session needs X-CSRF-Token (or the field csrf_token) to change something.";
             return Err(Refusal::CrossSite(needs).into());
         }
+        // A page can give a WebSocket no header, and reads what comes by it wherever it is from.
+        if request.headers.websocket && request.is_from_elsewhere() {
+            return Err(Refusal::CrossSite("A WebSocket of another site's page is not opened by a session.").into());
+        }
         let scopes = session.account.account.scopes.own();
         Ok(Some(Identity::new(session.account, None, Credential::Session, scopes)))
     }

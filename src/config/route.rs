@@ -237,6 +237,10 @@ impl RouteSettings {
         }
         let scopes = section.named("scopes", |scopes, method| {
             let list = scopes.parsed_list(method)?;
+            if method == "HEAD" {
+                scopes.refuse(method, "HEAD counts as GET: name the scopes of GET");
+                return None;
+            }
             match method.parse::<MethodName>() {
                 Ok(method) => Some((method, list)),
                 Err(error) => {

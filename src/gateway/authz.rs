@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::auth;
 use crate::auth::verdict::{Identity, Refusal, Rejection};
 use crate::config::GatewaySettings;
 use crate::gateway::assertion::{Assertions, Subject};
@@ -19,6 +20,7 @@ use crate::gateway::metadata::{BodyIs, Described, Family};
 use crate::gateway::shared_verdicts::{SharedVerdicts, question};
 use crate::policy::Route;
 use crate::protocol::request::ReceivedRequest;
+use crate::time::Lifetime;
 use crate::web::judge::Judge;
 use crate::web::request::peer_of;
 use crate::web::response::{ProxyAnswer, preflight};
@@ -40,7 +42,10 @@ impl Authz {
     /// `assertions`: when `gateway.assertion` is on.
     pub fn new(settings: &GatewaySettings, assertions: Option<Arc<Assertions>>) -> Self {
         let request_id_header = settings.request_id_header.as_ref().map(|name| name.as_str().to_ascii_lowercase());
-        Self { assertions, request_id_header, shared: SharedVerdicts::new() }
+        // An assertion that is handed out again must not be past its end.
+        let until = settings.assertion_ttl_seconds.saturating_sub(1);
+        let good_for = assertions.is_some().then(|| Lifetime::from_seconds(until));
+        Self { assertions, request_id_header, shared: SharedVerdicts::new(good_for) }
     }
 }
 
@@ -80,6 +85,10 @@ impl Authz {
         if !judge.rim.trusts(peer) {
             tracing::warn!(%peer, path = request.uri().path(), "not a trusted proxy: list it in server.trusted_proxies");
             return ProxyAnswer::forbidden("untrusted_proxy").into_response();
+        }
+        if request.headers().keys().any(|name| identity_headers::is_forged(name.as_str())) {
+            tracing::warn!(%peer, "a client sent an identity header in another spelling, which the API could take for ours");
+            return ProxyAnswer::forbidden("forged_identity").into_response();
         }
         let described = match family.describe(request) {
             Ok(told) => Described { origin: judge.rim.origin_told(told.origin), ..told },
@@ -132,7 +141,7 @@ impl Authz {
         let body = match family.body(request) {
             BodyIs::Own => match judge.rim.read_body(request, &mut payload).await {
                 Ok(body) => Some(body),
-                Err(Refusal::BodyTooLarge { .. }) if !is_form => None,
+                Err(Refusal::BodyTooLarge { .. }) if !auth::needs_body(received) => None,
                 Err(refusal) => return Err(refusal.into()),
             },
             BodyIs::Header(base64) => {
@@ -141,9 +150,10 @@ impl Authz {
                 Some(decoded.map(Bytes::from).map_err(|_| broken())?)
             }
             BodyIs::Empty => Some(Bytes::new()),
-            BodyIs::Missing => None,
+            BodyIs::Missing | BodyIs::Cut => None,
         };
-        if is_form && body.is_none() {
+        let is_needed = is_form || (family.body(request) == BodyIs::Cut && auth::needs_body(received));
+        if is_needed && body.is_none() {
             return Err(Rejection::because(Refusal::BodyUnavailable, family.body_setting()));
         }
         Ok(body)
@@ -210,8 +220,9 @@ impl Authz {
     }
 
     fn request_id<'a>(&self, request: &'a HttpRequest) -> Option<&'a str> {
-        let name = self.request_id_header.as_deref()?;
-        let id = request.headers().get(name)?.to_str().ok()?;
-        (!id.is_empty()).then_some(id)
+        let mut ids = request.headers().get_all(self.request_id_header.as_deref()?);
+        let id = ids.next()?.to_str().ok()?;
+        // Of two, one may be the client's: then every question is its own.
+        (!id.is_empty() && ids.next().is_none()).then_some(id)
     }
 }

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use crate::auth::verdict::Identity;
+use crate::gateway::withheld;
 
 /// The names, in the order of the contract; lower case, as header maps want them.
 pub const NAMES: [&str; 7] = [
@@ -20,6 +21,13 @@ pub const NAMES: [&str; 7] = [
 
 /// The name of the signed statement.
 pub const ASSERTION: &str = "x-auth-assertion";
+
+/// Whether some reader behind a proxy could take this header of a client for one of ours, although it is another name to
+/// the proxy (RFC 3875 §4.1.18). `name`: in small letters.
+pub fn is_forged(name: &str) -> bool {
+    withheld::spells_start(name, "x-auth-") && !name.starts_with("x-auth-")
+        || NAMES.iter().chain([&ASSERTION]).any(|ours| *ours != name && withheld::spells(name, ours))
+}
 
 /// The values of [`NAMES`], in their order. Text that is not ASCII is UTF-8.
 pub fn values(identity: &Identity) -> [Cow<'_, str>; 7] {

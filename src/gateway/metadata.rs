@@ -44,8 +44,10 @@ pub enum BodyIs<'a> {
     Header(&'a str),
     /// The client sent none, or an empty one.
     Empty,
-    /// It did not come along, or not whole.
+    /// It did not come along.
     Missing,
+    /// Only a part of it came along.
+    Cut,
 }
 
 impl Family {
@@ -105,11 +107,12 @@ impl Family {
             Self::Nginx if said_empty => BodyIs::Empty,
             Self::Nginx => BodyIs::Missing,
             Self::Envoy => {
-                let cut = single(headers, "x-envoy-auth-partial-body").is_some_and(|cut| cut != "false");
+                let cut = headers.get_all("x-envoy-auth-partial-body").any(|cut| cut != "false");
                 match (has_own, cut) {
+                    (_, true) => BodyIs::Cut,
                     (true, false) => BodyIs::Own,
                     (false, false) if said_empty => BodyIs::Empty,
-                    (false, false) | (_, true) => BodyIs::Missing,
+                    (false, false) => BodyIs::Missing,
                 }
             }
         }
@@ -257,7 +260,9 @@ mod tests {
         assert_eq!(is(Family::Forward, &[]), "Missing");
         assert_eq!(is(Family::Nginx, &[("x-original-body", "YQ==")]), "Missing");
         assert_eq!(is(Family::Nginx, &[("x-original-content-length", "0")]), "Empty");
-        assert_eq!(is(Family::Envoy, &[("content-length", "3"), ("x-envoy-auth-partial-body", "true")]), "Missing");
+        let cut = ("x-envoy-auth-partial-body", "true");
+        assert_eq!(is(Family::Envoy, &[("content-length", "3"), cut]), "Cut");
+        assert_eq!(is(Family::Envoy, &[("content-length", "3"), cut, ("x-envoy-auth-partial-body", "false")]), "Cut");
         assert_eq!(is(Family::Envoy, &[("content-length", "0")]), "Missing");
     }
 }

@@ -109,8 +109,9 @@ impl Proxy {
         })?;
         let Judged { body, payload, .. } = judged;
         let mut payload = Some(payload);
-        let (outgoing, upload) = match body {
-            Some(body) => (Outgoing::whole(without_protocol_parameters(request, body)), Upload::none()),
+        let whole = body.map(|body| without_protocol_parameters(request, body));
+        let (outgoing, upload) = match &whole {
+            Some(body) => (Outgoing::whole(body.clone()), Upload::none()),
             None if upgrade || !has_body(request) => (Outgoing::default(), Upload::none()),
             None => match payload.take() {
                 Some(payload) => Outgoing::stream(payload, announced_length(request)),
@@ -118,7 +119,8 @@ impl Proxy {
             },
         };
         let repeatable = request.method().is_safe() && payload.is_some() && !upgrade;
-        let again = || repeatable.then(|| head.clone().map(|()| Outgoing::default()));
+        let again =
+            || repeatable.then(|| head.clone().map(|()| whole.clone().map_or_else(Outgoing::default, Outgoing::whole)));
         let sent = self.upstream.send(head.clone().map(|()| outgoing), upgrade, &upload, again).await;
         let mut response = sent.map_err(|error| failed(&error, request))?;
         if response.status() == hyper::StatusCode::SWITCHING_PROTOCOLS {
@@ -185,13 +187,13 @@ impl Proxy {
             let name = name.as_str();
             let ours = match name {
                 // Made anew with the body; answered before.
-                "content-length" | "expect" | "host" => true,
+                "expect" | "host" => true,
                 // The proof that a session's request is not forged goes no further than the session.
                 "x-csrf-token" => judged.identity.credential() == Credential::Session,
                 _ => {
                     self.withheld.header(name, reads)
                         || withheld::ends_here(name, named.iter().copied())
-                        || (!by_proxy && withheld::is_forwarding(name))
+                        || (withheld::is_forwarding(name) && !(by_proxy && is_plain(name)))
                         || matches!(name, "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host")
                 }
             };
@@ -232,6 +234,11 @@ impl Proxy {
             .header("x-forwarded-proto", judged.origin.scheme.as_str())
             .header("x-forwarded-host", HeaderValue::from_str(&judged.origin.authority)?))
     }
+}
+
+/// Whether a name is spelled with hyphens alone: what a proxy writes, and not what a client hopes to be taken for it.
+fn is_plain(name: &str) -> bool {
+    name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
 }
 
 fn reads(route: &Route) -> Reads {

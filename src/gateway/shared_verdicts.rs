@@ -2,7 +2,7 @@
 //!
 //! nginx asks again after an internal redirect, and proxies repeat a question whose answer was lost; a nonce is good for
 //! once. Two questions are one if they have the same id, come from the same proxy and describe the same request, down
-//! to its credential and body. Answers are kept for ten seconds and in bounded number; what fell out is judged anew.
+//! to its credential and body. Answers are kept for ten seconds at most and in bounded number; what fell out is judged anew.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use crate::gateway::metadata::Family;
 use crate::protocol::request::{Headers, ReceivedRequest, Sent};
 use crate::time::{Lifetime, Timestamp};
 
-/// How long an answer is given again.
+/// The longest that an answer is given again.
 const KEPT: Lifetime = Lifetime::from_seconds(10);
 
 /// Answers that are kept at most; a few hundred bytes each.
@@ -22,12 +22,14 @@ const CAPACITY: usize = 32_768;
 /// Kept answers of type `A`.
 pub struct SharedVerdicts<A> {
     answers: Cache<[u8; 32], (A, Timestamp)>,
+    kept: Lifetime,
 }
 
 impl<A: Clone> SharedVerdicts<A> {
-    /// Without any answer yet.
-    pub fn new() -> Self {
-        Self { answers: Cache::new(CAPACITY) }
+    /// Without any answer yet. `good_for`: an answer holds something that ends so soon.
+    pub fn new(good_for: Option<Lifetime>) -> Self {
+        let kept = good_for.map_or(KEPT, |good_for| KEPT.min(good_for));
+        Self { answers: Cache::new(CAPACITY), kept }
     }
 
     /// The answer of `judge`, or the one that it gave to the same question before. Of several that ask at once one is
@@ -36,18 +38,12 @@ impl<A: Clone> SharedVerdicts<A> {
     /// # Errors
     /// An answer that must not be given again: `judge` returns it as `Err`.
     pub async fn once(&self, question: [u8; 32], now: Timestamp, judge: impl AsyncFnOnce() -> Result<A, A>) -> A {
-        let is_old = |(_, given): &(A, Timestamp)| *given + KEPT < now;
+        let is_old = |(_, given): &(A, Timestamp)| *given + self.kept < now;
         self.answers.remove_if(&question, is_old);
         let answered = self.answers.get_or_insert_async(&question, async { judge().await.map(|answer| (answer, now)) });
         match answered.await {
             Ok((answer, _)) | Err(answer) => answer,
         }
-    }
-}
-
-impl<A: Clone> Default for SharedVerdicts<A> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -78,6 +74,8 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
         csrf_token,
         oauth_scope,
         accept,
+        requested_method,
+        websocket,
         // Decides nothing.
         unread_body: _,
         meant_methods,
@@ -90,7 +88,10 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
             Sent::Repeatedly => add(Some(b"\0 more than one")),
         }
     }
-    for text in [cookie, user_agent, content_type, origin, fetch_site, csrf_token, oauth_scope, accept] {
+    add(websocket.then_some(b"websocket"));
+    for text in
+        [cookie, user_agent, content_type, origin, fetch_site, csrf_token, oauth_scope, accept, requested_method]
+    {
         add(text.map(str::as_bytes));
     }
     for text in meant_methods {
@@ -131,7 +132,7 @@ mod tests {
 
     #[actix_web::test]
     async fn the_second_question_gets_the_first_answer_for_ten_seconds() {
-        let verdicts = SharedVerdicts::new();
+        let verdicts = SharedVerdicts::new(None);
         let judged = Cell::new(0);
         let ask = async |now| {
             let judge = async || {
@@ -146,24 +147,63 @@ mod tests {
 
     #[actix_web::test]
     async fn an_answer_that_must_not_be_kept_is_not() {
-        let verdicts = SharedVerdicts::new();
+        let verdicts = SharedVerdicts::new(None);
         assert_eq!(verdicts.once([1; 32], NOW, async || Err("unavailable")).await, "unavailable");
         assert_eq!(verdicts.once([1; 32], NOW, async || Ok("good")).await, "good");
     }
 
+    #[actix_web::test]
+    async fn an_answer_that_is_good_for_less_is_kept_for_less() {
+        let verdicts = SharedVerdicts::new(Some(Lifetime::from_seconds(2)));
+        let ask = async |given, now| verdicts.once([1; 32], now, async || Ok(given)).await;
+        assert_eq!(ask(1, NOW).await, 1);
+        assert_eq!(ask(2, NOW + Lifetime::from_seconds(2)).await, 1);
+        assert_eq!(ask(3, NOW + Lifetime::from_seconds(3)).await, 3);
+    }
+
     #[test]
     fn anything_that_differs_makes_another_question() {
-        let first = question("id", PEER, Family::Nginx, &request("/a"));
-        assert_eq!(first, question("id", PEER, Family::Nginx, &request("/a")));
-        assert_ne!(first, question("other", PEER, Family::Nginx, &request("/a")));
-        assert_ne!(first, question("id", PEER, Family::Nginx, &request("/b")));
-        assert_ne!(first, question("id", "192.0.2.1".parse().unwrap(), Family::Nginx, &request("/a")));
-        assert_ne!(first, question("id", PEER, Family::Forward, &request("/a")));
-        let mut with_query = request("/a");
-        with_query.query = Some("");
-        assert_ne!(first, question("id", PEER, Family::Nginx, &with_query));
-        let mut signed = request("/a");
-        signed.headers.authorization = Sent::Once("OAuth x");
-        assert_ne!(first, question("id", PEER, Family::Nginx, &signed));
+        type Change = fn(&mut ReceivedRequest<'static>);
+        let changes: [Change; 22] = [
+            |_| {},
+            |request| request.method = "HEAD",
+            |request| request.scheme = UriScheme::Http,
+            |request| request.authority = "i",
+            |request| request.path = "/b",
+            |request| request.query = Some(""),
+            |request| request.query = Some("a"),
+            |request| request.body = Some(b""),
+            |request| request.body = Some(b"a=1"),
+            |request| request.client_address = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
+            |request| request.headers.authorization = Sent::Once("OAuth x"),
+            |request| request.headers.authorization = Sent::Repeatedly,
+            |request| request.headers.client_key = Sent::Once("k"),
+            |request| request.headers.cookie = Some("a=1"),
+            |request| request.headers.user_agent = Some("curl"),
+            |request| request.headers.content_type = Some("text/plain"),
+            |request| request.headers.origin = Some("https://o"),
+            |request| request.headers.fetch_site = Some("none"),
+            |request| request.headers.csrf_token = Some("t"),
+            |request| request.headers.requested_method = Some("PUT"),
+            |request| request.headers.websocket = true,
+            |request| request.headers.meant_methods[0] = Some("PUT"),
+        ];
+        let mut questions: Vec<_> = changes
+            .iter()
+            .map(|change| {
+                let mut changed = request("/a");
+                change(&mut changed);
+                assert_eq!(
+                    question("id", PEER, Family::Nginx, &changed),
+                    question("id", PEER, Family::Nginx, &changed)
+                );
+                question("id", PEER, Family::Nginx, &changed)
+            })
+            .collect();
+        questions.push(question("other", PEER, Family::Nginx, &request("/a")));
+        questions.push(question("id", "192.0.2.1".parse().unwrap(), Family::Nginx, &request("/a")));
+        questions.push(question("id", PEER, Family::Forward, &request("/a")));
+        let different: std::collections::HashSet<_> = questions.iter().collect();
+        assert_eq!(different.len(), questions.len());
     }
 }

@@ -10,8 +10,10 @@ use crate::protocol::encoding::{self, Plus};
 use crate::protocol::oauth::mentions_oauth;
 
 /// Headers of one connection and not of the message (RFC 9110 §7.6.1), besides those that `Connection` names.
-const OF_THE_CONNECTION: [&str; 9] = [
+/// The length is made anew.
+const OF_THE_CONNECTION: [&str; 10] = [
     "connection",
+    "content-length",
     "keep-alive",
     "proxy-authenticate",
     "proxy-authorization",
@@ -21,6 +23,10 @@ const OF_THE_CONNECTION: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// Headers that name another path than the request line: some readers believe them (IIS, Symfony, Zend), and no route has
+/// judged that path.
+const OTHER_PATHS: [&str; 3] = ["x-original-url", "x-original-uri", "x-rewrite-url"];
 
 /// Which parts of a request are credentials, by the configuration.
 #[derive(Clone)]
@@ -58,12 +64,13 @@ impl Withheld {
         }
     }
 
-    /// Whether this header is a credential or one that only we may write. `name`: as it was sent, in any case.
+    /// Whether this header is a credential, one that only we may write, or one that talks around the routes. `name`: as it was sent, in any case.
     ///
     /// `_` and every other sign count as `-`, because CGI and its heirs can't tell them apart (RFC 3875 §4.1.18).
     pub fn header(&self, name: &str, reads: Reads) -> bool {
         spells(name, "authorization")
             || spells_start(name, "x-auth-")
+            || OTHER_PATHS.iter().any(|known| spells(name, known))
             || (reads.client_key && self.client_key_headers.iter().any(|known| spells(name, known)))
     }
 
@@ -105,7 +112,7 @@ pub fn form(body: &str) -> Cow<'_, str> {
 
 /// Whether this header belongs to the connection and ends at each hop. `named`: the values of `Connection`.
 pub fn ends_here<'a>(name: &str, named: impl Iterator<Item = &'a str>) -> bool {
-    OF_THE_CONNECTION.iter().any(|known| known.eq_ignore_ascii_case(name))
+    OF_THE_CONNECTION.iter().any(|known| spells(name, known))
         || named.flat_map(|list| list.split(',')).any(|option| option.trim().eq_ignore_ascii_case(name))
 }
 
@@ -115,11 +122,11 @@ pub fn is_forwarding(name: &str) -> bool {
 }
 
 /// Whether CGI and its heirs would read `name` as `known`, which is in small letters with hyphens.
-fn spells(name: &str, known: &str) -> bool {
+pub(super) fn spells(name: &str, known: &str) -> bool {
     name.len() == known.len() && spells_start(name, known)
 }
 
-fn spells_start(name: &str, known: &str) -> bool {
+pub(super) fn spells_start(name: &str, known: &str) -> bool {
     name.len() >= known.len()
         && name.bytes().zip(known.bytes()).all(|(sent, known)| {
             let read = if sent.is_ascii_alphanumeric() { sent.to_ascii_lowercase() } else { b'-' };

@@ -108,6 +108,10 @@ pub struct Headers<'a> {
     pub oauth_scope: Option<&'a str>,
     /// `Accept`.
     pub accept: Option<&'a str>,
+    /// `Access-Control-Request-Method`.
+    pub requested_method: Option<&'a str>,
+    /// Whether it asks to become a WebSocket (RFC 6455 §4.1).
+    pub websocket: bool,
     /// Whether a small body follows that nobody has read yet, because the judgement does not depend on it.
     pub unread_body: bool,
     /// `X-HTTP-Method-Override`, `X-HTTP-Method`, `X-Method-Override`: methods that a request says it means.
@@ -156,10 +160,11 @@ impl<'a> ReceivedRequest<'a> {
     /// us may not mind.
     pub fn meant_methods(&self) -> Vec<String> {
         let form = self.body.filter(|_| self.has_form_type()).map(String::from_utf8_lossy);
-        let fields = [self.query, form.as_deref()].into_iter().flatten().flat_map(|text| text.split('&'));
+        // Rack took `;` for `&`.
+        let fields = [self.query, form.as_deref()].into_iter().flatten().flat_map(|text| text.split(['&', ';']));
         let fields = fields.filter_map(|pair| {
             let (name, value) = pair.split_once('=')?;
-            let is_method = encoding::decode(name, Plus::IsSpace).is_ok_and(|name| *name == *b"_method");
+            let is_method = encoding::decode(name, Plus::IsSpace).is_ok_and(|name| is_method_field(&name));
             is_method.then(|| encoding::decode(value, Plus::IsSpace).unwrap_or(Cow::Borrowed(value.as_bytes())))
         });
         let headers = self.headers.meant_methods.into_iter().flatten().map(|method| Cow::Borrowed(method.as_bytes()));
@@ -173,10 +178,30 @@ impl<'a> ReceivedRequest<'a> {
             .collect()
     }
 
+    /// Whether a browser says that another site's page made it (Fetch Metadata; `Origin` where that is missing).
+    pub fn is_from_elsewhere(&self) -> bool {
+        match (self.headers.fetch_site, self.headers.origin) {
+            (Some(site), _) => !matches!(site, "same-origin" | "none"),
+            (None, Some(origin)) => origin != format!("{}://{}", self.scheme.as_str(), self.authority),
+            // No browser: scripts send neither.
+            (None, None) => false,
+        }
+    }
+
     /// Whether the request may change something, also for a reader behind us who believes that it means another method.
     pub fn may_change_something(&self) -> bool {
         changes_something(self.method) || self.meant_methods().iter().any(|method| changes_something(method))
     }
+}
+
+/// Whether a reader behind us could take this for the field `_method`: PHP drops leading spaces, ends a name at a NUL, and
+/// writes `_` for signs that its variables can't have.
+fn is_method_field(name: &[u8]) -> bool {
+    let name = name.split(|octet| *octet == 0).next().unwrap_or_default().trim_ascii_start();
+    name.strip_prefix(b"_")
+        .or_else(|| name.strip_prefix(b"."))
+        .or_else(|| name.strip_prefix(b"["))
+        .is_some_and(|rest| rest == b"method")
 }
 
 /// How many headers of one request may say that it means another method.

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -13,6 +14,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::auth::verdict::Refusal;
@@ -21,8 +23,13 @@ use crate::protocol::base_string::split_authority;
 use crate::protocol::request::{Headers, ReceivedRequest, UriScheme};
 use crate::time::Clock;
 
-/// A body that is read before judging may pause for so long; whoever sends one can't hold our memory for longer.
+/// A body that is read before judging may pause for so long, and take so long in all: whoever sends one can't hold our memory
+/// for longer.
 const SILENCE: Duration = Duration::from_secs(30);
+const WHOLE_BODY: Duration = Duration::from_secs(120);
+
+/// All bodies together that are held at a time, in KiB, unless one alone may be larger: beyond it they are 503.
+const HELD_KIB: usize = 128 * 1024;
 
 /// What the rim has to know to tell what the client sent from what proxies say.
 #[derive(Clone)]
@@ -33,7 +40,21 @@ pub struct Rim {
     trusted_proxies: Vec<Network>,
     client_key_headers: Vec<String>,
     buffer_bytes: usize,
+    /// A permit for each KiB of [`HELD_KIB`].
+    room: Arc<Semaphore>,
     clock: Clock,
+}
+
+/// A body and its place in memory, given back with the last copy of it.
+struct Held {
+    body: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
 }
 
 /// Scheme and authority of the URI that the client used.
@@ -73,6 +94,7 @@ impl Rim {
                 .map(|name| name.as_str().to_ascii_lowercase())
                 .collect(),
             buffer_bytes,
+            room: Arc::new(Semaphore::new(HELD_KIB.max(buffer_bytes.div_ceil(1024)))),
             clock,
         }
     }
@@ -169,6 +191,8 @@ impl Rim {
             "x-csrf-token" => headers.csrf_token = text,
             "x-oauth-scope" => headers.oauth_scope = text,
             "accept" => headers.accept = text,
+            "access-control-request-method" => headers.requested_method = text,
+            "upgrade" => headers.websocket |= names_websocket(value),
             name if means_method(name) => {
                 let free = headers.meant_methods.iter_mut().find(|meant| meant.is_none());
                 match (free, text) {
@@ -210,7 +234,8 @@ impl Rim {
     /// Reads a body that must be judged, up to `gateway.buffer_bytes`. What lies beyond is not read.
     ///
     /// # Errors
-    /// [`Refusal::BodyTooLarge`], at once when the length is announced; [`Refusal::Target`] when the body breaks off.
+    /// [`Refusal::BodyTooLarge`], at once when the length is announced; [`Refusal::Target`] when the body breaks off or is
+    /// too slow; [`Refusal::Unavailable`] while as many bodies are held as there is room for.
     pub async fn read_body(&self, request: &HttpRequest, payload: &mut Payload) -> Result<Bytes, Refusal> {
         self.read_body_up_to(self.buffer_bytes, request, payload).await
     }
@@ -229,21 +254,36 @@ impl Rim {
             return Ok(Bytes::new());
         }
         let limit = limit.min(self.buffer_bytes);
-        let too_large = Refusal::BodyTooLarge { limit };
         let announced =
             request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
-            return Err(too_large);
+            return Err(Refusal::BodyTooLarge { limit });
         }
+        timeout(WHOLE_BODY, self.gather(limit, payload))
+            .await
+            .unwrap_or(Err(Refusal::Target("the body came too slowly")))
+    }
+
+    async fn gather(&self, limit: usize, payload: &mut Payload) -> Result<Bytes, Refusal> {
         let mut body = BytesMut::new();
+        let mut room: Option<OwnedSemaphorePermit> = None;
         while let Some(chunk) = next_chunk(payload, SILENCE).await? {
             let chunk = chunk.map_err(|_| Refusal::Target("the body broke off"))?;
             if body.len() + chunk.len() > limit {
-                return Err(too_large);
+                return Err(Refusal::BodyTooLarge { limit });
+            }
+            let held = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+            let needed = (body.len() + chunk.len()).div_ceil(1024).saturating_sub(held);
+            let more = Arc::clone(&self.room).try_acquire_many_owned(u32::try_from(needed).unwrap_or(u32::MAX));
+            let more = more.map_err(|_| Refusal::Unavailable)?;
+            match &mut room {
+                Some(room) => room.merge(more),
+                none => *none = Some(more),
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body.freeze())
+        let body = body.freeze();
+        Ok(room.map_or_else(Bytes::new, |room| Bytes::from_owner(Held { body, _room: room })))
     }
 }
 
@@ -260,9 +300,11 @@ async fn next_chunk(payload: &mut Payload, silence: Duration) -> Result<Option<R
 /// bodies are bodies.
 pub fn is_endless(request: &HttpRequest) -> bool {
     let headers = request.headers();
-    let websocket =
-        |value: &HeaderValue| value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("websocket"));
-    headers.get_all("upgrade").any(websocket) && !headers.contains_key("transfer-encoding")
+    headers.get_all("upgrade").any(names_websocket) && !headers.contains_key("transfer-encoding")
+}
+
+fn names_websocket(value: &HeaderValue) -> bool {
+    value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("websocket"))
 }
 
 /// Whether a header says that the request means another method than it was sent with, spelled as any reader behind us

@@ -535,7 +535,8 @@ pub fn readable(mut answer: HttpResponse, route: &Route, request: &HttpRequest) 
 /// The answer to a browser's question whether a script may send what it wants to send (Fetch, CORS preflight); `None`
 /// when the request is no such question, or its origin is not admitted.
 pub fn preflight(request: &ReceivedRequest<'_>, sent: &HeaderMap, route: &Route) -> Option<HttpResponse> {
-    if request.method != "OPTIONS" {
+    // No browser's question means another method, and what is answered unasked must not be one to anybody.
+    if request.method != "OPTIONS" || !request.meant_methods().is_empty() {
         return None;
     }
     let method = sent.get(ACCESS_CONTROL_REQUEST_METHOD)?;

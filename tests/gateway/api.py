@@ -3,7 +3,7 @@
 It reads HTTP by hand, so that it sees the target and the framing as they came. By path: `/…/slow` never answers,
 `/…/early` answers before it reads the body, `/…/stream/N` sends N bytes in chunks, `/…/drip` sends until it is left
 alone, `/…/broken` closes without a word, `/…/ws` switches protocols and echoes, `/…/ws/bye` switches,
-says bye and closes, `/…/close` says Connection: close.
+says bye and closes, `/…/close` says Connection: close, `/…/leave` closes on the request that follows it on its connection.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ class Api:
         self.url = f"http://{self.authority}"
         self.connections = 0
         self.left_alone = threading.Event()
+        self.left = 0
         threading.Thread(target=self.accept, daemon=True).start()
 
     def stop(self):
@@ -85,6 +86,9 @@ class Api:
         extra = b"Connection: close\r\n" if path.endswith("/close") else b""
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Hop: 1\r\nContent-Length: {len(body)}\r\n"
         connection.sendall(head.encode() + extra + b"\r\n" + (b"" if method == "HEAD" else body))
+        if path.endswith("/leave"):
+            self.left += bool(reader.readline())
+            return False
         return not extra
 
     def body(self, reader, headers):

@@ -30,6 +30,10 @@ path = "/strict/**"
 methods = ["oauth1", "basic"]
 scopes = { GET = ["thing:read"], "*" = ["thing:write"] }
 [[route]]
+path = "/Upper/**"
+methods = ["oauth1"]
+scopes = { "*" = ["thing:write"] }
+[[route]]
 path = "/page/**"
 methods = ["session"]
 [[route]]

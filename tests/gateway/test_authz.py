@@ -99,6 +99,25 @@ def test_raw_paths_pass_where_the_route_says_so(behind):
     assert ask(behind, "forward", "GET", target, signed(behind, "GET", target)).status == 200
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("name", ["X_Auth_Account", "x-auth_account", "X.Auth.Account", "X-Auth.Scopes", "X_Auth_Anything"])
+def test_an_identity_header_in_a_spelling_that_a_proxy_may_let_pass_is_refused(behind, family, name):
+    headers = signed(behind, "GET", "/things")
+    answer = ask(behind, family, "GET", "/things", [*headers, (name, "root")])
+    assert (answer.status, answer.one("X-Auth-Error"), answer.body) == (403, "forged_identity", b"")
+    assert ask(behind, family, "GET", "/things", [*headers, ("X-Auth-Account", "root"), ("X_Author", "jo")]).status == 200
+
+
+@pytest.mark.parametrize("target", ["/upper/x", "/UPPER/x", "/strict#x", "/things#"])
+def test_a_path_that_readers_read_differently_is_403(behind, target):
+    for family in ("forward", "nginx"):
+        assert ask(behind, family, "GET", target, signed(behind, "GET", target)).status == 403
+
+
+def test_a_tunnel_is_refused(behind):
+    assert ask(behind, "nginx", "CONNECT", "/things", signed(behind, "CONNECT", "/things")).status == 403
+
+
 @pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
 def test_a_method_override_needs_the_scopes_of_both_methods(behind, name):
     def status(verb, means, target="/strict/x"):
@@ -193,6 +212,19 @@ def test_a_form_that_envoy_cut_off_is_refused(behind):
     assert "with_request_body" in behind.server.log_text()
 
 
+def test_a_hashed_body_of_which_only_a_part_came_is_refused(behind):
+    """Whoever stands on the way could make it longer, so that its hash is not looked at."""
+    long = b'{"a":"' + b"x" * (1 << 20) + b'"}'
+    hashed = lambda: signed(behind, "POST", "/things", oauth_body_hash=signer.body_hash(b"{}"))  # noqa: E731
+    json_type = ("Content-Type", "application/json")
+    answer = ask(behind, "forward", "POST", "/things", [*hashed(), json_type], body=long)
+    assert (answer.status, answer.one("X-Auth-Error")) == (403, "body_too_large")
+    partial = [("X-Forwarded-Proto", "https"), ("x-envoy-auth-partial-body", "true")]
+    answer = wire.send(behind.server, "POST", "/authz/envoy/things", [*hashed(), json_type, *partial], b"{}", HOST)
+    assert (answer.status, answer.one("X-Auth-Error")) == (403, "body_unavailable")
+    assert ask(behind, "forward", "POST", "/things", [*signed(behind, "POST", "/things"), json_type], body=long).status == 200
+
+
 def test_a_form_type_on_get_needs_no_body(behind):
     assert ask(behind, "nginx", "GET", "/things", [*signed(behind, "GET", "/things"), FORM]).status == 200
 
@@ -244,6 +276,27 @@ def test_a_preflight_needs_no_credential_and_tells_the_api_that_nobody_is_callin
     assert ask(behind, "forward", "OPTIONS", "/cors/x", elsewhere).status == 401
     assert ask(behind, "forward", "OPTIONS", "/things", preflight).status == 401
     assert ask(behind, "forward", "OPTIONS", "/cors/x", preflight[:1]).status == 401
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_preflight_that_means_another_method_is_none(behind, family):
+    preflight = [("Origin", "https://app.example.com"), ("Access-Control-Request-Method", "DELETE")]
+    assert ask(behind, family, "OPTIONS", "/cors/x", preflight).status == 200
+    assert ask(behind, family, "OPTIONS", "/cors/x", [*preflight, ("X-HTTP-Method-Override", "DELETE")]).status == 401
+    assert ask(behind, family, "OPTIONS", "/cors/x?_method=DELETE", preflight).status == 401
+
+
+def test_a_preflight_and_another_question_with_its_id_are_two(behind):
+    asked = [("Origin", "https://app.example.com"), ("X-Request-Id", "preflight")]
+    assert ask(behind, "nginx", "OPTIONS", "/cors/x", [*asked, ("Access-Control-Request-Method", "PUT")]).status == 200
+    assert ask(behind, "nginx", "OPTIONS", "/cors/x", asked).status == 401
+
+
+def test_with_two_request_ids_every_question_is_its_own(behind):
+    """One of them may be the client's, in front of the proxy's."""
+    headers = [*signed(behind, "GET", "/things"), ("X-Request-Id", "mine")]
+    assert ask(behind, "nginx", "GET", "/things", [*headers, ("X-Request-Id", "p1")]).status == 200
+    assert ask(behind, "nginx", "GET", "/things", [*headers, ("X-Request-Id", "p2")]).one("X-Auth-Error") == "nonce_used"
 
 
 def test_one_client_request_gets_one_verdict(behind):

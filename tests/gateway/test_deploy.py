@@ -56,6 +56,7 @@ def test_traefik_drops_each_identity_header_in_every_spelling():
         for signs in itertools.product("-_", repeat=len(words) - 1):
             spelled = words[0] + "".join(sign + word for sign, word in zip(signs, words[1:]))
             assert spelled in removed or spelled in NAMES, spelled
+    assert {"X-Original-Url", "X-Original-Uri", "X-Rewrite-Url"} <= removed
     assert {"X-Request-Id", "X-Original-Body", "Authorization", "X-Client-Key", "X-App-Key"} <= removed
 
 

@@ -62,11 +62,25 @@ def test_the_api_hears_who_is_calling_and_no_credential(advised, behind):
 
 @pytest.mark.parametrize("name", [
     "X-Auth-Account", "X_Auth_Account", "x-auth_account", "X-AUTH-COMPANY", "X-Auth-Impersonated-By", "X_AUTH_SCOPES",
+    "X.Auth.Account", "X-Auth.Scopes", "x.auth_account",
 ])
 def test_identity_headers_of_the_client_do_not_arrive(advised, behind, name):
     headers = sign(advised, behind, "GET", "/things")
     sent = seen(advised.send("GET", "/things", [*headers, (name, "forged")]))["headers"]
     assert "forged" not in sent.values()
+
+
+@pytest.mark.parametrize("name", ["X-Original-URL", "X-Original-URI", "X-Rewrite-URL"])
+def test_no_header_tells_the_api_another_path(advised, behind, name):
+    headers = sign(advised, behind, "GET", "/things")
+    sent = seen(advised.send("GET", "/things", [*headers, (name, "/strict/x")]))["headers"]
+    assert "/strict/x" not in sent.values()
+
+
+def test_a_browser_without_a_session_is_sent_to_the_login(advised):
+    answer = advised.send("GET", "/page/x?auth=session")
+    login = f"{advised.base}/login?next=%2Fpage%2Fx%3Fauth%3Dsession"
+    assert (answer.status, answer.one("Location")) == (302, login)
 
 
 def test_without_a_credential_it_is_401_with_a_challenge(advised):
@@ -153,11 +167,17 @@ def test_nginx_with_njs_takes_credentials_out_of_the_query_and_cookies(behind, n
 @pytest.mark.parametrize(("sent", "arrives"), [
     ("a=1; countersign_session=s; b=2", "a=1; b=2"),
     ("a=1; countersign_session=s; countersign_visitor=v", "a=1"),
+    ("countersign_session=s; a=1", "a=1"),
     ("a=1", "a=1"),
 ])
 def test_the_login_s_cookies_stay_behind(advised, behind, sent, arrives):
     headers = [*sign(advised, behind, "GET", "/things"), ("Cookie", sent)]
     assert seen(advised.send("GET", "/things", headers))["headers"]["cookie"].strip("; ") == arrives
+
+
+def test_of_two_login_cookies_none_arrives(advised, behind):
+    headers = [*sign(advised, behind, "GET", "/things"), ("Cookie", "countersign_session=s1; countersign_session=s2; a=1")]
+    assert "countersign" not in seen(advised.send("GET", "/things", headers))["headers"].get("cookie", "")
 
 
 def test_the_whole_dance_runs_through_the_proxy(advised, behind):
