@@ -1,22 +1,21 @@
 """Digest over several nodes that share PostgreSQL or Redis: any of them takes the nonce of any, and each count once among all."""
 
-import base64
 import contextlib
 import hashlib
 import itertools
-import os
 import socket
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import databases
 import pytest
 import requests
 import wire
 from conftest import PATIENT
 from harness import Server, eventually
-from programs import SECONDS, needs, run
+from programs import SECONDS, needs, not_run, run
 from requests.auth import HTTPDigestAuth
-from stores import postgres, redis
 from ways import Digest, challenges, client_key
 
 
@@ -53,14 +52,25 @@ class RoundRobin:
         self.listener.close()
 
 
+def started(stack, kind):
+    """A server of this kind until the end of the stack; the test is not run where it is not installed."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="countersign-", ignore_cleanup_errors=True))
+    try:
+        server = kind(folder)
+    except databases.NotInstalled as reason:
+        not_run(str(reason))
+    stack.callback(server.crash)
+    return server
+
+
 @pytest.fixture(scope="module", params=["postgres", "redis"])
 def nodes(request, new_server, tmp_path_factory):
     """Two nodes of one database; with `redis` the nonces are there, else in PostgreSQL too."""
     with contextlib.ExitStack() as stack:
-        database = stack.enter_context(postgres())
-        environment = {"COUNTERSIGN_MASTER_KEY": base64.b64encode(os.urandom(32)).decode()}
+        database = started(stack, databases.Postgres).new_database()
+        environment = {"COUNTERSIGN_MASTER_KEY": databases.new_master_key()}
         if request.param == "redis":
-            environment["COUNTERSIGN_REDIS_URL"] = stack.enter_context(redis())
+            environment["COUNTERSIGN_REDIS_URL"] = started(stack, databases.Redis).url
         Server(tmp_path_factory.mktemp("migrate"), PATIENT, environment, database=database).command("migrate")
         first = new_server(PATIENT, "node", environment=environment, database=database)
         second = new_server(PATIENT, "node", environment=environment, database=database)
