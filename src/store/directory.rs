@@ -9,20 +9,15 @@
 //!
 //! Unknown keys have a small cache of their own, so that strangers can't push out what is known.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+mod entries;
+mod generations;
+
+use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 
-use crate::domain::account::Account;
-use crate::domain::api_key::{ApiKey, ApiKeyRefusal};
-use crate::domain::client::{Client, ClientRefusal};
 use crate::domain::credentials::{AccountId, ClientKey, PublicKey, Secret, TokenHash};
-use crate::domain::delegation::{TokenCredentials, TokenRefusal};
-use crate::domain::scope::{GrantedScopes, Scopes};
 use crate::protocol::digest::{DigestHash, Ha1};
 use crate::protocol::signature::RsaVerificationKey;
 use crate::time::{Lifetime, Timestamp};
@@ -34,8 +29,13 @@ use super::clients;
 use super::connection::{AnyConnection, Database, StoreError};
 use super::delegations;
 use super::last_use::{LastNoted, LastUses, Used};
-use super::sessions::{self, Session};
+use super::sessions;
 use super::vault::Vault;
+pub use entries::{
+    DirectoryAccount, DirectoryApiKey, DirectoryClient, DirectoryDigest, DirectorySession, DirectoryToken,
+};
+use entries::{DirectoryName, DirectoryPrivateKey, Entry};
+use generations::{Freshness, Generations, Kind};
 
 /// How much is remembered, and how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,256 +59,6 @@ const UNKNOWN_FOR: i64 = 5;
 
 /// How many unknown keys are remembered.
 const UNKNOWN_ENTRIES: usize = 4096;
-
-/// How many generations there are: a power of two. 64 KiB.
-const GENERATIONS: usize = 8192;
-
-/// An account and its password hash.
-pub struct DirectoryAccount {
-    pub account: Account,
-    /// Argon2id in PHC form; none: no password.
-    pub password: Option<Secret>,
-    freshness: Freshness,
-}
-
-/// A client, ready to verify with.
-pub struct DirectoryClient {
-    pub client: Client,
-    pub secret: Secret,
-    previous_secret: Option<(Secret, Timestamp)>,
-    pub rsa_key: Option<RsaVerificationKey>,
-    pub owner: Arc<DirectoryAccount>,
-    /// Whether the client and its owner may use the API.
-    pub standing: Result<(), ClientRefusal>,
-    noted: LastNoted,
-    freshness: Freshness,
-}
-
-impl DirectoryClient {
-    /// The secret before the last rotation, while it is still good.
-    pub fn previous_secret(&self, now: Timestamp) -> Option<&Secret> {
-        self.previous_secret.as_ref().filter(|(_, until)| now < *until).map(|(secret, _)| secret)
-    }
-}
-
-/// An access token, ready to verify with.
-pub struct DirectoryToken {
-    pub credentials: TokenCredentials,
-    pub secret: Secret,
-    pub client: Arc<DirectoryClient>,
-    pub account: Arc<DirectoryAccount>,
-    standing: Result<Scopes, TokenRefusal>,
-    noted: LastNoted,
-    freshness: Freshness,
-}
-
-impl DirectoryToken {
-    /// What the token may do now: client ceiling ∩ consent ∩ account; or why it is good for nothing.
-    pub fn standing(&self, now: Timestamp) -> Result<&Scopes, TokenRefusal> {
-        self.credentials.ended(now)?;
-        self.standing.as_ref().map_err(TokenRefusal::clone)
-    }
-}
-
-/// An API key, ready to verify with.
-pub struct DirectoryApiKey {
-    pub key: ApiKey,
-    pub account: Arc<DirectoryAccount>,
-    /// Who acts with the key.
-    pub impersonator: Option<Arc<DirectoryAccount>>,
-    private_key_hash: [u8; 32],
-    standing: Result<GrantedScopes, ApiKeyRefusal>,
-    noted: LastNoted,
-    freshness: Freshness,
-}
-
-impl DirectoryApiKey {
-    /// Whether this is the private half.
-    pub fn matches(&self, private_key: &[u8]) -> bool {
-        let presented: [u8; 32] = Sha256::digest(private_key).into();
-        presented.ct_eq(&self.private_key_hash).into()
-    }
-
-    /// What is stored of the private half: another one has another hash.
-    pub const fn private_key_hash(&self) -> &[u8] {
-        &self.private_key_hash
-    }
-
-    /// What the key may do now, or why it is good for nothing.
-    pub fn standing(&self, now: Timestamp) -> Result<&GrantedScopes, ApiKeyRefusal> {
-        if self.key.is_expired(now) {
-            return Err(ApiKeyRefusal::Expired);
-        }
-        self.standing.as_ref().map_err(ApiKeyRefusal::clone)
-    }
-}
-
-/// A session and who has it. It may have expired: see [`Session::expires_at`].
-pub struct DirectorySession {
-    pub session: Session,
-    pub account: Arc<DirectoryAccount>,
-    freshness: Freshness,
-}
-
-/// What Digest verifies with (RFC 7616).
-pub struct DirectoryDigest {
-    /// As text, also where the client sent a hash of it.
-    pub username: String,
-    pub account: Arc<DirectoryAccount>,
-    /// The API key whose secret this is; none: the account's password.
-    pub api_key: Option<Arc<DirectoryApiKey>>,
-    md5: Option<Ha1>,
-    sha256: Option<Ha1>,
-    freshness: Freshness,
-}
-
-impl DirectoryDigest {
-    /// What its responses are checked with; none if what is stored is no such hash.
-    pub const fn ha1(&self, hash: DigestHash) -> Option<&Ha1> {
-        match hash {
-            DigestHash::Md5 => self.md5.as_ref(),
-            DigestHash::Sha256 => self.sha256.as_ref(),
-        }
-    }
-}
-
-/// The public half that goes with a private one.
-struct DirectoryPrivateKey {
-    public_key: PublicKey,
-    freshness: Freshness,
-}
-
-/// The account that a login name leads to.
-struct DirectoryName {
-    account: AccountId,
-    freshness: Freshness,
-}
-
-/// When an entry was read, and what generation its key had before.
-#[derive(Clone, Copy)]
-struct Freshness {
-    slot: usize,
-    generation: u64,
-    loaded_at: i64,
-    expires_at: i64,
-}
-
-/// An entry that can be asked whether it still holds.
-trait Entry {
-    fn holds(&self, generations: &Generations, now: Timestamp) -> bool;
-}
-
-impl Entry for DirectoryAccount {
-    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
-        generations.hold(&self.freshness, now)
-    }
-}
-
-impl Entry for DirectoryClient {
-    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
-        generations.hold(&self.freshness, now) && self.owner.holds(generations, now)
-    }
-}
-
-impl Entry for DirectoryToken {
-    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
-        generations.hold(&self.freshness, now)
-            && self.client.holds(generations, now)
-            && self.account.holds(generations, now)
-    }
-}
-
-impl Entry for DirectoryApiKey {
-    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
-        generations.hold(&self.freshness, now)
-            && self.account.holds(generations, now)
-            && self.impersonator.as_ref().is_none_or(|actor| actor.holds(generations, now))
-    }
-}
-
-impl Entry for DirectorySession {
-    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
-        generations.hold(&self.freshness, now) && self.account.holds(generations, now)
-    }
-}
-
-impl Entry for DirectoryDigest {
-    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
-        generations.hold(&self.freshness, now)
-            && self.account.holds(generations, now)
-            && self.api_key.as_ref().is_none_or(|key| key.holds(generations, now))
-    }
-}
-
-impl Entry for DirectoryPrivateKey {
-    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
-        generations.hold(&self.freshness, now)
-    }
-}
-
-impl Entry for DirectoryName {
-    fn holds(&self, generations: &Generations, now: Timestamp) -> bool {
-        generations.hold(&self.freshness, now)
-    }
-}
-
-/// What is looked up, so that equal texts of different kinds have generations of their own.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
-    Account,
-    Username,
-    Client,
-    Token,
-    ApiKey,
-    PrivateKey,
-    Session,
-    /// A user name of Digest: who has no hash there may be known by name all the same.
-    Digest,
-}
-
-/// One counter for all keys that hash to it.
-struct Generations {
-    counters: Box<[AtomicU64]>,
-    hasher: RandomState,
-}
-
-impl Generations {
-    fn new() -> Self {
-        Self { counters: (0..GENERATIONS).map(|_| AtomicU64::new(0)).collect(), hasher: RandomState::new() }
-    }
-
-    /// The key among all kinds, as a number that nobody outside can foresee.
-    fn fingerprint<K: Hash + ?Sized>(&self, kind: Kind, key: &K) -> u64 {
-        self.hasher.hash_one((kind, key))
-    }
-
-    fn slot(&self, fingerprint: u64) -> usize {
-        usize::try_from(fingerprint % (GENERATIONS as u64)).unwrap_or(0)
-    }
-
-    fn of(&self, slot: usize) -> u64 {
-        self.counters.get(slot).map_or(0, |counter| counter.load(Ordering::Acquire))
-    }
-
-    fn raise<K: Hash + ?Sized>(&self, kind: Kind, key: &K) {
-        if let Some(counter) = self.counters.get(self.slot(self.fingerprint(kind, key))) {
-            counter.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-
-    fn raise_all(&self) {
-        for counter in &self.counters {
-            counter.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-
-    fn hold(&self, freshness: &Freshness, now: Timestamp) -> bool {
-        // A clock that was set back would otherwise keep an entry alive for as long.
-        freshness.loaded_at <= now.unix()
-            && now.unix() < freshness.expires_at
-            && self.of(freshness.slot) == freshness.generation
-    }
-}
 
 /// The caches, apart from the database, which holds them as its subscriber.
 struct Caches {
@@ -758,6 +508,7 @@ mod tests {
     use crate::domain::credentials::Username;
     use futures_util::future::join_all;
     use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
 
     const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 
