@@ -19,7 +19,7 @@ use crate::protocol::digest::{self, DigestCredentials, DigestHash, DigestRefused
 use crate::protocol::digest_nonce::{CountRefused, CountWindows, NonceMint, NonceRefused, Origin, ServerNonce};
 use crate::protocol::header::{Challenge, Credentials};
 use crate::protocol::request::ReceivedRequest;
-use crate::store::accounts::DigestUser;
+use crate::store::digest_users::DigestUser;
 use crate::store::directory::{Directory, DirectoryDigest};
 use crate::store::replay::{ClaimRefused, NonceClaim, ReplayStore};
 use crate::time::{Lifetime, Timestamp};

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::hashing::{PasswordError, Passwords, hash_password};
 use crate::domain::account::Account;
 use crate::domain::credentials::{CompanyId, PublicKey, Secret, Username};
-use crate::store::accounts::{DigestSecret, StoredPassword};
+use crate::store::accounts::StoredPassword;
+use crate::store::digest_users::DigestSecret;
 
 /// Hashes a password for an account of this name and company. Takes about 20 ms, on this thread.
 ///

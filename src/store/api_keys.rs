@@ -12,10 +12,11 @@ use crate::domain::credentials::{AccountId, Hint, InvalidName, PublicKey, Secret
 use crate::domain::scope::Scopes;
 use crate::time::Timestamp;
 
-use super::accounts::{self, DigestSecret};
+use super::accounts;
 use super::audit::{self, By, Cursor, Entry, Event, Listing, Page};
 use super::changes::Change;
 use super::connection::{AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_taken};
+use super::digest_users::{self, DigestSecret};
 use super::schema::{accounts as accounts_table, api_keys, digest_secrets};
 use super::vault::Vault;
 
@@ -113,7 +114,7 @@ impl ApiKeys {
                     created_at: by.now,
                 };
                 insert(transaction, &key, new.private_key.sha256(), &Hint::of(new.private_key.expose()))?;
-                accounts::insert_digest(transaction, &vault, &key.account, Some(&key.public_key), &new.digest)?;
+                digest_users::insert(transaction, &vault, &key.account, Some(&key.public_key), &new.digest)?;
                 let entry = Entry::new(event, key.public_key.as_str()).of(&account).because(key.name.as_str());
                 audit::append(transaction.connection, entry, &by)?;
                 Ok(key)
@@ -199,7 +200,7 @@ impl ApiKeys {
                 let key = changed(transaction, &public_key, Event::KeyRegenerated, &by)?;
                 diesel::delete(digest_secrets::table.filter(digest_secrets::public_key.eq(public_key.as_str())))
                     .execute(transaction.connection)?;
-                accounts::insert_digest(transaction, &vault, &key.account, Some(&public_key), &digest)?;
+                digest_users::insert(transaction, &vault, &key.account, Some(&public_key), &digest)?;
                 Ok(key)
             })
             .await

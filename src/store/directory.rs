@@ -22,12 +22,13 @@ use crate::protocol::digest::{DigestHash, Ha1};
 use crate::protocol::signature::RsaVerificationKey;
 use crate::time::{Lifetime, Timestamp};
 
-use super::accounts::{self, DigestUser};
+use super::accounts;
 use super::api_keys;
 use super::changes::Change;
 use super::clients;
 use super::connection::{AnyConnection, Database, StoreError};
 use super::delegations;
+use super::digest_users::{self, DigestUser};
 use super::last_use::{LastNoted, LastUses, Used};
 use super::sessions;
 use super::vault::Vault;
@@ -341,7 +342,7 @@ impl Directory {
         let load = async |freshness| {
             let (wanted, realm) = (user.clone(), realm.to_owned());
             let found =
-                self.read(move |connection, vault| accounts::find_digest(connection, vault, &wanted, &realm)).await?;
+                self.read(move |connection, vault| digest_users::find(connection, vault, &wanted, &realm)).await?;
             let Some(found) = found else { return Ok(None) };
             let Some(account) = self.account(&found.account, now).await? else { return Ok(None) };
             let api_key = match &found.public_key {

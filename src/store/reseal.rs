@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use diesel::prelude::*;
 
-use super::accounts::{DIGEST_COLUMN, digest_row};
 use super::audit::{self, By, Entry, Event};
 use super::clients::SECRET_COLUMN;
 use super::connection::{AnyConnection, Database, StoreError};
 use super::delegations::{TEMPORARY, TOKEN, stored_hash};
+use super::digest_users;
 use super::schema::{clients, digest_secrets, refused_requests, settings, temporary_credentials, token_credentials};
 use super::settings::COLUMN as SETTING_COLUMN;
 use super::vault::{Place, Vault};
@@ -153,8 +153,8 @@ fn reseal_digests(connection: &mut AnyConnection, vault: &Vault) -> Result<usize
         .load(connection)?;
     let mut resealed = 0;
     for (username, realm, hashes) in &rows {
-        let row = digest_row(username, realm);
-        if let Some(fresh) = vault.reseal(hashes, Place { column: DIGEST_COLUMN, row: &row })? {
+        let row = digest_users::row_of(username, realm);
+        if let Some(fresh) = vault.reseal(hashes, Place { column: digest_users::COLUMN, row: &row })? {
             resealed += diesel::update(digest_secrets::table.find((username, realm)))
                 .filter(digest_secrets::sealed_hashes.eq(hashes))
                 .set(digest_secrets::sealed_hashes.eq(fresh))

@@ -18,13 +18,14 @@ use crate::domain::delegation::TokenCredentials;
 use crate::domain::scope::{ScopeLimit, Scopes};
 use crate::time::Timestamp;
 
-use super::accounts::{self, DigestSecret};
+use super::accounts;
 use super::api_keys;
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
 use super::clients;
 use super::connection::{AnyConnection, Database, StoreError, Transaction, carries_diesel};
 use super::delegations;
+use super::digest_users::{self, DigestSecret};
 use super::schema;
 use super::vault::Vault;
 
@@ -415,7 +416,7 @@ fn import_digest(
             user_hash_sha256: record.user_hash_sha256,
         })
         .collect();
-    Ok(accounts::insert_digest(transaction, vault, account, public_key, &secrets)?)
+    Ok(digest_users::insert(transaction, vault, account, public_key, &secrets)?)
 }
 
 fn import_client(
@@ -542,7 +543,7 @@ fn export(
         |connection, id| {
             let id = AccountId::parse(id).map_err(|_| StoreError::Corrupt { what: "accounts.id" })?;
             let Some((account, password)) = accounts::find_with_password(connection, &id)? else { return Ok(()) };
-            let digest = exposed(accounts::digest_of(connection, vault, &id, None)?);
+            let digest = exposed(digest_users::of(connection, vault, &id, None)?);
             sink(Record::Account(account_record(account, password, digest)))
         },
     )?;
@@ -569,7 +570,7 @@ fn export(
             let key = PublicKey::parse(key).map_err(|_| StoreError::Corrupt { what: "api_keys.public_key" })?;
             let Some(found) = api_keys::find(connection, &key)? else { return Ok(()) };
             let hint: String = k::table.find(key.as_str()).select(k::hint).first(connection)?;
-            let digest = exposed(accounts::digest_of(connection, vault, &found.key.account, Some(&key))?);
+            let digest = exposed(digest_users::of(connection, vault, &found.key.account, Some(&key))?);
             let account = username_of(connection, &found.key.account)?;
             sink(Record::Key(KeyRecord {
                 public_key: key.to_string(),

@@ -16,9 +16,7 @@ use countersign::domain::delegation::{TemporaryRefusal, TokenRefusal};
 use countersign::domain::scope::{ScopeLimit, Scopes};
 use countersign::protocol::digest::DigestHash;
 use countersign::store::Store;
-use countersign::store::accounts::{
-    AccountError, AccountFilter, AccountUpdate, DigestSecret, DigestUser, NewAccount, StoredPassword,
-};
+use countersign::store::accounts::{AccountError, AccountFilter, AccountUpdate, NewAccount, StoredPassword};
 use countersign::store::api_keys::{ApiKeyError, NewApiKey};
 use countersign::store::audit::{Actor, AuditFilter, By, Event, Page};
 use countersign::store::clients::{ClientError, ClientUpdate, IssuedClient, NewClient};
@@ -26,6 +24,7 @@ use countersign::store::connection::{Database, DatabaseSettings, StoreError};
 use countersign::store::delegations::{
     DelegationError, ExchangeLimits, GrantFilter, IssuedTemporary, IssuedToken, TokenFilter,
 };
+use countersign::store::digest_users::{DigestSecret, DigestUser};
 use countersign::store::directory::DirectorySettings;
 use countersign::store::reseal::reseal_all;
 use countersign::store::sessions::SessionKind;
