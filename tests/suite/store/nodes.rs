@@ -1,0 +1,199 @@
+//! Several processes over one database, and what is at rest in it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use countersign::domain::account::AccountStatus;
+use countersign::domain::credentials::{ClientKey, Secret};
+use countersign::store::accounts::{NewAccount, StoredPassword};
+use countersign::store::connection::StoreError;
+use countersign::store::digest_users::DigestUser;
+use countersign::store::reseal::reseal_all;
+use countersign::store::sessions::SessionKind;
+use countersign::store::vault::{MasterKey, Vault};
+use countersign::store::watch::Watch;
+use countersign::time::Lifetime;
+use futures_util::future::join_all;
+
+use crate::servers::{End, Postgres};
+
+use super::kit::{
+    Kit, NOW, Place, by, digest_secret, file, name, on, on_each_database, on_each_shared_database, postgres,
+};
+
+/// Waits for a change by others. The contract's limit is a second; a machine that runs other tests besides is given more, and the
+/// clock of these tests stands still, so that no entry dies of its age meanwhile.
+async fn soon(what: &str, mut happened: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !happened().await {
+        assert!(start.elapsed() < Duration::from_secs(10), "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[test]
+fn what_another_process_changes_is_seen_within_a_second() {
+    on_each_shared_database(async |kit| {
+        let jo = kit.account("jo").await;
+        let client = kit.client(&jo, "a:read").await;
+        let (first, second) = (kit.token(&client, &jo, "a:read").await, kit.token(&client, &jo, "a:read").await);
+        let (public_key, _) = kit.key(&jo, None).await;
+        let other = kit.second_node();
+        let _watch = Watch::start(&other.store.database).expect("a watch");
+        assert!(other.is_good(&first).await && other.is_good(&second).await);
+        assert!(other.store.directory.api_key(&public_key, NOW).await.expect("an answer").is_some());
+        kit.store.delegations.revoke_token(&first.credentials.id, &by()).await.expect("revoked");
+        soon("the revoked token dies", async || !other.is_good(&first).await).await;
+        assert!(other.is_good(&second).await);
+        kit.store.api_keys.delete(&public_key, &by()).await.expect("deleted");
+        soon("the key dies", async || {
+            other.store.directory.api_key(&public_key, NOW).await.expect("an answer").is_none()
+        })
+        .await;
+        let disabled = AccountStatus::Disabled { reason: None };
+        kit.store.accounts.set_status(&jo.id, disabled, &by()).await.expect("disabled");
+        soon("the account's token rests", async || !other.is_good(&second).await).await;
+    });
+}
+
+#[test]
+fn two_processes_that_migrate_at_once_do_no_harm() {
+    let places = [Some(file()), postgres()];
+    for place in places.into_iter().flatten() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let kits: Vec<Kit> = (0..4).map(|_| Kit::open(place.url.clone(), MasterKey::generate())).collect();
+            let applied = join_all(kits.iter().map(|kit| kit.store.database.migrate())).await;
+            let mut applied: Vec<usize> = applied.into_iter().map(|names| names.expect("migrated").len()).collect();
+            applied.sort_unstable();
+            let all = applied.pop().expect("four did it");
+            assert!(all > 0 && applied == [0, 0, 0], "one applied all, the others nothing");
+            for kit in &kits {
+                assert!(kit.store.database.pending_migrations().await.expect("a list").is_empty());
+                assert_eq!(kit.store.database.applied_migrations().await.expect("a list").len(), all);
+            }
+        });
+    }
+}
+
+#[test]
+fn no_secret_stands_in_the_database_file() {
+    let place = file();
+    let path = place.url.trim_start_matches("sqlite://").to_owned();
+    on(&place, async |kit: Kit| {
+        let jo = kit.account("jo").await;
+        let client = kit.client(&jo, "a:read").await;
+        let token = kit.token(&client, &jo, "a:read").await;
+        let temporary = kit.temporary(&client, "a:read").await;
+        let (_, private_key) = kit.key(&jo, None).await;
+        let lifetime = Lifetime::from_seconds(60);
+        let session = kit.store.sessions.begin(&jo, SessionKind::Browser, lifetime, None, &by()).await;
+        kit.store.settings.establish("jwt", Secret::new("the signing key of the server"), NOW).await.expect("kept");
+        let secrets = [
+            client.secret,
+            token.token,
+            token.secret,
+            temporary.token,
+            temporary.secret,
+            private_key,
+            session.expect("a session").1,
+            Secret::new("the signing key of the server"),
+        ];
+        let folder = std::path::Path::new(&path).parent().expect("a folder");
+        let mut bytes = Vec::new();
+        for entry in std::fs::read_dir(folder).expect("the folder is there") {
+            bytes.extend(std::fs::read(entry.expect("an entry").path()).expect("a file"));
+        }
+        assert!(bytes.windows(2).any(|window| window == b"jo"), "the files were read");
+        for secret in &secrets {
+            let secret = secret.expose().as_bytes();
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret));
+        }
+    });
+}
+
+#[test]
+fn after_resealing_the_old_master_key_is_not_needed_any_more() {
+    on_each_shared_database(async |kit| {
+        let password = StoredPassword { hash: Secret::new("$argon2id$"), digest: vec![digest_secret("jo")] };
+        let new = NewAccount { password: Some(password), ..NewAccount::named(name("jo")) };
+        let jo = kit.store.accounts.create(new, &by()).await.expect("an account");
+        let client = kit.client(&jo, "").await;
+        let key = &client.client.client_key;
+        kit.store.clients.rotate_secret(key, Lifetime::from_seconds(60), &by()).await.expect("rotated");
+        let token = kit.token(&client, &jo, "").await;
+        kit.store.settings.establish("jwt", Secret::new("x"), NOW).await.expect("kept");
+
+        let new_key = MasterKey::generate();
+        let both = Vault::new(&new_key, std::slice::from_ref(&kit.key));
+        let resealed = reseal_all(&kit.store.database, Arc::new(both), &by()).await.expect("resealed");
+        // Two secrets of the client, the used request token, the access token, the Digest secret, the setting.
+        assert_eq!(resealed, 6);
+        let alone = Kit::open(kit.url.clone(), new_key);
+        assert!(alone.is_good(&token).await);
+        let found = alone.store.directory.client(key, NOW).await.expect("an answer").expect("is there");
+        assert!(found.previous_secret(NOW).is_some_and(|old| old.matches(client.secret.expose().as_bytes())));
+        assert!(alone.store.settings.get("jwt").await.expect("an answer").is_some());
+        let user = DigestUser::Plain("jo".to_owned());
+        assert!(alone.store.directory.digest(&user, "Countersign", NOW).await.expect("an answer").is_some());
+    });
+}
+
+#[test]
+fn work_goes_on_after_postgresql_was_restarted() {
+    let Some(server) = Postgres::start() else { return };
+    let place = Place { url: server.new_database(), _folder: None, _server: None };
+    on(&place, async |kit: Kit| {
+        let jo = kit.account("jo").await;
+        let client = kit.client(&jo, "").await;
+        let token = kit.token(&client, &jo, "").await;
+        let _watch = Watch::start(&kit.store.database).expect("a watch");
+        assert!(kit.is_good(&token).await);
+        server.stop(End::Crash);
+        let unreachable = kit.store.accounts.find(&jo.id).await;
+        assert!(matches!(unreachable, Err(StoreError::Unavailable(_) | StoreError::Refused(_))));
+        server.start_again();
+        let start = Instant::now();
+        while kit.store.accounts.find(&jo.id).await.is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "the connections come back");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        kit.store.delegations.revoke_token(&token.credentials.id, &by()).await.expect("revoked");
+        assert!(!kit.is_good(&token).await);
+    });
+}
+
+#[test]
+fn both_databases_have_the_same_tables_and_columns() {
+    let columns = |folder: &str| {
+        let path = format!("{}/migrations/{folder}/00000000000001_initial/up.sql", env!("CARGO_MANIFEST_DIR"));
+        let sql = std::fs::read_to_string(path).expect("the migration is there");
+        sql.lines()
+            .map(|line| line.replace(" COLLATE \"C\"", "").replace("BYTEA", "BLOB"))
+            .map(|line| {
+                line.replace("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT")
+            })
+            .collect::<Vec<_>>()
+    };
+    let (sqlite, postgres) = (columns("sqlite"), columns("postgres"));
+    assert!(postgres.len() > 100);
+    assert_eq!(sqlite.get(..postgres.len()), Some(postgres.as_slice()));
+    let rest: Vec<&String> = sqlite.iter().skip(postgres.len()).filter(|line| line.starts_with("CREATE")).collect();
+    assert_eq!(rest, ["CREATE TABLE changes ("], "NOTIFY takes its place on PostgreSQL");
+}
+
+#[test]
+fn an_unknown_client_key_is_asked_for_again_once_it_exists() {
+    on_each_database(async |kit| {
+        let directory = &kit.store.directory;
+        let key = ClientKey::parse("imported").expect("a key");
+        assert!(directory.client(&key, NOW).await.expect("an answer").is_none());
+        let lines = [
+            r#"{"type":"account","username":"jo"}"#,
+            r#"{"type":"client","client_key":"imported","client_secret":"s","owner":"jo","name":"App"}"#,
+        ];
+        let lines = lines.into_iter().map(|line| Ok(line.to_owned()));
+        kit.store.transfer.import(lines, &by()).await.expect("imported");
+        assert!(directory.client(&key, NOW).await.expect("an answer").is_some());
+    });
+}
