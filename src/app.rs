@@ -118,7 +118,7 @@ impl Components {
         let replay = Arc::new(open_replay(configuration, &clock)?);
         let key = opened.master_key.derive("remembered passwords of one process");
 
-        let OAuthParts { verifier, provider } = oauth_parts(configuration, &store, &replay);
+        let OAuthParts { verifier, provider } = oauth_parts(configuration, &store, &replay, &clock);
         let http_auth = &configuration.http_auth;
         let passwords = Passwords::start(hashing_threads(), *key)?;
         let throttle = Throttle::new(
@@ -135,7 +135,7 @@ impl Components {
         );
         let digest_key = opened.master_key.derive("digest nonces");
         let realm = http_auth.realm.as_str().to_owned();
-        let digest = Arc::new(Digest::new(store.directory.clone(), realm, &digest_key, &replay));
+        let digest = Arc::new(Digest::new(store.directory.clone(), realm, &digest_key, &replay, clock.clone()));
         let signing_key = Arc::new(open_signing_key(&store, clock.now()).await?);
         let tokens = Tokens::new(
             store.directory.clone(),
@@ -205,7 +205,7 @@ struct OAuthParts {
     provider: Provider,
 }
 
-fn oauth_parts(configuration: &Configuration, store: &Store, replay: &Arc<ReplayStore>) -> OAuthParts {
+fn oauth_parts(configuration: &Configuration, store: &Store, replay: &Arc<ReplayStore>, clock: &Clock) -> OAuthParts {
     let settings = &configuration.oauth;
     let verifier = OAuthVerifier::new(
         store.directory.clone(),
@@ -214,6 +214,7 @@ fn oauth_parts(configuration: &Configuration, store: &Store, replay: &Arc<Replay
         SignatureMethods::of(settings.signature_methods.iter().copied()),
         settings.plaintext,
         Inspection::new(store.refusals.clone(), settings.diagnose),
+        clock.clone(),
     );
     let token_lifetime = Some(settings.access_token_ttl_seconds).filter(|seconds| *seconds > 0);
     let provider = Provider::new(
@@ -271,6 +272,7 @@ fn open_replay(configuration: &Configuration, clock: &Clock) -> anyhow::Result<R
         Durability::Process => crate::store::replay::Durability::Process,
     };
     settings.redis_wait_replicas = configuration.redis.wait_replicas;
+    settings.capacity = configuration.replay.capacity;
     settings.commit_delay = Duration::from_micros(u64::from(configuration.replay.commit_delay_microseconds));
     let now = clock.now();
     if let Some(redis) = &configuration.redis.url {
@@ -278,7 +280,11 @@ fn open_replay(configuration: &Configuration, clock: &Clock) -> anyhow::Result<R
     }
     let url = &configuration.database.url;
     match url.sqlite_path() {
-        Some(database) => Ok(ReplayStore::open_journal(&journal_path(database), &settings, now)?),
+        Some(database) => {
+            // One database has one journal, by whatever link it is reached.
+            let database = database.canonicalize().with_context(|| format!("can't find {}", database.display()))?;
+            Ok(ReplayStore::open_journal(&journal_path(&database), &settings, now)?)
+        }
         None if url.is_postgres() => Ok(ReplayStore::open_postgres(url.expose(), &settings, now)?),
         None => {
             // A database in memory is gone with the process; so may its nonces be.
@@ -405,13 +411,14 @@ fn start_metrics(listen: SocketAddr, components: &Components) -> anyhow::Result<
 
 /// The work that no request waits for.
 fn keep_house(components: &Components) {
-    let store = components.store.clone();
+    let (store, replay) = (components.store.clone(), Arc::clone(&components.replay));
     let clock = components.judge.rim.clock().clone();
     actix_web::rt::spawn(async move {
         let mut cleaned = std::time::Instant::now();
         loop {
             actix_web::rt::time::sleep(WRITE_USES_EVERY).await;
             report(store.directory.write_uses().await.map(|_| ()));
+            replay.expire(clock.now());
             if cleaned.elapsed() >= CLEAN_UP_EVERY {
                 cleaned = std::time::Instant::now();
                 report(store.clean_up(clock.now()).await);

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::auth::oauth::OAuthVerifier;
-use crate::auth::verdict::{OAuthRefusal, Rejection, unavailable};
+use crate::auth::verdict::{OAuthRefusal, Rejection, check_standing, unavailable};
 use crate::config::BodyHashRule;
 use crate::domain::account::{Account, Reach};
 use crate::domain::client::{Callback, CallbackRefusal};
@@ -19,7 +19,7 @@ use crate::protocol::parameters::Parameters;
 use crate::protocol::request::ReceivedRequest;
 use crate::store::audit::{Actor, By, Page};
 use crate::store::delegations::{
-    Decided, DelegationError, Delegations, ExchangeLimits, GrantFilter, IssuedTemporary, IssuedToken,
+    Decided, DelegationError, Delegations, ExchangeLimits, IssuedTemporary, IssuedToken, TokenFilter,
 };
 use crate::store::directory::{Directory, DirectoryClient};
 use crate::time::{Lifetime, Timestamp};
@@ -104,23 +104,26 @@ impl Provider {
     /// # Errors
     /// The store does not answer.
     pub async fn is_remembered(&self, pending: &Pending, account: &Account, now: Timestamp) -> Result<bool, Rejection> {
-        if !self.settings.remember_consent {
+        if !self.settings.remember_consent || account.standing().is_err() {
             return Ok(false);
         }
         let key = pending.client.client.client_key.clone();
-        let filter = GrantFilter { account: Some(account.id.clone()), client_key: Some(key) };
+        // What a token that lives was given: a grant also remembers what was revoked since, or unticked the last time.
+        let filter = TokenFilter {
+            account: Some(account.id.clone()),
+            client_key: Some(key),
+            alive_at: Some(now),
+            ..TokenFilter::default()
+        };
         let reach = Reach::Account(account.id.clone());
-        let grants = self.delegations.grants(&reach, filter, now, Page::first(1)).await.map_err(unavailable)?;
-        Ok(grants
-            .items
-            .iter()
-            .any(|found| found.active_tokens > 0 && pending.credentials.scopes.is_subset(&found.grant.scopes)))
+        let tokens = self.delegations.tokens(&reach, filter, Page::first(1000)).await.map_err(unavailable)?;
+        Ok(tokens.items.iter().any(|found| pending.credentials.scopes.is_subset(&found.token.scopes)))
     }
 
     /// The account holder allows these of the scopes that were asked for; all of them may be unticked.
     ///
     /// # Errors
-    /// The request token was decided about before, or is past its end.
+    /// The account is locked or disabled; the request token was decided about before, or is past its end.
     pub async fn authorize(
         &self,
         token: &str,
@@ -128,6 +131,7 @@ impl Provider {
         ticked: &Scopes,
         by: &By,
     ) -> Result<Decided, Rejection> {
+        check_standing(account)?;
         let pending = self.pending(token, by.now).await?;
         // What was not asked for can't be ticked, whatever the form says.
         let scopes = ticked.intersection(&pending.credentials.scopes);

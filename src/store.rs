@@ -79,10 +79,12 @@ impl Store {
 
     /// The housekeeping of every few minutes: deletes what ended long enough ago that nobody asks for it any more.
     pub async fn clean_up(&self, now: Timestamp) -> Result<(), StoreError> {
+        const STEP: u16 = 1000;
         const A_DAY: Lifetime = Lifetime::from_seconds(24 * 60 * 60);
         const A_MONTH: Lifetime = Lifetime::from_seconds(30 * 24 * 60 * 60);
-        self.delegations.delete_ended_temporaries(now - A_DAY, 1000).await?;
-        self.delegations.delete_ended_tokens(now - A_MONTH, 1000).await?;
+        // A thousand at a time, so that nobody waits long for one transaction; all of them, so that no table only grows.
+        while self.delegations.delete_ended_temporaries(now - A_DAY, STEP).await? >= usize::from(STEP) {}
+        while self.delegations.delete_ended_tokens(now - A_MONTH, STEP).await? >= usize::from(STEP) {}
         self.sessions.delete_ended(now - A_DAY).await?;
         self.api_keys.delete_ended_impersonations(now - A_DAY).await?;
         watch::delete_heard(&self.database, now).await?;

@@ -160,6 +160,7 @@ pub async fn stand(call: &Call<'_>, action: Action) -> Result<HttpResponse, Fail
 /// old one: an app with `manage:write` must not take an account over.
 pub async fn set_password(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let account = another(call).await?;
+    within_own(call, &account.scopes)?;
     let password = call.fields.text("password").unwrap_or_default();
     let password = enrol(call, password, &account.username, account.company.as_ref()).await?;
     call.store.accounts.set_password(&account.id, Some(password), None, &call.by()).await?;
@@ -208,9 +209,9 @@ fn scopes(call: &Call<'_>) -> Result<Option<ScopeLimit>, Failed> {
     Ok(Some(limit))
 }
 
-/// Nobody gives more than they have.
+/// Nobody gives more than they have: neither the caller's account, nor the credential that it calls with.
 pub(super) fn within_own(call: &Call<'_>, given: &ScopeLimit) -> Result<(), Failed> {
-    if call.account().scopes.covers(given) {
+    if call.account().scopes.covers(given) && call.identity.scopes().covers(given) {
         Ok(())
     } else {
         Err(Failed::Forbidden("scopes: nobody gives more than they have."))

@@ -2,13 +2,14 @@
 
 use actix_web::HttpResponse;
 
+use super::accounts::within_own;
 use super::call::{Call, done, made, one};
 use super::failure::Failed;
 use super::operations::Action;
 use crate::domain::account::Account;
 use crate::domain::client::{Callback, RsaPublicKey, SignatureMethods};
 use crate::domain::credentials::ClientKey;
-use crate::domain::scope::Scopes;
+use crate::domain::scope::{ScopeLimit, Scopes};
 use crate::shape::ClientShape;
 use crate::store::clients::{ClientUpdate, NewClient};
 use crate::time::Lifetime;
@@ -45,6 +46,10 @@ pub async fn show(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 /// `PATCH /clients/{client_key}`
 pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let (key, owner) = reached(call).await?;
+    if call.fields.given("rsa_public_key") {
+        let client = call.store.clients.find(&key).await?.ok_or(Failed::NotFound("client"))?;
+        answers_for(call, &client.scopes, &owner)?;
+    }
     let update = ClientUpdate {
         name: call.fields.text("name").map(str::to_owned),
         callbacks: callbacks(call)?,
@@ -79,6 +84,8 @@ pub async fn delete(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 /// `POST /clients/{client_key}/rotate-secret`
 pub async fn rotate_secret(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let (key, owner) = reached(call).await?;
+    let client = call.store.clients.find(&key).await?.ok_or(Failed::NotFound("client"))?;
+    answers_for(call, &client.scopes, &owner)?;
     let grace = Lifetime::from_seconds(call.fields.seconds("grace").unwrap_or(0));
     let issued = call.store.clients.rotate_secret(&key, grace, &call.by()).await?;
     one(&ClientShape::issued(&issued, owner.username.as_str()))
@@ -110,6 +117,13 @@ fn callbacks(call: &Call<'_>) -> Result<Option<Vec<Callback>>, Failed> {
     parsed.map(Some).map_err(|error| Failed::field("callbacks", error))
 }
 
+/// A client without a token acts as its owner. So nobody comes by the secret of somebody else's client that may do more than
+/// they, nor does a credential that may do less than its account come by one that may do more.
+fn answers_for(call: &Call<'_>, client: &Scopes, owner: &Account) -> Result<(), Failed> {
+    let acts_with: Scopes = client.iter().filter(|scope| owner.scopes.admits(scope.as_str())).cloned().collect();
+    within_own(call, &ScopeLimit::Only(acts_with))
+}
+
 /// What rules the server itself is only given by those who hold it, to apps of those who hold it.
 fn scopes(call: &Call<'_>, owner: &Account) -> Result<Option<Scopes>, Failed> {
     let Some(given) = call.fields.texts("scopes") else { return Ok(None) };
@@ -118,6 +132,7 @@ fn scopes(call: &Call<'_>, owner: &Account) -> Result<Option<Scopes>, Failed> {
     if let Some(beyond) = scopes.iter().find(|scope| scope.is_management() && !held(scope.as_str())) {
         return Err(Failed::field("scopes", format!("{beyond} is more than caller and owner have")));
     }
+    answers_for(call, &scopes, owner)?;
     Ok(Some(scopes))
 }
 

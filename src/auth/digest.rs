@@ -22,7 +22,7 @@ use crate::protocol::request::ReceivedRequest;
 use crate::store::digest_users::DigestUser;
 use crate::store::directory::{Directory, DirectoryDigest};
 use crate::store::replay::{ClaimRefused, NonceClaim, ReplayStore};
-use crate::time::{Lifetime, Timestamp};
+use crate::time::{Clock, Lifetime, Timestamp};
 
 /// How long a nonce is taken. A client gets a new one without asking anybody for a password.
 const NONCE_LIFETIME: Lifetime = Lifetime::from_seconds(300);
@@ -51,14 +51,14 @@ enum Counts {
     /// In this process, which is the only one, and which no request waits for.
     Here(Vec<Mutex<CountWindows>>),
     /// In the store that all nodes share: each count of each nonce is a nonce of its own there.
-    Shared(Arc<ReplayStore>),
+    Shared(Arc<ReplayStore>, Clock),
 }
 
 impl Digest {
     /// `key`: 32 secret octets that all nodes share; `replay`: where the counts go if other nodes share it.
-    pub fn new(directory: Directory, realm: String, key: &[u8; 32], replay: &Arc<ReplayStore>) -> Self {
+    pub fn new(directory: Directory, realm: String, key: &[u8; 32], replay: &Arc<ReplayStore>, clock: Clock) -> Self {
         let counts = if replay.is_shared() {
-            Counts::Shared(Arc::clone(replay))
+            Counts::Shared(Arc::clone(replay), clock)
         } else {
             let part = || Mutex::new(CountWindows::new(NONCES / PARTS, NONCE_LIFETIME));
             Counts::Here(std::iter::repeat_with(part).take(PARTS).collect())
@@ -160,7 +160,7 @@ impl Digest {
         };
         let nonce = self.mint.read(&sent.nonce, request.arrived, NONCE_LIFETIME);
         match (nonce, &self.counts) {
-            (Ok(nonce), Counts::Shared(_)) => Ok((found, nonce)),
+            (Ok(nonce), Counts::Shared(..)) => Ok((found, nonce)),
             (Ok(nonce), Counts::Here(_)) if nonce.origin == Origin::Here => Ok((found, nonce)),
             (Ok(_), Counts::Here(_)) | (Err(NonceRefused::Stale), _) => Err(Refusal::StaleNonce.into()),
             (Err(NonceRefused::Forged), _) => Err(bad("forged nonce")),
@@ -190,7 +190,9 @@ impl Digest {
                     Err(CountRefused::Repeated) => Err(repeated()),
                 }
             }
-            Counts::Shared(replay) => {
+            Counts::Shared(replay, clock) => {
+                // The request's body may have come slowly since its head arrived.
+                let now = clock.now();
                 // No client key holds a NUL, so no OAuth nonce can be taken for a count. The name as it is stored: the
                 // response does not cover the one that was sent, which may as well be its hash.
                 let user = format!("\0digest\0{}", found.username);

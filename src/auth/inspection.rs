@@ -27,6 +27,9 @@ const WINDOW: Lifetime = Lifetime::from_seconds(60);
 /// Clients whose failures are counted at a time.
 const CLIENTS: usize = 10_000;
 
+/// Octets of body and query that are explained at most.
+const LONGEST: usize = 64 * 1024;
+
 /// The longest base string that is kept.
 const KEPT_CHARACTERS: usize = 16 * 1024;
 
@@ -123,7 +126,12 @@ impl Inspection {
         token_secret: &str,
     ) -> Option<String> {
         let key = &client.client.client_key;
-        if self.mode == Diagnose::Never || request.headers.unread_body || !self.budget.allows(key, request.arrived) {
+        // It is tried and read in dozens of ways, by the thread that answers requests.
+        let is_long = request.body.map_or(0, <[u8]>::len) + request.query.map_or(0, str::len) > LONGEST;
+        if self.mode == Diagnose::Never || request.headers.unread_body || is_long {
+            return None;
+        }
+        if !self.budget.allows(key, request.arrived) {
             return None;
         }
         let (diagnosis, report) = examine(request, parameters, protocol, client, token_secret);

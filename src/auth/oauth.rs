@@ -26,7 +26,7 @@ use crate::protocol::request::{ReceivedRequest, UriScheme};
 use crate::protocol::signature::{SharedSecrets, SignatureMethod, SignatureVerified, VerificationKey, verify};
 use crate::store::directory::{Directory, DirectoryClient, DirectoryToken};
 use crate::store::replay::{ClaimRefused, Claiming, NonceClaim, NonceRemembered, ReplayStore};
-use crate::time::{Lifetime, Timestamp};
+use crate::time::{Clock, Lifetime, Timestamp};
 
 /// Verifies signed requests; see the file's head.
 pub struct OAuthVerifier {
@@ -36,6 +36,7 @@ pub struct OAuthVerifier {
     methods: SignatureMethods,
     plaintext: PlaintextRule,
     inspection: Inspection,
+    clock: Clock,
 }
 
 /// A request whose protocol parameters have the right form and are fresh enough. Proves nothing yet.
@@ -79,7 +80,8 @@ struct Remembering<'a> {
 
 impl OAuthVerifier {
     /// `window`: how far `oauth_timestamp` may be from our clock, either way. `methods`: what the server admits.
-    /// `inspection`: what explains signatures that fail.
+    /// `inspection`: what explains signatures that fail. `clock`: for the claim of a nonce, which may come long after the
+    /// request's head.
     pub const fn new(
         directory: Directory,
         replay: Arc<ReplayStore>,
@@ -87,8 +89,9 @@ impl OAuthVerifier {
         methods: SignatureMethods,
         plaintext: PlaintextRule,
         inspection: Inspection,
+        clock: Clock,
     ) -> Self {
-        Self { directory, replay, window, methods, plaintext, inspection }
+        Self { directory, replay, window, methods, plaintext, inspection, clock }
     }
 
     /// Who calls the protected API with a signed request.
@@ -141,6 +144,11 @@ impl OAuthVerifier {
         body_hash: BodyHashRule,
     ) -> Result<Signed<'a>, Rejection> {
         let protocol = ProtocolParameters::read(parameters)?;
+        if request.is_unreadable_form() {
+            let advice =
+                "the body is said to be a form, and is no UTF-8 or is compressed: its parameters can't be signed";
+            return Err(OAuthRefusal::new(Problem::ParameterRejected, advice).into());
+        }
         self.check_method(protocol.signature_method, request.scheme)?;
         if let Some(fresh) = &protocol.freshness {
             let acceptable = (request.arrived - self.window, request.arrived + self.window);
@@ -311,7 +319,8 @@ impl OAuthVerifier {
 
     /// Begins to remember the nonce, durably, or to refuse the request: the last step and the only write.
     fn remember(&self, signed: &Signed<'_>) -> Remembering<'_> {
-        let now = signed.request.arrived;
+        // Not when the request arrived: its body may have come slowly, and what the store has forgotten since must be refused.
+        let now = self.clock.now();
         let claim = |fresh: &Freshness<'_>| {
             let claim = NonceClaim {
                 client_key: &signed.protocol.client_key,

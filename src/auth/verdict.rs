@@ -354,7 +354,7 @@ pub(super) fn refuse_key(refusal: ApiKeyRefusal) -> Rejection {
 ///
 /// # Errors
 /// [`Refusal::AccountLocked`], [`Refusal::AccountDisabled`].
-pub(super) fn check_standing(account: &Account) -> Result<(), Rejection> {
+pub(crate) fn check_standing(account: &Account) -> Result<(), Rejection> {
     account.standing().map_err(refuse_account)
 }
 

@@ -304,6 +304,8 @@ words! {
 pub struct ReplaySettings {
     /// `replay.durability`: `power`.
     pub durability: Durability,
+    /// `replay.capacity`: 33554432; nonces remembered at once, some 16 bytes each. Beyond it signed requests are 503.
+    pub capacity: u64,
     /// `replay.commit_delay_microseconds`: 0. Makes every commit slower; only benchmarks want that.
     pub commit_delay_microseconds: u32,
 }
@@ -312,6 +314,7 @@ impl ReplaySettings {
     pub(super) fn read(section: &mut Section<'_>) -> ReplaySettings {
         ReplaySettings {
             durability: section.parsed("durability").unwrap_or(Durability::Power),
+            capacity: section.number("capacity", 1 << 25, 1000..=1 << 34),
             commit_delay_microseconds: section.number("commit_delay_microseconds", 0, 0..=1_000_000),
         }
     }

@@ -299,6 +299,14 @@ impl GrantedScopes {
         self.named.contains(scope.as_str()) || (self.everything && !scope.is_management())
     }
 
+    /// Whether whoever carries these has all that is under the ceiling.
+    pub fn covers(&self, limit: &ScopeLimit) -> bool {
+        match limit {
+            ScopeLimit::Unlimited => self.everything,
+            ScopeLimit::Only(scopes) => scopes.iter().all(|scope| self.contains(scope)),
+        }
+    }
+
     /// What both carry, e.g. a JWT's claim and the account as it is now.
     pub fn intersection(&self, other: &Self) -> Self {
         let held_by_both = |scope: &&Scope| self.contains(scope) && other.contains(scope);

@@ -75,6 +75,7 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
         oauth_scope,
         accept,
         requested_method,
+        encoded,
         websocket,
         // Decides nothing.
         unread_body: _,
@@ -88,6 +89,7 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
             Sent::Repeatedly => add(Some(b"\0 more than one")),
         }
     }
+    add(encoded.then_some(b"encoded"));
     add(websocket.then_some(b"websocket"));
     for text in
         [cookie, user_agent, content_type, origin, fetch_site, csrf_token, oauth_scope, accept, requested_method]
@@ -164,7 +166,7 @@ mod tests {
     #[test]
     fn anything_that_differs_makes_another_question() {
         type Change = fn(&mut ReceivedRequest<'static>);
-        let changes: [Change; 22] = [
+        let changes: [Change; 23] = [
             |_| {},
             |request| request.method = "HEAD",
             |request| request.scheme = UriScheme::Http,
@@ -185,6 +187,7 @@ mod tests {
             |request| request.headers.fetch_site = Some("none"),
             |request| request.headers.csrf_token = Some("t"),
             |request| request.headers.requested_method = Some("PUT"),
+            |request| request.headers.encoded = true,
             |request| request.headers.websocket = true,
             |request| request.headers.meant_methods[0] = Some("PUT"),
         ];

@@ -110,6 +110,8 @@ pub struct Headers<'a> {
     pub accept: Option<&'a str>,
     /// `Access-Control-Request-Method`.
     pub requested_method: Option<&'a str>,
+    /// Whether `Content-Encoding` says that the body is another text than its octets.
+    pub encoded: bool,
     /// Whether it asks to become a WebSocket (RFC 6455 §4.1).
     pub websocket: bool,
     /// Whether a small body follows that nobody has read yet, because the judgement does not depend on it.
@@ -153,6 +155,14 @@ impl<'a> ReceivedRequest<'a> {
     pub fn form(&self) -> Option<&'a str> {
         let body = self.body.filter(|_| self.has_form_type())?;
         std::str::from_utf8(body).ok()
+    }
+
+    /// Whether the body is said to be a form and can't be read as one here, though a reader behind us may: then nobody knows
+    /// what a signature covers.
+    pub fn is_unreadable_form(&self) -> bool {
+        self.has_form_type()
+            && self.body.is_some_and(|body| !body.is_empty())
+            && (self.headers.encoded || self.form().is_none())
     }
 
     /// The methods that the request says it means, in capitals: by headers, or by `_method` in its query or form. Some

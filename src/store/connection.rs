@@ -310,9 +310,14 @@ impl Database {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
-        let (outcome, changes) = submit(&self.0.writes, move |worker| worker.transact(work)).await?;
-        self.0.announcer.announce(&changes);
-        Ok(outcome)
+        let announcer = self.announcer();
+        // Told by the thread that committed: whoever asked may have gone away meanwhile.
+        submit(&self.0.writes, move |worker| {
+            let (outcome, changes) = worker.transact(work)?;
+            announcer.announce(&changes);
+            Ok(outcome)
+        })
+        .await
     }
 
     /// Has `subscriber` told of each change: before [`write`](Self::write) returns on this node, and within a second

@@ -239,11 +239,15 @@ fn origin_of(callback: &Callback) -> Option<String> {
     }
 }
 
-/// Where people are sent to, in the words that they know: a host, or the scheme of an app on their device.
+/// Where people are sent to, in the words that they know: a host, or the scheme of an app on their device, whose own idea of
+/// a host is nobody's name.
 fn host_of(callback: &Callback) -> Option<String> {
     match callback {
         Callback::OutOfBand => None,
-        Callback::Uri(uri) => Some(uri.host().unwrap_or(uri.scheme()).to_owned()),
+        Callback::Uri(uri) => {
+            let host = uri.host().filter(|_| matches!(uri.scheme(), "http" | "https"));
+            Some(host.map_or_else(|| format!("{}:", uri.scheme()), str::to_owned))
+        }
     }
 }
 

@@ -136,9 +136,12 @@ pub async fn logout(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payl
             Some(next) => HttpResponse::SeeOther().insert_header((LOCATION, next)).finish(),
             None => visit.go("/login?done=logged-out"),
         };
-        let mut gone = visit.cookie(session::COOKIE, String::new(), None);
-        gone.make_removal();
-        let _ = answer.add_cookie(&gone);
+        // Another site's form comes without the cookie, and takes it from nobody.
+        if visit.received.headers.cookie.and_then(|cookies| cookie(cookies, session::COOKIE)).is_some() {
+            let mut gone = visit.cookie(session::COOKIE, String::new(), None);
+            gone.make_removal();
+            let _ = answer.add_cookie(&gone);
+        }
         Ok(answer)
     };
     pages.serve(&request, payload, Access::Anybody, leave).await

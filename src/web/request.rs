@@ -191,6 +191,9 @@ impl Rim {
             "x-csrf-token" => headers.csrf_token = text,
             "x-oauth-scope" => headers.oauth_scope = text,
             "accept" => headers.accept = text,
+            "content-encoding" => {
+                headers.encoded |= text.is_none_or(|text| !text.trim().eq_ignore_ascii_case("identity"));
+            }
             "access-control-request-method" => headers.requested_method = text,
             "upgrade" => headers.websocket |= names_websocket(value),
             name if means_method(name) => {

@@ -15,7 +15,7 @@ use rand::distr::{Alphanumeric, SampleString};
 
 use crate::auth::inspection::ExplanationBudget;
 use crate::auth::session::{self, Session};
-use crate::auth::verdict::{Refusal, Rejection};
+use crate::auth::verdict::{Refusal, Rejection, check_standing};
 use crate::config::{Configuration, Diagnose, OAuthSettings, PlaintextRule, ScopeSettings};
 use crate::domain::account::{Account, Reach};
 use crate::protocol::encoding::encode;
@@ -193,6 +193,23 @@ impl Pages {
     }
 }
 
+/// Whether what is sent to this page of ours gives nobody anything: it ends something of the visitor's own, or only looks.
+fn only_takes_away(path: &str) -> bool {
+    [
+        "/apps/revoke",
+        "/apps/revoke-all",
+        "/account/sessions/end",
+        "/account/sessions/end-others",
+        "/developer/clients/inspector",
+        "/developer/clients/revoke",
+        "/developer/clients/disable",
+        "/developer/clients/delete",
+        "/developer/keys/delete",
+    ]
+    .iter()
+    .any(|page| path.ends_with(page))
+}
+
 impl<'a> Visit<'a> {
     fn new(
         pages: &'a Pages,
@@ -221,6 +238,10 @@ impl<'a> Visit<'a> {
             (Access::LoggedIn | Access::Administrators, Some(session)) => {
                 if changes_something(self.received.method) && !session.admits(&self.received) {
                     return Err(Failed::Form);
+                }
+                // As at the management API: whoever is locked or disabled may see and revoke.
+                if changes_something(self.received.method) && !only_takes_away(self.received.path) {
+                    check_standing(&session.account.account)?;
                 }
                 Ok(())
             }

@@ -32,6 +32,9 @@ const LONG_QUEUE: usize = 64;
 /// the loop (some 30 requests) is too many; but with only 64 connections a batch of all of them leaves the loop nothing to do.
 const ENOUGH: usize = 32;
 
+/// A lane that has been at work for so long may be stuck: another one is woken also for a short queue.
+const SLOW: Duration = Duration::from_millis(20);
+
 /// How long a commit may take before the watch refuses its batch, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_secs(1);
@@ -101,7 +104,9 @@ struct Queue {
 struct Flight {
     /// Counted in the queue's `healthy`.
     healthy: bool,
-    /// When the commit began.
+    /// Between the beginning and the end of a commit, or of a step of expiry.
+    at_work: bool,
+    /// When that began.
     began: Instant,
     batch: Vec<Pending>,
 }
@@ -262,7 +267,7 @@ impl Drop for Release {
             let mut queue = self.shared.lock();
             queue.releasing.retain(|thread| *thread != self.thread);
             queue.released = queue.waiting.len();
-            let wake = queue.wants_a_wake();
+            let wake = queue.wants_a_wake(|| self.shared.has_slow_lane());
             queue.woken += usize::from(wake);
             wake
         };
@@ -284,9 +289,9 @@ impl Queue {
     }
 
     /// Is there a lane to wake, and is it worth it?
-    fn wants_a_wake(&self) -> bool {
+    fn wants_a_wake(&self, has_slow_lane: impl FnOnce() -> bool) -> bool {
         let asleep = self.idle.saturating_sub(self.woken);
-        asleep > 0 && self.released > 0 && (asleep >= self.healthy || self.released >= LONG_QUEUE)
+        asleep > 0 && self.released > 0 && (asleep >= self.healthy || self.released >= LONG_QUEUE || has_slow_lane())
     }
 
     /// What a lane commits next.
@@ -299,7 +304,7 @@ impl Queue {
 
 impl Flight {
     fn new() -> Self {
-        Self { healthy: true, began: Instant::now(), batch: Vec::new() }
+        Self { healthy: true, at_work: false, began: Instant::now(), batch: Vec::new() }
     }
 }
 
@@ -323,11 +328,22 @@ impl Shared {
         self.flights[lane].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Is a lane at work that may be stuck?
+    fn has_slow_lane(&self) -> bool {
+        (0..self.flights.len()).any(|lane| {
+            let flight = self.flight(lane);
+            flight.at_work && flight.began.elapsed() >= SLOW
+        })
+    }
+
     /// Takes the lane out of the count, once. The last lane to leave refuses what waits.
     fn leave_the_healthy(&self, lane: usize) {
-        if !std::mem::replace(&mut self.flight(lane).healthy, false) {
-            return;
+        if std::mem::replace(&mut self.flight(lane).healthy, false) {
+            self.count_one_less();
         }
+    }
+
+    fn count_one_less(&self) {
         let refused = {
             let mut queue = self.lock();
             queue.healthy = queue.healthy.saturating_sub(1);
@@ -341,6 +357,13 @@ impl Shared {
             std::mem::take(&mut queue.waiting)
         };
         refuse(refused);
+    }
+
+    /// The end of a lane's work; what is still of its batch.
+    fn land(&self, lane: usize) -> Vec<Pending> {
+        let mut flight = self.flight(lane);
+        flight.at_work = false;
+        std::mem::take(&mut flight.batch)
     }
 
     fn join_the_healthy(&self, lane: usize) {
@@ -363,6 +386,11 @@ impl Shared {
             if queue.closing {
                 return;
             }
+            // Who waits behind a lane that is stuck waits for nobody's next release.
+            if queue.wants_a_wake(|| self.has_slow_lane()) {
+                queue.woken += 1;
+                self.arrived.notify_one();
+            }
             drop(queue);
             self.refuse_late(PATIENCE);
             queue = self.lock();
@@ -371,14 +399,18 @@ impl Shared {
 
     fn refuse_late(&self, patience: Duration) {
         for lane in 0..self.flights.len() {
-            let is_late = {
-                let flight = self.flight(lane);
-                !flight.batch.is_empty() && flight.began.elapsed() >= patience
+            // Decided and taken in one: a lane whose work ends meanwhile finds itself out of the count, and joins it again.
+            let late = {
+                let mut flight = self.flight(lane);
+                let is_late = flight.at_work && flight.began.elapsed() >= patience;
+                is_late.then(|| (std::mem::replace(&mut flight.healthy, false), std::mem::take(&mut flight.batch)))
             };
-            if is_late {
-                tracing::error!(waited_seconds = patience.as_secs(), "the replay store does not answer");
-                self.leave_the_healthy(lane);
-                refuse(std::mem::take(&mut self.flight(lane).batch));
+            if let Some((was_healthy, batch)) = late {
+                if was_healthy {
+                    self.count_one_less();
+                    tracing::error!(waited_seconds = patience.as_secs(), "the replay store does not answer");
+                }
+                refuse(batch);
             }
         }
     }
@@ -446,6 +478,7 @@ impl Lane {
         let records: Vec<Record> = batch.iter().map(|pending| pending.record).collect();
         {
             let mut flight = self.shared.flight(self.number);
+            flight.at_work = true;
             flight.began = Instant::now();
             flight.batch = batch;
         }
@@ -459,7 +492,7 @@ impl Lane {
             self.shared.leave_the_healthy(self.number);
         }
         // Empty when the watch has refused it meanwhile.
-        let batch = std::mem::take(&mut self.shared.flight(self.number).batch);
+        let batch = self.shared.land(self.number);
         let outcomes = match outcomes {
             Ok(outcomes) => outcomes,
             Err(error) => {
@@ -480,9 +513,17 @@ impl Lane {
         self.commits_since_expiry = 0;
         let first_kept = self.shared.first_kept.load(Ordering::SeqCst);
         let now = self.time.now(&self.shared);
-        if !self.journal.expire(Bucket(first_kept), now)? {
+        {
+            let mut flight = self.shared.flight(self.number);
+            flight.at_work = true;
+            flight.began = Instant::now();
+        }
+        let expired = self.journal.expire(Bucket(first_kept), now);
+        self.shared.land(self.number);
+        if !expired? {
             self.expired_to = first_kept;
         }
+        self.shared.join_the_healthy(self.number);
         Ok(())
     }
 

@@ -359,8 +359,9 @@ fn locked_state(connection: &mut PgConnection) -> QueryResult<StoredState> {
 
 /// Compares the cluster with the stored one; returns the horizon, raised to `unforeseen` when it is another.
 fn settle(connection: &mut PgConnection, unforeseen: Bucket) -> Result<Bucket, JournalError> {
+    // A dump that was restored, also into the same cluster, has made the table anew.
     let identity = "SELECT system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) \
-                    AS name FROM pg_control_system()";
+                    || '/' || 'replay_state'::regclass::oid::text AS name FROM pg_control_system()";
     connection
         .transaction(|connection| {
             let stored = locked_state(connection)?;

@@ -7,7 +7,8 @@
 //! Three things guard against a file that knows less than the server once did. The lock: one process owns the journal. The
 //! horizon: minutes that were removed stay refused, also when the clock steps back or the window grows. The floor file beside
 //! the journal: it holds the newest minute ever accepted, written ahead of use, so a journal that was restored from a backup
-//! is found to be older than its floor file, and everything up to that minute is refused until it has left the window.
+//! is found to be older than its floor file, and everything up to that minute is refused until it has left the window. Within
+//! one minute it is found by the number of the last start, which both files hold, and by the last row of an orderly end.
 
 use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
@@ -55,6 +56,8 @@ diesel::table! {
         inode -> BigInt,
         /// Written to learn whether the disk takes writes again.
         probes -> BigInt,
+        /// A random number of the last start; the floor file has the same.
+        opened -> BigInt,
     }
 }
 
@@ -248,6 +251,11 @@ impl Journal for SqliteJournal {
     }
 
     fn close(&mut self) {
+        if let Ok(last_row) = self.with(last_id)
+            && let Err(error) = self.floor_file.write_last_row(last_row)
+        {
+            tracing::warn!(%error, "the end of the replay journal is not noted");
+        }
         // Dropping the connection moves the write-ahead log into the file; dropping the floor file frees the lock.
         self.connection = None;
     }
@@ -270,7 +278,8 @@ fn connect(path: &Path, synchronous: Synchronous) -> Result<SqliteConnection, Jo
              CREATE TABLE IF NOT EXISTS batch (id INTEGER PRIMARY KEY NOT NULL, first_bucket BIGINT NOT NULL, \
              max_bucket BIGINT NOT NULL, count INTEGER NOT NULL, records BLOB NOT NULL); \
              CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY NOT NULL CHECK (id = 1), hash_key BLOB NOT NULL, \
-             horizon BIGINT NOT NULL, newest BIGINT NOT NULL, inode BIGINT NOT NULL, probes BIGINT NOT NULL);"
+             horizon BIGINT NOT NULL, newest BIGINT NOT NULL, inode BIGINT NOT NULL, probes BIGINT NOT NULL, \
+             opened BIGINT NOT NULL DEFAULT 0);"
         ),
     )
     .map_err(JournalError::Database)?;
@@ -286,18 +295,23 @@ fn settle(
 ) -> Result<(FingerprintKey, Bucket), JournalError> {
     // A number of the file system, compared for equality only.
     let inode = std::fs::metadata(path).map_err(JournalError::File)?.ino().cast_signed();
-    let known: Option<(Vec<u8>, i64, i64, i64)> = state::table
-        .select((state::hash_key, state::horizon, state::newest, state::inode))
+    let last_row = last_id(connection).map_err(JournalError::Database)?;
+    let known: Option<(Vec<u8>, i64, i64, i64, i64)> = state::table
+        .select((state::hash_key, state::horizon, state::newest, state::inode, state::opened))
         .first(connection)
         .optional()
         .map_err(JournalError::Database)?;
     let (key, horizon, newest) = match known {
         // Without a floor file this server has never accepted anything.
         None => (FingerprintKey::random(), floor_file.newest.next(), NEVER),
-        Some((key, horizon, newest, known_inode)) => {
+        Some((key, horizon, newest, known_inode, opened)) => {
             let key = <[u8; 16]>::try_from(key.as_slice())
                 .map_err(|_| JournalError::Damaged("the hash key has not 16 bytes"))?;
-            let floor = if known_inode != inode || floor_file.newest == NEVER && newest > NEVER.0 {
+            let is_another = known_inode != inode
+                || floor_file.opened != opened
+                || floor_file.last_row.is_some_and(|known| known != last_row)
+                || floor_file.newest == NEVER && newest > NEVER.0;
+            let floor = if is_another {
                 // Copied or restored, at an unknown time; or nothing tells whether it was.
                 unforeseen
             } else if floor_file.newest.0 > newest {
@@ -309,9 +323,8 @@ fn settle(
         }
     };
     let newest = newest.max(floor_file.newest);
-    if newest > floor_file.newest {
-        floor_file.write(newest).map_err(JournalError::File)?;
-    }
+    // The journal first: if only that is done, the next start finds the two different and is careful.
+    let opened = i64::from(rand::random::<u32>().max(1));
     diesel::replace_into(state::table)
         .values((
             state::id.eq(1),
@@ -320,9 +333,11 @@ fn settle(
             state::newest.eq(newest.0),
             state::inode.eq(inode),
             state::probes.eq(0_i64),
+            state::opened.eq(opened),
         ))
         .execute(connection)
         .map_err(JournalError::Database)?;
+    floor_file.begin(newest, opened).map_err(JournalError::File)?;
     Ok((key, horizon))
 }
 
@@ -409,10 +424,15 @@ fn open_private(path: &Path) -> std::io::Result<File> {
     File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// The file beside the journal: the lock, and the newest minute ever accepted, as a decimal number.
+/// The file beside the journal: the lock, and a line of numbers: the newest minute ever accepted, the start that wrote it, and
+/// after an orderly end the last row.
 struct FloorFile {
     file: File,
     newest: Bucket,
+    /// As in the journal; 0 before the first start.
+    opened: i64,
+    /// While the server runs, and after it was killed, nothing.
+    last_row: Option<i64>,
 }
 
 impl FloorFile {
@@ -431,17 +451,34 @@ impl FloorFile {
             Err(TryLockError::Error(error)) => return Err(broken(error)),
         }
         let text = std::fs::read_to_string(&path).map_err(broken)?;
-        let newest = match text.trim() {
-            "" => NEVER,
-            number => Bucket(number.parse().map_err(|_| broken(std::io::ErrorKind::InvalidData.into()))?),
-        };
-        Ok(Self { file, newest })
+        let numbers: Result<Vec<i64>, _> = text.split_whitespace().map(str::parse).collect();
+        let numbers = numbers.map_err(|_| broken(std::io::ErrorKind::InvalidData.into()))?;
+        Ok(Self {
+            file,
+            newest: numbers.first().map_or(NEVER, |newest| Bucket(*newest)),
+            opened: numbers.get(1).copied().unwrap_or(0),
+            last_row: numbers.get(2).copied().filter(|row| *row >= 0),
+        })
+    }
+
+    /// Another start: what follows is not at its end.
+    fn begin(&mut self, newest: Bucket, opened: i64) -> std::io::Result<()> {
+        (self.opened, self.last_row) = (opened, None);
+        self.write(newest)
+    }
+
+    /// An orderly end.
+    fn write_last_row(&mut self, last_row: i64) -> std::io::Result<()> {
+        self.last_row = Some(last_row);
+        self.write(self.newest)
     }
 
     /// Writes ahead of use, and returns when it is on the disk.
     fn write(&mut self, newest: Bucket) -> std::io::Result<()> {
         // Of a fixed length, within one sector: a power cut leaves the old number or the new one.
-        self.file.write_all_at(format!("{:020}\n", newest.0).as_bytes(), 0)?;
+        let last_row = self.last_row.unwrap_or(-1);
+        let line = format!("{:020} {:020} {last_row:020}\n", newest.0, self.opened);
+        self.file.write_all_at(line.as_bytes(), 0)?;
         self.file.sync_all()?;
         self.newest = newest;
         Ok(())
