@@ -1,5 +1,6 @@
 //! Floor 4, the rim towards browsers and apps: the way in, the way out, and our own pages and endpoints.
 
+pub mod room;
 pub mod request;
 pub mod response;
 pub mod metrics;

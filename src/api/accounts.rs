@@ -9,7 +9,7 @@ use super::operations::Action;
 use crate::auth::enrolment;
 use crate::domain::account::{Account, AccountStatus, Reach, Role};
 use crate::domain::credentials::{CompanyId, Secret, Username};
-use crate::domain::scope::ScopeLimit;
+use crate::domain::scope::{ScopeLimit, Scopes};
 use crate::shape::{AccountShape, KeyShape};
 use crate::store::accounts::{AccountFilter, AccountUpdate, NewAccount, StoredPassword};
 
@@ -204,7 +204,11 @@ fn role(text: &str) -> Result<Role, Failed> {
 
 fn scopes(call: &Call<'_>) -> Result<Option<ScopeLimit>, Failed> {
     let Some(given) = call.fields.texts("scopes") else { return Ok(None) };
-    let limit = ScopeLimit::parse_each(&given).map_err(|error| Failed::field("scopes", error))?;
+    let limit = match given.as_slice() {
+        // As everywhere in JSON an empty list is none; everything is `["*"]`.
+        [] => ScopeLimit::Only(Scopes::default()),
+        given => ScopeLimit::parse_each(given).map_err(|error| Failed::field("scopes", error))?,
+    };
     within_own(call, &limit)?;
     Ok(Some(limit))
 }

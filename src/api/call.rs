@@ -11,7 +11,7 @@ use super::failure::Failed;
 use super::fields::Fields;
 use super::operations::{Action, Operation};
 use crate::auth::impersonation::Impersonations;
-use crate::auth::verdict::{Identity, Refusal};
+use crate::auth::verdict::{Identity, Refusal, Rejection};
 use crate::config::Configuration;
 use crate::domain::account::{Account, Reach};
 use crate::domain::credentials::{AccountId, ClientKey};
@@ -78,6 +78,13 @@ impl<'a> Call<'a> {
         }
         let query = Parameters::of_form(received.query.unwrap_or_default(), Source::Query)
             .map_err(|error| Failed::Invalid(format!("The query can't be read: {error}.")))?;
+        if named.contains('\0') {
+            return Err(Failed::Invalid("The path holds a NUL.".to_owned()));
+        }
+        // A filter that was not understood would be a list that is not filtered.
+        if query.iter().any(|parameter| parameter.decoded().is_none_or(|value| value.contains('\0'))) {
+            return Err(Failed::Invalid("The query holds octets that are no UTF-8, or a NUL.".to_owned()));
+        }
         let fields = Fields::read(received.body.unwrap_or_default(), operation.fields)?;
         Ok(Self { house, store: house.store, identity, named, fields, received, query })
     }
@@ -245,6 +252,11 @@ fn start(status: StatusCode) -> HttpResponseBuilder {
 async fn caller(judge: &Judge, received: &ReceivedRequest<'_>, action: Action) -> Result<Identity, Failed> {
     let admission = judge.policy.management().admission();
     let refused = match judge.authenticator.authenticate(received, admission).await {
+        // A browser that remembers a Basic login sends it along with what another site's page makes it send.
+        Ok(_) if changes_something(received.method) && received.is_from_elsewhere() => {
+            let refused = Refusal::CrossSite("Another site's page can not change anything here.");
+            return Err(Rejection::from(refused).into());
+        }
         Ok(identity) => return Ok(identity),
         Err(refused) => refused,
     };

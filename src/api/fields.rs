@@ -35,6 +35,10 @@ impl Fields {
             if !field.kind.admits(value) {
                 return Err(Failed::Invalid(format!("The field {name} must be {}.", field.kind.in_words())));
             }
+            let holds_nul = |value: &Value| value.as_str().is_some_and(|text| text.contains('\0'));
+            if holds_nul(value) || value.as_array().is_some_and(|values| values.iter().any(holds_nul)) {
+                return Err(Failed::field(name, "holds a NUL"));
+            }
             if let Some(text) = value.as_str() {
                 check(name, text).map_err(|error| Failed::field(name, error))?;
             }

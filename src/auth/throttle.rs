@@ -23,6 +23,9 @@ const CAPACITY: usize = 100_000;
 const WRITTEN_DOWN: [u32; 2] = [100, 20];
 const HOUR: Lifetime = Lifetime::from_seconds(3600);
 
+/// How many single failures at the login page may be written down in an hour, by the same two kinds.
+const FAILURES_NOTED: [u32; 2] = [10_000, 500];
+
 /// Counts failures; see the file's head.
 pub struct Throttle {
     failures: u32,
@@ -33,6 +36,8 @@ pub struct Throttle {
     entries: AtomicUsize,
     /// Since when how many were written down, by whether the name is somebody's.
     written_down: Mutex<(Timestamp, [u32; 2])>,
+    /// The same of single failures at the login page.
+    failures_noted: Mutex<(Timestamp, [u32; 2])>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,6 +56,7 @@ impl Throttle {
             table: Mutex::new(HashMap::new()),
             entries: AtomicUsize::new(0),
             written_down: Mutex::new((Timestamp::from_unix(0), [0; 2])),
+            failures_noted: Mutex::new((Timestamp::from_unix(0), [0; 2])),
         }
     }
 
@@ -91,13 +97,12 @@ impl Throttle {
     /// Whether one more pair that is held up may be written down now; it is counted then. `known`: its name is
     /// somebody's.
     pub fn may_be_written_down(&self, known: bool, now: Timestamp) -> bool {
-        let mut written_down = self.written_down.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if written_down.0 + HOUR <= now {
-            *written_down = (now, [0; 2]);
-        }
-        let kind = usize::from(!known);
-        written_down.1[kind] = written_down.1[kind].saturating_add(1);
-        written_down.1[kind] <= WRITTEN_DOWN[kind]
+        one_more(&self.written_down, WRITTEN_DOWN, known, now)
+    }
+
+    /// The same of a single failure at the login page.
+    pub fn may_note_failure(&self, known: bool, now: Timestamp) -> bool {
+        one_more(&self.failures_noted, FAILURES_NOTED, known, now)
     }
 
     /// Forgets the failures of an account from an address: it has proved itself.
@@ -153,8 +158,19 @@ impl Throttle {
     }
 }
 
+/// Counts one more in this hour, and says whether it is within the bounds.
+fn one_more(counted: &Mutex<(Timestamp, [u32; 2])>, bounds: [u32; 2], known: bool, now: Timestamp) -> bool {
+    let mut counted = counted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if counted.0 + HOUR <= now {
+        *counted = (now, [0; 2]);
+    }
+    let kind = usize::from(!known);
+    counted.1[kind] = counted.1[kind].saturating_add(1);
+    counted.1[kind] <= bounds[kind]
+}
+
 /// The address as it counts: IPv6 by its /64.
-pub(super) fn block(address: IpAddr) -> IpAddr {
+pub(crate) fn block(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => {

@@ -55,11 +55,8 @@ impl Default for DirectorySettings {
     }
 }
 
-/// How long an unknown key is known to be unknown, in seconds.
-const UNKNOWN_FOR: i64 = 5;
-
-/// How many unknown keys are remembered.
-const UNKNOWN_ENTRIES: usize = 4096;
+/// How many unknown keys are remembered, as long as known ones: otherwise the time of an answer would tell who is known.
+const UNKNOWN_ENTRIES: usize = 50_000;
 
 /// The caches, apart from the database, which holds them as its subscriber.
 struct Caches {
@@ -331,8 +328,9 @@ impl Directory {
         now: Timestamp,
     ) -> Result<Option<Arc<DirectoryDigest>>, StoreError> {
         let presented = match user {
+            // No username holds a colon. What is sent may, and must not be taken for the hash of one.
+            DigestUser::Plain(username) if username.contains(':') => return Ok(None),
             DigestUser::Plain(username) => username.clone(),
-            // No username holds a colon, so a hash can't be taken for one.
             DigestUser::Hashed(algorithm, hash) => format!(":{}:{hash}", algorithm.as_str()),
         };
         if presented.len() > 512 || presented.contains(|character: char| character.is_control()) {
@@ -472,7 +470,7 @@ impl Directory {
                             Ok(Some(entry))
                         }
                         None => {
-                            self.caches.unknown.insert(fingerprint, fresh(UNKNOWN_FOR));
+                            self.caches.unknown.insert(fingerprint, fresh(self.spread(fingerprint)));
                             Ok(None)
                         }
                     };

@@ -147,7 +147,7 @@ impl Judge {
     pub fn note(&self, received: Option<&ReceivedRequest<'_>>, rejection: &Rejection) {
         self.metrics.refused(&rejection.public);
         let code = status(&rejection.public).as_u16();
-        let (method, path) = received.map_or(("", ""), |received| (received.method, received.path));
+        let (method, path) = received.map_or(("", ""), |received| (received.method, without_token(received.path)));
         let client = received.map(|received| received.client_address.to_string()).unwrap_or_default();
         let reason = if rejection.reason.is_empty() { rejection.public.code() } else { &rejection.reason };
         if rejection.public == Refusal::Unavailable {
@@ -156,6 +156,12 @@ impl Judge {
             tracing::info!(status = code, method, path, client, reason, "request refused");
         }
     }
+}
+
+/// The path of a request without what may be a token: the management API takes one there, and no log may have it.
+fn without_token(path: &str) -> &str {
+    const TOKENS: &str = "/api/v1/tokens/";
+    path.find(TOKENS).and_then(|place| path.get(..place + TOKENS.len())).unwrap_or(path)
 }
 
 /// A body without a length, as HTTP/2 and chunked ones may come, is read as far as a small one would go.

@@ -237,6 +237,9 @@ fn waiting(visit: &Visit<'_>, next: String) -> Waiting {
 async fn write_down(visit: &Visit<'_>, store: &Store, event: Event, username: &str) {
     // What was typed may be a password by mistake: only a name that somebody has is written down.
     let known = store.accounts.by_login_name(username).await;
+    if !visit.pages.judge.authenticator.basic.throttle().may_note_failure(matches!(known, Ok(Some(_))), visit.now()) {
+        return;
+    }
     let entry = match &known {
         Ok(Some(account)) => Entry::new(event, account.username.as_str()).of(account),
         Ok(None) | Err(_) => Entry::new(event, "(unknown)"),

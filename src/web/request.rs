@@ -14,7 +14,6 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::auth::verdict::Refusal;
@@ -22,14 +21,12 @@ use crate::config::{HttpAuthSettings, Network, ServerSettings};
 use crate::protocol::base_string::split_authority;
 use crate::protocol::request::{Headers, ReceivedRequest, UriScheme};
 use crate::time::Clock;
+use crate::web::room::{Place, Room};
 
 /// A body that is read before judging may pause for so long, and take so long in all: whoever sends one can't hold our memory
 /// for longer.
 const SILENCE: Duration = Duration::from_secs(30);
 const WHOLE_BODY: Duration = Duration::from_secs(120);
-
-/// All bodies together that are held at a time, in KiB, unless one alone may be larger: beyond it they are 503.
-const HELD_KIB: usize = 128 * 1024;
 
 /// What the rim has to know to tell what the client sent from what proxies say.
 #[derive(Clone)]
@@ -40,21 +37,8 @@ pub struct Rim {
     trusted_proxies: Vec<Network>,
     client_key_headers: Vec<String>,
     buffer_bytes: usize,
-    /// A permit for each KiB of [`HELD_KIB`].
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     clock: Clock,
-}
-
-/// A body and its place in memory, given back with the last copy of it.
-struct Held {
-    body: Bytes,
-    _room: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
 }
 
 /// Scheme and authority of the URI that the client used.
@@ -94,7 +78,7 @@ impl Rim {
                 .map(|name| name.as_str().to_ascii_lowercase())
                 .collect(),
             buffer_bytes,
-            room: Arc::new(Semaphore::new(HELD_KIB.max(buffer_bytes.div_ceil(1024)))),
+            room: Room::new(buffer_bytes),
             clock,
         }
     }
@@ -221,8 +205,10 @@ impl Rim {
         if self.trusted_proxies.is_empty() || !self.trusts(peer) {
             return peer;
         }
-        let hops = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-        let hops: Vec<&str> = hops.flat_map(|list| list.split(',')).map(str::trim).collect();
+        // What a client wrote in front may be any octets; the proxy's own words stand behind it.
+        let lines = request.headers().get_all("x-forwarded-for");
+        let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+        let hops: Vec<&str> = lines.iter().flat_map(|list| list.split(',')).map(str::trim).collect();
         let known = hops.iter().rev().map_while(|hop| parse_hop(hop));
         let mut client = peer;
         for hop in known {
@@ -262,32 +248,26 @@ impl Rim {
         if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
             return Err(Refusal::BodyTooLarge { limit });
         }
-        timeout(WHOLE_BODY, self.gather(limit, payload))
+        let place = self.room.place(self.client_address(request));
+        timeout(WHOLE_BODY, gather(limit, place, payload))
             .await
             .unwrap_or(Err(Refusal::Target("the body came too slowly")))
     }
+}
 
-    async fn gather(&self, limit: usize, payload: &mut Payload) -> Result<Bytes, Refusal> {
-        let mut body = BytesMut::new();
-        let mut room: Option<OwnedSemaphorePermit> = None;
-        while let Some(chunk) = next_chunk(payload, SILENCE).await? {
-            let chunk = chunk.map_err(|_| Refusal::Target("the body broke off"))?;
-            if body.len() + chunk.len() > limit {
-                return Err(Refusal::BodyTooLarge { limit });
-            }
-            let held = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-            let needed = (body.len() + chunk.len()).div_ceil(1024).saturating_sub(held);
-            let more = Arc::clone(&self.room).try_acquire_many_owned(u32::try_from(needed).unwrap_or(u32::MAX));
-            let more = more.map_err(|_| Refusal::Unavailable)?;
-            match &mut room {
-                Some(room) => room.merge(more),
-                none => *none = Some(more),
-            }
-            body.extend_from_slice(&chunk);
+async fn gather(limit: usize, mut place: Place, payload: &mut Payload) -> Result<Bytes, Refusal> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = next_chunk(payload, SILENCE).await? {
+        let chunk = chunk.map_err(|_| Refusal::Target("the body broke off"))?;
+        if body.len() + chunk.len() > limit {
+            return Err(Refusal::BodyTooLarge { limit });
         }
-        let body = body.freeze();
-        Ok(room.map_or_else(Bytes::new, |room| Bytes::from_owner(Held { body, _room: room })))
+        if !place.grow(chunk.len()) {
+            return Err(Refusal::Unavailable);
+        }
+        body.extend_from_slice(&chunk);
     }
+    Ok(place.hold(body.freeze()))
 }
 
 /// What comes next of a body.

@@ -526,5 +526,7 @@ pub fn administers(account: &Account) -> bool {
 
 fn first(parameters: &Parameters<'_>, name: &str) -> String {
     let named = parameters.iter().find(|parameter| parameter.name == name);
-    named.and_then(|parameter| parameter.decoded()).unwrap_or_default().into_owned()
+    // No field of ours holds a NUL, and PostgreSQL takes none.
+    let value = named.and_then(|parameter| parameter.decoded()).filter(|value| !value.contains('\0'));
+    value.unwrap_or_default().into_owned()
 }

@@ -15,6 +15,7 @@ use crate::store::api_keys::ApiKeySummary;
 use crate::store::audit::Page;
 use crate::web::developer::own::{MOST_ROWS, own_key};
 use crate::web::developer::shown_once::key_page;
+use crate::web::failed::Failed;
 use crate::web::page::{Frame, Moment, Section, scope_names};
 use crate::web::texts::Texts;
 use crate::web::visit::{Access, Pages, Visit};
@@ -67,6 +68,11 @@ pub async fn regenerate(
 ) -> HttpResponse {
     let regenerate = async |visit: &Visit<'_>| {
         let public_key = own_key(visit, &store).await?;
+        let key = store.api_keys.find(&public_key).await?.ok_or(Failed::NotFound)?;
+        if key.impersonator.is_some() {
+            // Its private half is known to who acts for the account, and to nobody else.
+            return Err(Failed::Forbidden);
+        }
         let private_key = Secret::generate(&mut rand::rng());
         let digest = enrolment::private_key(&private_key, &public_key, visit.account()?, &visit.pages.realm);
         let by = visit.by();

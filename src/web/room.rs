@@ -1,0 +1,145 @@
+//! Memory for bodies that are held while a request is judged: a bound for all of them together, of which one address may
+//! have a part, so that nobody's slow uploads keep everybody's forms out.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix_web::web::Bytes;
+
+use crate::auth::throttle::block;
+
+/// All bodies together, in octets, unless one alone may be larger.
+const ALL: usize = 128 * 1024 * 1024;
+
+/// What one address may have, as a part of the whole; again, one body always fits.
+const PART: usize = 8;
+
+/// The memory.
+pub struct Room {
+    all: usize,
+    each: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    /// IPv6 by its /64.
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Room {
+    /// `largest`: the most that one body may take, in octets.
+    pub fn new(largest: usize) -> Arc<Self> {
+        let all = ALL.max(largest);
+        Arc::new(Self { all, each: (all / PART).max(largest), taken: Mutex::default() })
+    }
+
+    /// A place without anything in it yet, for a body from this address.
+    pub fn place(self: &Arc<Self>, from: IpAddr) -> Place {
+        Place { room: Arc::clone(self), from: block(from), octets: 0 }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        // Each change is whole in itself.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of one body; given back when it is dropped.
+pub struct Place {
+    room: Arc<Room>,
+    from: IpAddr,
+    octets: usize,
+}
+
+impl Place {
+    /// Whether there is room for so many octets more; then they are taken.
+    pub fn grow(&mut self, more: usize) -> bool {
+        let mut taken = self.room.lock();
+        let mine = taken.by_address.get(&self.from).copied().unwrap_or(0);
+        if taken.all + more > self.room.all || mine + more > self.room.each {
+            return false;
+        }
+        taken.all += more;
+        taken.by_address.insert(self.from, mine + more);
+        self.octets += more;
+        true
+    }
+
+    /// The body in this place: the last copy of it gives the place back.
+    pub fn hold(self, body: Bytes) -> Bytes {
+        Bytes::from_owner(Held { body, _place: self })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.room.lock();
+        taken.all -= self.octets;
+        if let Entry::Occupied(mut mine) = taken.by_address.entry(self.from) {
+            *mine.get_mut() -= self.octets;
+            if *mine.get() == 0 {
+                mine.remove();
+            }
+        }
+    }
+}
+
+struct Held {
+    body: Bytes,
+    _place: Place,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn address(host: u8) -> IpAddr {
+        Ipv4Addr::new(192, 0, 2, host).into()
+    }
+
+    #[test]
+    fn one_address_has_a_part_and_all_of_them_the_whole() {
+        let room = Room::new(MIB);
+        let mut held: Vec<_> = (0..8).map(|host| room.place(address(host))).collect();
+        assert!(held.iter_mut().all(|place| place.grow(16 * MIB)));
+        assert!(!held[0].grow(1), "its part is full");
+        assert!(!room.place(address(9)).grow(1), "the whole is full");
+        drop(held.pop());
+        assert!(room.place(address(9)).grow(16 * MIB));
+        assert!(!room.place(address(0)).grow(1), "its part is full still");
+    }
+
+    #[test]
+    fn a_place_is_given_back_with_the_last_copy_of_its_body() {
+        let room = Room::new(MIB);
+        let mut place = room.place(address(1));
+        assert!(place.grow(3));
+        let body = place.hold(Bytes::from_static(b"a=1"));
+        let copy = body.slice(1..);
+        drop(body);
+        let taken = || room.lock().by_address.get(&address(1)).copied();
+        assert_eq!(taken(), Some(3));
+        drop(copy);
+        assert_eq!(taken(), None);
+        assert_eq!(room.lock().all, 0);
+    }
+
+    #[test]
+    fn the_largest_body_that_is_admitted_fits() {
+        let room = Room::new(1024 * MIB);
+        assert!(room.place(address(1)).grow(1024 * MIB));
+    }
+}
