@@ -7,6 +7,7 @@ import base64
 import hashlib
 import itertools
 import random
+import socket
 import subprocess
 
 import pytest
@@ -250,6 +251,24 @@ def exchanged(server, key, json=False):
         body = f'{{"username":"{key.public}","password":"{key.private}"}}'
         return wire.send(server, "POST", "/api/auth/jwt", [("Content-Type", "application/json")], body)
     return wire.send(server, "POST", "/api/auth/jwt", [basic(key.public, key.private)], b"")
+
+
+def test_a_body_that_comes_slowly_brings_no_timestamp_past_its_window(ageing, clock):
+    """Who captured a request could send its head at once, and the rest when its nonce is forgotten."""
+    account = ageing.account()
+    client = ageing.client(account, callback="oob")
+    token = dance(ageing, client, Browser(account))
+    body = b"a=1&b=2"
+    value = signer.authorization("POST", f"{ageing.base}/v2/me", client, token, form=body.decode())
+    head = ["POST /v2/me HTTP/1.1", f"Host: {ageing.authority}", ": ".join(FORM), f"Authorization: {value}", f"Content-Length: {len(body)}"]
+    with socket.create_connection((ageing.host, ageing.port), timeout=SECONDS) as connection:
+        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body[:3])
+        # The head has been read when another request that came after it is answered.
+        assert wire.send(ageing, "GET", "/health/live").status == 200
+        clock.forward(700)
+        connection.sendall(body[3:])
+        answer = wire.read_answer(connection)
+    assert (answer.status, answer.json["code"]) == (401, "timestamp_refused")
 
 
 def test_an_expired_api_key_is_refused_by_every_way_that_it_had(ageing, clock):

@@ -838,13 +838,52 @@ fn a_journal_that_was_restored_accepts_nothing_that_it_has_forgotten() {
     let store = place.open(later);
     let again = claim_now(&store, "after", later);
     assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
-    assert!(claim_now(&store, "new", after(later, 60)).is_ok());
+    assert!(claim_now(&store, "new", after(later, 360)).is_ok());
     drop(store);
+    let later = after(later, 300);
     // As another file, with the floor file restored too: everything that could have been accepted is refused.
     std::fs::rename(&backup, &journal).expect("a restored backup");
     let store = place.open(after(later, 60));
     assert!(claim_now(&store, "new", after(later, 60)).is_err());
     assert!(claim_now(&store, "newer", after(later, 60 + 360)).is_ok());
+}
+
+#[test]
+fn a_journal_that_was_restored_within_the_minute_is_found_by_its_start_or_its_end() {
+    for copied_while_running in [true, false] {
+        let place = Place::journal().expect("needs nothing");
+        let journal = PathBuf::from(place.url());
+        let backup = journal.with_extension("backup");
+        let now = present();
+        let store = place.open(now);
+        assert!(claim_now(&store, "before", now).is_ok());
+        if !copied_while_running {
+            drop(store);
+            std::fs::copy(&journal, &backup).expect("a backup");
+            let store = place.open(now);
+            assert!(claim_now(&store, "after", now).is_ok());
+        } else {
+            // What is in the log is not in the file.
+            std::fs::copy(&journal, &backup).expect("a backup");
+            assert!(claim_now(&store, "after", now).is_ok());
+            drop(store);
+        }
+        std::fs::copy(&backup, &journal).expect("a restored backup");
+        let _ = std::fs::remove_file(journal.with_extension("db-wal"));
+        let again = claim_now(&place.open(now), "after", now);
+        assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{copied_while_running}: {again:?}");
+    }
+}
+
+#[test]
+fn an_orderly_restart_forgets_nothing_and_refuses_nothing() {
+    let place = Place::journal().expect("needs nothing");
+    let now = present();
+    for round in 0..3 {
+        let store = place.open(now);
+        assert_eq!(claim_now(&store, "again", now).is_ok(), round == 0);
+        assert!(claim_now(&store, &round.to_string(), now).is_ok());
+    }
 }
 
 #[test]

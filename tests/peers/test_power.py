@@ -1,0 +1,195 @@
+"""Nobody comes by more than they have: not by pages while their account rests, not by passwords, keys and clients of others, not by
+what an app was not given, not by another site's page."""
+
+import hashlib
+
+import pytest
+import requests
+import wire
+from browser import Browser, Page, logged_in
+from conftest import PATIENT
+from dance import authorize_url, dance, temporary
+from test_management import ask, good, refused
+from ways import Digest, basic, client_key
+
+FORM = ("Content-Type", "application/x-www-form-urlencoded")
+LIMITED = ["account:read", "manage:read", "manage:write"]
+ROUTES = """
+[oauth]
+remember_consent = true
+[[route]]
+path = "/v2/**"
+methods = ["oauth1", "oauth1_two_legged", "basic", "api_key", "digest"]
+"""
+
+
+@pytest.fixture(scope="module")
+def house(new_server):
+    started = new_server(PATIENT + ROUTES, "power")
+    yield started
+    started.stop()
+
+
+def post(server, login, path, **fields):
+    """A form of somebody who is logged in, sent as a browser would."""
+    fields["csrf_token"] = login.token[1]
+    body = "&".join(f"{name}={requests.utils.quote(value, safe='')}" for name, value in fields.items())
+    return wire.send(server, "POST", path, [login.cookies, FORM], body)
+
+
+@pytest.mark.parametrize("rests", ["lock", "disable"])
+def test_who_is_locked_or_disabled_changes_nothing_on_any_page_and_may_still_revoke(house, rests):
+    admin, member = house.account(company=f"rests-{rests}", role="admin"), house.account(company=f"rests-{rests}")
+    client = house.client(house.account(), callback="oob", scopes=["account:read"])
+    login, browser = logged_in(house, admin), Browser(admin)
+    token = dance(house, client, browser)
+    asked = temporary(house, client)
+    good(ask(house, house.account(role="admin"), "POST", f"/accounts/{admin.username}/{rests}"))
+    account = house.json("account", "show", member.username)["id"]
+    for path, fields in [
+        ("/admin/accounts/new", {"username": f"new-{rests}", "role": "admin", "company": f"rests-{rests}"}),
+        (f"/admin/accounts/password?id={account}", {"new_password": "another password"}),
+        ("/developer/clients/new", {"name": "App", "callbacks": "oob"}),
+        ("/developer/keys/new", {"name": "Key"}),
+        ("/account/password", {"password": admin.password, "new_password": "another password"}),
+    ]:
+        answer = post(house, login, path, **fields)
+        assert answer.status == 403, f"{path}: {answer.status}"
+    page = wire.send(house, "GET", authorize_url(house, asked).removeprefix(house.base), [login.cookies])
+    if page.status == 200:
+        decided = post(house, login, "/oauth/authorize", oauth_token=asked.token, decision="allow", scope="account:read")
+        assert decided.status == 403
+    else:
+        assert page.status == 403, "nor by itself, because it was allowed before"
+    grant = house.json("grant", "list", "--account", admin.username)[0]
+    assert post(house, login, "/apps/revoke", grant=grant["id"]).status == 303
+    assert not house.json("grant", "list", "--account", admin.username) and token
+
+
+@pytest.fixture(scope="module")
+def limited(house):
+    """An admin of a company who may do less than its members."""
+    return house.account(company="narrow", role="admin", scopes=LIMITED)
+
+
+@pytest.fixture(scope="module")
+def wide(house):
+    return house.account(company="narrow")
+
+
+def test_an_admin_sets_no_password_of_somebody_who_may_do_more(house, limited, wide):
+    body = {"password": "a password of mine"}
+    refused(ask(house, limited, "POST", f"/accounts/{wide.username}/set-password", body), 403)
+    peer = house.account(company="narrow", scopes=["account:read"])
+    good(ask(house, limited, "POST", f"/accounts/{peer.username}/set-password", body), 204)
+
+
+def test_an_admin_acts_by_no_client_as_somebody_who_may_do_more(house, limited, wide):
+    secret = {"name": "Mine", "owner": wide.username, "scopes": ["secret:write"]}
+    refused(ask(house, limited, "POST", "/clients", secret), 403)
+    good(ask(house, limited, "POST", "/clients", secret | {"scopes": ["account:read"]}), 201)
+    theirs = house.client(wide, scopes=["secret:write"])
+    refused(ask(house, limited, "POST", f"/clients/{theirs.key}/rotate-secret"), 403)
+    refused(ask(house, limited, "PATCH", f"/clients/{theirs.key}", {"rsa_public_key": "x"}), 403)
+    good(ask(house, wide, "POST", f"/clients/{theirs.key}/rotate-secret"))
+
+
+def test_a_credential_that_may_do_less_makes_none_that_may_do_more(house):
+    owner = house.account()
+    narrow = house.key(owner, scopes=["manage:read", "manage:write"])
+    credential = basic(narrow.public, narrow.private)
+    refused(ask(house, credential, "POST", "/keys", {"name": "all of it"}), 403)
+    refused(ask(house, credential, "POST", "/keys", {"name": "more", "scopes": ["account:read"]}), 403)
+    refused(ask(house, credential, "POST", "/clients", {"name": "more", "scopes": ["account:read"]}), 403)
+    good(ask(house, credential, "POST", "/keys", {"name": "as much", "scopes": ["manage:read"]}), 201)
+    all_of_it = house.key(owner)
+    refused(ask(house, credential, "POST", f"/keys/{all_of_it.public}/regenerate"), 403)
+
+
+def test_no_scopes_are_none_and_not_all(house):
+    root = house.account(role="admin")
+    member = house.account(scopes=["account:read"])
+    made = good(ask(house, root, "PATCH", f"/accounts/{member.username}", {"scopes": []}))
+    assert made["scopes"] == []
+    assert good(ask(house, root, "PATCH", f"/accounts/{member.username}", {"scopes": ["*"]}))["scopes"] == ["*"]
+
+
+def test_an_admin_changes_its_own_password_only_where_the_old_one_is_asked_for(house):
+    admin = house.account(role="admin")
+    own = house.json("account", "show", admin.username)["id"]
+    assert post(house, logged_in(house, admin), f"/admin/accounts/password?id={own}", new_password="a stolen session's").status == 403
+
+
+def test_a_member_gets_no_private_half_of_a_key_with_which_another_acts_for_it(house):
+    robot, member = house.account(company="robots", role="integrator"), house.account(company="robots")
+    made = good(ask(house, robot, "POST", f"/members/{member.username}/tokens"), 201)
+    answer = post(house, logged_in(house, member), "/developer/keys/regenerate", public_key=made["public_key"])
+    assert answer.status == 403
+
+
+def test_another_sites_page_changes_nothing_by_a_login_that_the_browser_remembers(house):
+    root = house.account(role="admin")
+    for elsewhere in [("Sec-Fetch-Site", "cross-site")], [("Origin", "https://evil.example")]:
+        body = '{"username": "evil", "role": "admin", "name": "x=y"}'
+        refused(ask(house, root, "POST", "/accounts", body, ("Content-Type", "text/plain"), *elsewhere), 403)
+    own = ("Sec-Fetch-Site", "same-origin")
+    good(ask(house, root, "POST", "/accounts", {"username": "by-the-explorer"}, own), 201)
+
+
+def test_another_sites_form_logs_nobody_out(house):
+    answer = wire.send(house, "POST", "/logout", [FORM, ("Origin", "https://evil.example")], "")
+    assert not [line for line in answer.all("Set-Cookie") if line.startswith("countersign_session=")]
+    login = logged_in(house, house.account())
+    answer = post(house, login, "/logout")
+    assert [line for line in answer.all("Set-Cookie") if line.startswith("countersign_session=;")]
+
+
+@pytest.mark.parametrize("path", ["/accounts/%00", "/tokens/%00", "/members/%00/tokens", "/audit?event=%00", "/clients?owner=%FF", "/keys?account=%00"])
+def test_octets_that_no_name_holds_are_a_mistake_of_the_caller(house, path):
+    verb = "POST" if path.startswith("/members") else "GET" if path != "/tokens/%00" else "DELETE"
+    answer = ask(house, house.account(role="admin"), verb, path)
+    assert answer.status in (400, 404, 405), answer
+
+
+def test_a_field_with_a_nul_is_refused_by_name(house):
+    said = refused(ask(house, house.account(), "POST", "/keys", {"name": "a\0b"}), 400)
+    assert "name" in said["message"] + said["additional"]
+
+
+def test_no_token_stands_in_the_log(house):
+    owner = house.account()
+    token = dance(house, house.client(owner, callback="oob", scopes=["account:read"]), Browser(owner))
+    narrow = house.key(owner, scopes=["manage:read"])
+    assert ask(house, basic(narrow.public, narrow.private), "DELETE", f"/tokens/{token.token}").status == 403
+    assert token.token not in house.log_text()
+
+
+def test_a_name_with_a_colon_is_not_taken_for_the_hash_of_one(house):
+    owner = house.account()
+    own = house.client(owner)
+    hashed = hashlib.sha256(f"{owner.username}:Countersign".encode()).hexdigest()
+    stranger = f'Digest username=":SHA-256:{hashed}", realm="Countersign", nonce="x", uri="/v2/me", response="x", algorithm=SHA-256'
+    for _ in range(3):
+        assert wire.send(house, "GET", "/v2/me", [("Authorization", stranger), client_key(own)]).status in (400, 401)
+    digest = Digest(house, owner.username, owner.password, headers=[client_key(own)])
+    header = digest.header("GET", "/v2/me").replace(f'username="{owner.username}"', f'username="{hashed}", userhash=true')
+    assert "userhash=true" in header
+    assert wire.send(house, "GET", "/v2/me", [("Authorization", header), client_key(own)]).status == 200
+
+
+def test_an_allowance_that_was_taken_back_is_not_remembered(house):
+    holder, developer = house.account(), house.account()
+    client = house.client(developer, callback="http://127.0.0.1:1/callback", scopes=["a:read", "b:write"])
+    browser = Browser(holder)
+    token = dance(house, client, browser)
+    login = logged_in(house, holder)
+    again = lambda: wire.send(house, "GET", authorize_url(house, temporary(house, client)).removeprefix(house.base), [login.cookies])  # noqa: E731
+    assert again().status in (302, 303), "remembered while the token lives"
+    grant = house.json("grant", "list", "--account", holder.username)[0]["id"]
+    # Another token with less keeps the grant, which has seen more.
+    asked = temporary(house, client)
+    page = again()
+    assert page.status in (302, 303) and grant and asked
+    house.command("token", "revoke", token.token)
+    page = again()
+    assert page.status == 200 and Page(page.text).forms
