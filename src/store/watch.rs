@@ -6,6 +6,7 @@
 //! iterator doesn't wait. Whenever something may have been missed, everything is forgotten.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ use super::schema::changes;
 /// How often it is looked.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a silent PostgreSQL connection is trusted.
+/// How long a silent PostgreSQL connection is trusted, and how long one look may take.
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// How long a change stays in SQLite's table, in seconds: far longer than anybody pauses between looks.
@@ -28,8 +29,8 @@ const KEPT_SECONDS: i64 = 3600;
 
 /// A running watch. It ends when this is dropped.
 pub struct Watch {
-    end: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    ends: Vec<Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Watch {
@@ -40,9 +41,11 @@ impl Watch {
     pub fn start(database: &Database) -> Result<Self, StoreError> {
         let url = database.url().clone();
         if url == DatabaseUrl::Memory {
-            return Ok(Self { end: None, thread: None });
+            return Ok(Self { ends: Vec::new(), threads: Vec::new() });
         }
         let (end, ended) = channel();
+        let heard_at = Arc::new(Mutex::new(Instant::now()));
+        let (end_of_guard, guard) = guard(database, &heard_at)?;
         let mut listener = Listener::new(connect_watcher(&url)?)?;
         // The thread must not keep the database open, so it holds what it needs and no more.
         let announcer = database.announcer();
@@ -52,7 +55,10 @@ impl Watch {
             .spawn(move || {
                 while pause(&ended) {
                     match listener.hear() {
-                        Ok(heard) => announcer.announce(&heard),
+                        Ok(heard) => {
+                            announcer.announce(&heard);
+                            *heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                        }
                         Err(error) => {
                             tracing::warn!(%error, "the connection that hears of changes broke");
                             // Until it is back nobody tells us anything: whatever is cached lives one pause.
@@ -67,14 +73,36 @@ impl Watch {
                 }
             })
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { end: Some(end), thread: Some(thread) })
+        Ok(Self { ends: vec![end, end_of_guard], threads: vec![thread, guard] })
     }
+}
+
+/// Looks after the thread that listens: a connection that hangs, of a machine that is there and says nothing, is noticed by
+/// nothing else for long. Until it is heard again, whatever is cached lives one pause.
+fn guard(database: &Database, heard_at: &Arc<Mutex<Instant>>) -> Result<(Sender<()>, JoinHandle<()>), StoreError> {
+    let (end, ended) = channel();
+    let (announcer, heard_at) = (database.announcer(), Arc::clone(heard_at));
+    let guard = move || {
+        let mut hangs = false;
+        while pause(&ended) {
+            let silent = heard_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+            if silent >= TRUSTED {
+                if !hangs {
+                    tracing::warn!("the connection that hears of changes hangs");
+                }
+                announcer.announce(&[Change::Everything]);
+            }
+            hangs = silent >= TRUSTED;
+        }
+    };
+    let thread = std::thread::Builder::new().name("store-guard".to_owned()).spawn(guard);
+    Ok((end, thread.map_err(|error| StoreError::Unavailable(error.to_string()))?))
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
+        self.ends.clear();
+        for thread in self.threads.drain(..) {
             // A watcher that panicked has nothing left to say.
             drop(thread.join());
         }

@@ -416,10 +416,17 @@ def job_for(target, case, seconds, rate=None):
     }
 
 
+def password_hashes(target):
+    with urllib.request.urlopen(f"http://127.0.0.1:{target.port}/metrics", timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("countersign_password_hashes_total"))
+
+
 @contextlib.contextmanager
 def guessing(target, seconds):
     """Wrong passwords, each for another name, beside whatever is measured meanwhile; their answers don't matter."""
     case = Case("guesses", "", "guesses", connections=32)
+    checked = password_hashes(target)
     flood = subprocess.Popen(
         [*pinned(OTHER), GENERATOR, "load"],
         stdin=subprocess.PIPE,
@@ -433,6 +440,8 @@ def guessing(target, seconds):
     finally:
         flood.terminate()
         flood.wait()
+    if password_hashes(target) - checked < 5:
+        raise RuntimeError("there was no flood: hardly a password was checked")
 
 
 def load(target, case, seconds, rate=None):

@@ -716,6 +716,30 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_behind_a_stuck_lane_is_taken_by_another() {
+        let (one, say_one, batches_one) = scripted(true);
+        let (other, say_other, batches_other) = scripted(true);
+        let committer = start(vec![one, other]);
+        let first = committer.submit(record(1)).expect("taken in");
+        let begun = |batches: &Receiver<usize>| batches.recv_timeout(Duration::from_millis(10)).is_ok();
+        let one_is_stuck = loop {
+            if begun(&batches_one) {
+                break true;
+            } else if begun(&batches_other) {
+                break false;
+            }
+        };
+        let second = committer.submit(record(2)).expect("taken in");
+        let (free, say_free, say_stuck) =
+            if one_is_stuck { (&batches_other, say_other, say_one) } else { (&batches_one, say_one, say_other) };
+        assert_eq!(free.recv_timeout(Duration::from_secs(20)), Ok(1), "though the first has not ended");
+        drop(say_free);
+        assert_eq!(wait(second), Some(Outcome::Fresh));
+        drop(say_stuck);
+        assert_eq!(wait(first), Some(Outcome::Fresh));
+    }
+
+    #[test]
     fn a_lane_that_recovers_takes_no_wake_from_one_that_works() {
         let (failing, say_failing, _batches) = scripted(false);
         let (working, say_working, _more_batches) = scripted(true);
