@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import re
+import select
 import socket
 import ssl
 import subprocess
@@ -205,15 +206,26 @@ def test_bodies_of_one_address_that_are_held_have_a_bound_and_keep_nobody_else_o
         return wire.send(server, "POST", "/things", [credential, form, ("X-Forwarded-For", address)], "a=" + "x" * 1000).status
 
     head = ["POST /things HTTP/1.1", f"Host: {server.authority}", "X-Forwarded-For: 192.0.2.1", ": ".join(form), f"Content-Length: {1 << 20}"]
-    held = []
+
+    def held():
+        connection = socket.create_connection((server.host, server.port), timeout=60)
+        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + MEGABYTE[:-1])
+        return connection
+
+    def is_full():
+        # A question takes a place of its own for a moment, which one of the slow ones may have missed.
+        for answered in select.select(connections, [], [], 0)[0]:
+            connections.remove(answered)
+            answered.close()
+            connections.append(held())
+        return status("192.0.2.1") == 503
+
+    connections = [held() for _ in range(16)]  # all of its part, but for 16 octets
     try:
-        for _ in range(16):  # all of its part, but for 16 octets
-            held.append(socket.create_connection((server.host, server.port), timeout=60))
-            held[-1].sendall("\r\n".join(head).encode() + b"\r\n\r\n" + MEGABYTE[:-1])
-        assert eventually(lambda: status("192.0.2.1") == 503)
+        assert eventually(is_full, 30)
         assert status("192.0.2.2") == 200
     finally:
-        for connection in held:
+        for connection in connections:
             connection.close()
     assert eventually(lambda: status("192.0.2.1") == 200)
 
