@@ -32,8 +32,9 @@ const LONG_QUEUE: usize = 64;
 /// the loop (some 30 requests) is too many; but with only 64 connections a batch of all of them leaves the loop nothing to do.
 const ENOUGH: usize = 32;
 
-/// A lane that has been at work for so long may be stuck: another one is woken also for a short queue.
-const SLOW: Duration = Duration::from_millis(20);
+/// A lane that has been at work for so long may be stuck: another one is woken also for a short queue. Longer than a commit
+/// takes on a busy machine, where few large batches do better than many small ones.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// How long a commit may take before the watch refuses its batch, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(8);
