@@ -7,7 +7,7 @@ use super::call::{Call, done, made, one};
 use super::failure::Failed;
 use super::operations::Action;
 use crate::domain::account::Account;
-use crate::domain::client::{Callback, RsaPublicKey, SignatureMethods};
+use crate::domain::client::{Callback, Client, RsaPublicKey, SignatureMethods};
 use crate::domain::credentials::ClientKey;
 use crate::domain::scope::{ScopeLimit, Scopes};
 use crate::shape::ClientShape;
@@ -39,15 +39,15 @@ pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 
 /// `GET /clients/{client_key}`
 pub async fn show(call: &Call<'_>) -> Result<HttpResponse, Failed> {
-    let (key, _) = reached(call).await?;
-    answer(call, &key).await
+    let (client, _) = reached(call).await?;
+    answer(call, &client.client_key).await
 }
 
 /// `PATCH /clients/{client_key}`
 pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
-    let (key, owner) = reached(call).await?;
+    let (client, owner) = reached(call).await?;
+    let key = client.client_key;
     if call.fields.given("rsa_public_key") {
-        let client = call.store.clients.find(&key).await?.ok_or(Failed::NotFound("client"))?;
         answers_for(call, &client.scopes, &owner)?;
     }
     let update = ClientUpdate {
@@ -76,34 +76,34 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 
 /// `DELETE /clients/{client_key}`
 pub async fn delete(call: &Call<'_>) -> Result<HttpResponse, Failed> {
-    let (key, _) = reached(call).await?;
-    call.store.clients.delete(&key, &call.by()).await?;
+    let (client, _) = reached(call).await?;
+    call.store.clients.delete(&client.client_key, &call.by()).await?;
     done()
 }
 
 /// `POST /clients/{client_key}/rotate-secret`
 pub async fn rotate_secret(call: &Call<'_>) -> Result<HttpResponse, Failed> {
-    let (key, owner) = reached(call).await?;
-    let client = call.store.clients.find(&key).await?.ok_or(Failed::NotFound("client"))?;
+    let (client, owner) = reached(call).await?;
     answers_for(call, &client.scopes, &owner)?;
     let grace = Lifetime::from_seconds(call.fields.seconds("grace").unwrap_or(0));
-    let issued = call.store.clients.rotate_secret(&key, grace, &call.by()).await?;
+    let issued = call.store.clients.rotate_secret(&client.client_key, grace, &call.by()).await?;
     one(&ClientShape::issued(&issued, owner.username.as_str()))
 }
 
 /// `POST /clients/{client_key}/disable`, `/enable`
 pub async fn stand(call: &Call<'_>, action: Action) -> Result<HttpResponse, Failed> {
-    let (key, _) = reached(call).await?;
+    let (client, _) = reached(call).await?;
+    let key = client.client_key;
     call.store.clients.set_enabled(&key, action != Action::DisableClient, &call.by()).await?;
     answer(call, &key).await
 }
 
 /// The client that the path names and its owner, who is within reach.
-async fn reached(call: &Call<'_>) -> Result<(ClientKey, Account), Failed> {
+async fn reached(call: &Call<'_>) -> Result<(Client, Account), Failed> {
     let key = ClientKey::parse(call.named.as_str()).map_err(|_| Failed::NotFound("client"))?;
     let client = call.store.clients.find(&key).await?.ok_or(Failed::NotFound("client"))?;
     let owner = call.owner(&client.owner, "client").await?;
-    Ok((key, owner))
+    Ok((client, owner))
 }
 
 async fn answer(call: &Call<'_>, key: &ClientKey) -> Result<HttpResponse, Failed> {

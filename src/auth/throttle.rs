@@ -216,6 +216,14 @@ mod tests {
     }
 
     #[test]
+    fn single_failures_have_bounds_of_their_own_in_an_hour() {
+        let throttle = throttle();
+        let noted = |now| (0..600).filter(|_| throttle.may_note_failure(false, now)).count();
+        assert_eq!((noted(NOW), noted(NOW), noted(NOW + HOUR)), (500, 0, 500));
+        assert!(throttle.may_note_failure(true, NOW + HOUR) && throttle.may_be_written_down(false, NOW));
+    }
+
+    #[test]
     fn so_many_are_written_down_an_hour_and_unknown_names_take_no_place_from_known_ones() {
         let throttle = throttle();
         let now = NOW + HOUR;

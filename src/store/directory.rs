@@ -55,9 +55,6 @@ impl Default for DirectorySettings {
     }
 }
 
-/// How many unknown keys are remembered, as long as known ones: otherwise the time of an answer would tell who is known.
-const UNKNOWN_ENTRIES: usize = 50_000;
-
 /// The caches, apart from the database, which holds them as its subscriber.
 struct Caches {
     generations: Generations,
@@ -143,7 +140,8 @@ impl Directory {
             private_keys: Cache::new(entries),
             sessions: Cache::new(entries),
             digests: Cache::new(entries),
-            unknown: Cache::new(UNKNOWN_ENTRIES),
+            // As many and as long as known ones: otherwise the time of an answer would tell who is known.
+            unknown: Cache::new(entries),
         });
         let heard = caches.clone();
         database.subscribe(move |change| heard.forget(change));
@@ -636,12 +634,12 @@ mod tests {
             let issued = store.clients.create(NewClient::named(owner, "App"), &by()).await.expect("a client");
             let key = &issued.client.client_key;
             directory.client(key, NOW).await.expect("an answer").expect("is there");
-            for number in 0..UNKNOWN_ENTRIES + 1000 {
+            for number in 0..1000 {
                 let stranger = ClientKey::parse(format!("stranger{number}")).expect("a key");
                 assert!(directory.client(&stranger, NOW).await.expect("an answer").is_none());
             }
             assert!(directory.cached_client(key, NOW).is_some());
-            assert!(directory.caches.clients.len() == 1 && directory.caches.unknown.len() <= UNKNOWN_ENTRIES);
+            assert!(directory.caches.clients.len() == 1 && directory.caches.unknown.len() <= 64);
         });
     }
 

@@ -262,6 +262,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_the_host_of_a_web_address_is_a_name_that_people_know() {
+        let shown = |callback| host_of(&Callback::parse(callback).unwrap());
+        assert_eq!(shown("https://photos.example.net/cb").as_deref(), Some("photos.example.net"));
+        assert_eq!(shown("com.evil.app://accounts.example.com/cb").as_deref(), Some("com.evil.app:"));
+    }
+
+    #[test]
     fn groups_joined_are_the_verifier() {
         assert_eq!(in_groups("hfdp7dh39dks9884"), ["hfdp", "7dh3", "9dks", "9884"]);
         assert_eq!(in_groups("abcde").concat(), "abcde");
