@@ -122,7 +122,7 @@ pub fn is_forwarding(name: &str) -> bool {
 }
 
 /// Whether CGI and its heirs would read `name` as `known`, which is in small letters with hyphens.
-pub(super) fn spells(name: &str, known: &str) -> bool {
+fn spells(name: &str, known: &str) -> bool {
     name.len() == known.len() && spells_start(name, known)
 }
 

@@ -369,7 +369,9 @@ fn settle(connection: &mut PgConnection, unforeseen: Bucket) -> Result<Bucket, J
             if stored.cluster == here.name {
                 return Ok(Bucket(stored.horizon));
             }
-            let first_use = stored.cluster.is_empty();
+            // Nobody's yet, or written by a version that did not name the table.
+            let without_table = here.name.rsplit_once('/').map_or("", |(cluster, _)| cluster);
+            let first_use = stored.cluster.is_empty() || stored.cluster == without_table;
             let horizon = if first_use { Bucket(stored.horizon) } else { unforeseen.max(Bucket(stored.horizon)) };
             sql_query("UPDATE replay_state SET horizon = $1, cluster = $2 WHERE id = 1")
                 .bind::<BigInt, _>(horizon.0)

@@ -283,6 +283,16 @@ fn connect(path: &Path, synchronous: Synchronous) -> Result<SqliteConnection, Jo
         ),
     )
     .map_err(JournalError::Database)?;
+    // A journal of a version that did not number its starts.
+    let has_numbers: i64 = diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(
+        "(SELECT count(*) FROM pragma_table_info('state') WHERE name = 'opened')",
+    ))
+    .get_result(&mut connection)
+    .map_err(JournalError::Database)?;
+    if has_numbers == 0 {
+        let add = "ALTER TABLE state ADD COLUMN opened BIGINT NOT NULL DEFAULT 0";
+        diesel::sql_query(add).execute(&mut connection).map_err(JournalError::Database)?;
+    }
     Ok(connection)
 }
 
@@ -488,6 +498,27 @@ impl FloorFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_journal_of_a_version_without_numbers_of_starts_is_taken_over_as_it_is() {
+        let path = std::env::temp_dir().join(format!("countersign-journal-{:032x}", rand::random::<u128>()));
+        let open = || SqliteJournal::open(&path, Synchronous::Full, Bucket(1_000_000)).expect("opens");
+        let mut first = open();
+        first.journal.commit(&[record(29, 7, 0)], Timestamp::from_unix(0)).expect("kept");
+        let older = |connection: &mut SqliteConnection| {
+            diesel::sql_query("ALTER TABLE state DROP COLUMN opened").execute(connection)
+        };
+        first.journal.with(older).expect("as it was");
+        drop(first);
+        let floor = PathBuf::from(format!("{}-floor", path.display()));
+        std::fs::write(&floor, format!("{:020}\n", 29)).expect("as it was");
+        let second = open();
+        assert!(second.floor < Bucket(29), "nothing is refused: {:?}", second.floor);
+        drop(second);
+        for end in ["", "-floor", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+        }
+    }
 
     fn record(bucket: i64, bits: u64, client: u16) -> Record {
         Record { bucket: Bucket(bucket), fingerprint: Fingerprint::from_bits(bits), client: ClientSlot(client) }
