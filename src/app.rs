@@ -4,7 +4,6 @@
 //! listens.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use crate::auth::oauth::OAuthVerifier;
 use crate::auth::session::Sessions;
 use crate::auth::signing_keys::SigningKey;
 use crate::auth::throttle::Throttle;
-use crate::config::{Configuration, Durability};
+use crate::config::Configuration;
 use crate::domain::client::SignatureMethods;
 use crate::explorer::Explorer;
 use crate::gateway::Gateway;
@@ -35,7 +34,7 @@ use crate::store::Store;
 use crate::store::connection::StoreError;
 use crate::store::delegations::ExchangeLimits;
 use crate::store::directory::DirectorySettings;
-use crate::store::replay::{ReplaySettings, ReplayStore};
+use crate::store::replay::ReplayStore;
 use crate::store::watch::Watch;
 use crate::time::{Clock, Lifetime, Timestamp};
 use crate::web::judge::Judge;
@@ -115,7 +114,7 @@ impl Components {
             tell_of_lost_hashes(&store, configuration.http_auth.realm.as_str()).await?;
         }
         let watch = Watch::start(&opened.database)?;
-        let replay = Arc::new(open_replay(configuration, &clock)?);
+        let replay = Arc::new(opening::open_replay(configuration, &store, clock.now()).await?);
         let key = opened.master_key.derive("remembered passwords of one process");
 
         let OAuthParts { verifier, provider } = oauth_parts(configuration, &store, &replay, &clock);
@@ -260,49 +259,6 @@ fn issuer(configuration: &Configuration) -> String {
 /// One core is left to signed traffic, whatever the passwords cost.
 fn hashing_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1)).max(1)
-}
-
-/// Redis if there is one, else PostgreSQL if that is the database, else a journal file beside the SQLite file.
-fn open_replay(configuration: &Configuration, clock: &Clock) -> anyhow::Result<ReplayStore> {
-    let window = configuration.oauth.timestamp_window_seconds;
-    let mut settings = ReplaySettings::default();
-    (settings.past_seconds, settings.future_seconds) = (window, window);
-    settings.durability = match configuration.replay.durability {
-        Durability::Power => crate::store::replay::Durability::Power,
-        Durability::Process => crate::store::replay::Durability::Process,
-    };
-    settings.redis_wait_replicas = configuration.redis.wait_replicas;
-    settings.capacity = configuration.replay.capacity;
-    settings.commit_delay = Duration::from_micros(u64::from(configuration.replay.commit_delay_microseconds));
-    let now = clock.now();
-    if let Some(redis) = &configuration.redis.url {
-        return Ok(ReplayStore::open_redis(redis.expose(), &settings, now)?);
-    }
-    let url = &configuration.database.url;
-    match url.sqlite_path() {
-        Some(database) => {
-            // One database has one journal, by whatever link it is reached.
-            let database = database.canonicalize().with_context(|| format!("can't find {}", database.display()))?;
-            Ok(ReplayStore::open_journal(&journal_path(&database), &settings, now)?)
-        }
-        None if url.is_postgres() => Ok(ReplayStore::open_postgres(url.expose(), &settings, now)?),
-        None => {
-            // A database in memory is gone with the process; so may its nonces be.
-            let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
-            std::fs::create_dir(&folder)?;
-            let opened = ReplayStore::open_journal(&folder.join("nonces"), &settings, now);
-            // The open files live on without a name.
-            std::fs::remove_dir_all(&folder)?;
-            Ok(opened?)
-        }
-    }
-}
-
-/// `countersign.db` → `countersign.db.nonces`, in the same folder.
-fn journal_path(database: &Path) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
-    path.push(".nonces");
-    path.into()
 }
 
 /// Every path that is ours. The path of the hot route comes first: actix asks one after the other.

@@ -244,13 +244,22 @@ impl ReplayStore {
     /// The store of many nodes in Redis or Valkey (6.2 or newer), `redis://` or `rediss://`. The window must be the same on all
     /// nodes. Redis must not evict; what its persistence may lose after a crash is covered by refusing for a while.
     ///
+    /// `known` is the [`hash_key`](Self::hash_key) that this installation uses, kept outside of Redis; `None` before the first time.
+    /// A Redis that lacks it has lost nonces.
+    ///
     /// # Errors
-    /// [`OpenError::Redis`] when it cannot be reached, may evict, or its clock is too far off.
-    pub fn open_redis(url: &str, settings: &ReplaySettings, now: Timestamp) -> Result<Self, OpenError> {
+    /// [`OpenError::Redis`] when it cannot be reached, may evict, has another hash key, or its clock is too far off.
+    pub fn open_redis(
+        url: &str,
+        known: Option<[u8; 16]>,
+        settings: &ReplaySettings,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
         let times = Times::of(settings, now)?;
-        let journal =
-            RedisJournal::open(url, settings.past_seconds, settings.future_seconds, settings.redis_wait_replicas, now)
-                .map_err(OpenError::Redis)?;
+        let known = known.map(FingerprintKey::from_bytes);
+        let (past, future) = (settings.past_seconds, settings.future_seconds);
+        let journal = RedisJournal::open(url, known, past, future, settings.redis_wait_replicas, now)
+            .map_err(OpenError::Redis)?;
         let window = Window::new(settings.capacity, times.live_buckets);
         window.raise_floor(journal.floor());
         let key = journal.key();
@@ -331,6 +340,12 @@ impl ReplayStore {
     /// Gives back what has left the window at `now`. Every claim does so too; this is for a server that gets none.
     pub fn expire(&self, now: Timestamp) {
         self.note_time(now);
+    }
+
+    /// The secret key under which nonces are hashed, 128 bits. All nodes have the same.
+    #[must_use]
+    pub fn hash_key(&self) -> [u8; 16] {
+        self.key.bytes()
     }
 
     /// Do other nodes remember here too? Then a nonce may have been used by them.

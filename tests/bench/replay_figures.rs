@@ -35,7 +35,7 @@ fn open(place: &str, settings: &ReplaySettings) -> Result<ReplayStore, OpenError
     if place.starts_with("postgres") {
         ReplayStore::open_postgres(place, settings, now())
     } else if place.starts_with("redis") {
-        ReplayStore::open_redis(place, settings, now())
+        ReplayStore::open_redis(place, None, settings, now())
     } else {
         ReplayStore::open_journal(Path::new(place), settings, now())
     }

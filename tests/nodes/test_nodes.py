@@ -172,3 +172,15 @@ def test_a_node_that_is_told_to_end_answers_what_is_under_way_and_takes_nothing_
     assert node.process.returncode == 0
     node.start()
     assert eventually(lambda: world.proxy.up() == 3, SOON)
+
+
+def test_a_redis_that_was_emptied_while_no_node_ran_lets_nothing_in_twice(new_world):
+    world = new_world("redis")
+    value = signer.authorization("GET", f"{world.proxy.base}/v2/me", world.client, world.token)
+    assert outcome(world.ask([("Authorization", value)])) == (200, None)
+    for node in world.nodes:
+        node.stop()
+    assert world.cluster.redis.answers(b"FLUSHALL\r\n") == b"+OK\r\n"
+    world.nodes[0].start()
+    assert outcome(world.ask([("Authorization", value)], world.nodes[0])) == (401, "timestamp_refused")
+    world.cluster.stop()

@@ -78,7 +78,7 @@ fn open_url(url: &str, settings: &ReplaySettings, now: Timestamp) -> Result<Repl
     if url.starts_with("postgres:") {
         ReplayStore::open_postgres(url, settings, now)
     } else if url.starts_with("redis:") {
-        ReplayStore::open_redis(url, settings, now)
+        ReplayStore::open_redis(url, None, settings, now)
     } else {
         ReplayStore::open_journal(&PathBuf::from(url), settings, now)
     }
@@ -778,6 +778,69 @@ fn a_redis_that_is_flushed_accepts_nothing_that_it_has_forgotten() {
         assert!(again.is_err(), "{again:?}");
         assert!(claim_now(store, "b", now).is_err());
     }
+}
+
+#[test]
+fn a_redis_that_was_emptied_while_no_node_ran_accepts_nothing_that_it_has_forgotten() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
+    let now = present();
+    let open = |known| ReplayStore::open_redis(&place.url(), known, &settings(), now);
+    let store = open(None).expect("opens");
+    let known = store.hash_key();
+    assert!(claim_now(&store, "a", now).is_ok());
+    drop(store);
+    assert_eq!(server.command("FLUSHALL").expect("flushes"), "+OK");
+    let store = open(Some(known)).expect("opens");
+    assert_eq!(store.hash_key(), known);
+    let again = claim_now(&store, "a", now);
+    assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
+    let another = open(Some([7; 16])).err().expect("is refused").to_string();
+    assert!(another.contains("another installation"), "{another}");
+}
+
+#[test]
+fn a_redis_whose_clock_was_ahead_accepts_nothing_that_it_has_forgotten() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
+    // What a clock that is ahead does to every key with an end, and to no other.
+    let let_expire = "EVAL \"for _, k in ipairs(redis.call('KEYS', '*')) do \
+                      if redis.call('PTTL', k) > 0 then redis.call('DEL', k) end end\" 0";
+    let now = present();
+    for restarted in [false, true] {
+        assert_eq!(server.command("FLUSHALL").expect("flushes"), "+OK");
+        let mut store = place.open(now);
+        assert!(claim_now(&store, "a", now).is_ok());
+        let other = place.open(now);
+        server.command(let_expire).expect("is done");
+        if restarted {
+            store = place.open(now);
+        }
+        for node in [&store, &other] {
+            let again = claim_now(node, "a", now);
+            assert!(again.is_err(), "{again:?}");
+            let new = claim_now(node, "b", now);
+            assert!(matches!(new, Err(ClaimRefused::TimestampRefused { .. })), "{new:?}");
+        }
+    }
+}
+
+#[test]
+fn a_redis_that_was_written_for_a_smaller_window_is_refused_what_expires_too_early() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let now = present();
+    let mut wide = settings();
+    wide.past_seconds = 3_000;
+    assert!(claim_now(&place.open(now), "a", now).is_ok());
+    let store = place.open_with(&wide, now).expect("opens");
+    let new = claim_now(&store, "b", now);
+    assert!(matches!(new, Err(ClaimRefused::TimestampRefused { .. })), "{new:?}");
 }
 
 #[test]

@@ -5,8 +5,11 @@
 //!
 //! How much of its memory Redis keeps over a crash is its own affair: with `appendfsync everysec` up to a second is lost, at a
 //! failover what the replica had not got. So what Redis is, is written into it, and asked with every batch: after a
-//! restart (another run id) or a flush every timestamp that could have been accepted until then is refused. Only a Redis that
-//! is empty when a node starts is taken for a new one.
+//! restart (another run id) or a flush every timestamp that could have been accepted until then is refused. An empty Redis is
+//! taken for a new one only by an installation that never had one: the key of the fingerprints is known to the main database.
+//!
+//! Each minute has a mark, which expires with its nonces. Where a mark is missing before its time, the clock of Redis was ahead
+//! and has taken nonces along, and they count as lost too.
 //!
 //! It deliberately does not speak the cluster protocol: one address, which may be a proxy's that follows the primary.
 
@@ -30,21 +33,34 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The least difference of clocks that is borne.
 const LEAST_MARGIN_SECONDS: i64 = 60;
 
+/// Minutes that are marked ahead of the newest that is acceptable. Marks are made once a minute.
+const MARKED_AHEAD: i64 = 5;
+
 /// Makes or checks the state in one step, as other nodes may do so too.
 ///
-/// Arguments: hash key, run id, floor when there is no state, floor when the run is another, window in seconds, floor when the
-/// window was smaller, a name for a new memory, the name of the known one or nothing. Answers: hash key, floor, name.
+/// Arguments: the hash key, `1` if it is known to have been in use, the run id, the window in seconds, the floor after a loss, the
+/// first and the last minute to mark, the seconds from a minute's start until its nonces expire. Answers: hash key, floor.
 const SETTLE: &str = "
-local state = redis.call('HMGET', KEYS[1], 'hash_key', 'run_id', 'floor', 'past', 'memory')
-local hash_key, run_id, floor, past, memory = unpack(state)
-if not hash_key then
-  hash_key, floor, memory = ARGV[1], ARGV[3], ARGV[7]
+local own_key, in_use, own_run, own_past, unforeseen, first, last, own_kept = unpack(ARGV)
+local state = redis.call('HMGET', KEYS[1], 'hash_key', 'run_id', 'floor', 'past', 'kept', 'marked')
+local hash_key, run_id, floor, past, kept, marked = unpack(state)
+local lost
+if hash_key then
+  -- What was written for a smaller window expires by that.
+  lost = run_id ~= own_run or tonumber(past) < tonumber(own_past)
 else
-  if (run_id ~= ARGV[2] or ARGV[8] ~= '' and memory ~= ARGV[8]) and tonumber(floor) < tonumber(ARGV[4]) then floor = ARGV[4] end
-  if tonumber(past) < tonumber(ARGV[5]) and tonumber(floor) < tonumber(ARGV[6]) then floor = ARGV[6] end
+  hash_key, floor, lost = own_key, '-1000000000', in_use == '1'
 end
-redis.call('HSET', KEYS[1], 'hash_key', hash_key, 'run_id', ARGV[2], 'floor', floor, 'past', ARGV[5], 'memory', memory)
-return {hash_key, floor, memory}
+for minute = tonumber(first), tonumber(last) do
+  local name = KEYS[2] .. string.format('%.0f', minute)
+  local expires = string.format('%.0f', (minute * 60 + tonumber(own_kept)) * 1000)
+  local was_missing = redis.call('SET', name, 1, 'NX', 'PXAT', expires)
+  if was_missing and kept == own_kept and minute <= tonumber(marked) then lost = true end
+end
+if lost and tonumber(floor) < tonumber(unforeseen) then floor = unforeseen end
+redis.call('HSET', KEYS[1], 'hash_key', hash_key, 'run_id', own_run, 'floor', floor,
+  'past', own_past, 'kept', own_kept, 'marked', last)
+return {hash_key, floor}
 ";
 
 /// A connection, and what it knows of Redis.
@@ -56,17 +72,16 @@ pub struct RedisJournal {
     key: FingerprintKey,
     /// `None` after a failure, until the next attempt.
     connection: Option<Connection>,
-    /// The random name of what Redis remembers: gone or another after a flush.
-    memory: Vec<u8>,
+    /// Were nonces remembered under this key? Then a Redis without it has lost them.
+    in_use: bool,
     floor: Bucket,
-    /// Has Redis been settled with since this process started? From then on an empty Redis has lost its memory.
-    settled: bool,
 }
 
 impl RedisJournal {
-    /// Connects, and makes or checks what is stored.
+    /// Connects, and makes or checks what is stored. `known`: the key under which this installation remembers nonces.
     pub fn open(
         url: &str,
+        known: Option<FingerprintKey>,
         past_seconds: u32,
         future_seconds: u32,
         wait_replicas: u32,
@@ -77,11 +92,10 @@ impl RedisJournal {
             past_seconds: i64::from(past_seconds),
             future_seconds: i64::from(future_seconds),
             wait_replicas,
-            key: FingerprintKey::random(),
+            in_use: known.is_some(),
+            key: known.unwrap_or_else(FingerprintKey::random),
             connection: None,
-            memory: Vec::new(),
             floor: Bucket(i64::MIN),
-            settled: false,
         };
         journal.connect(now)?;
         Ok(journal)
@@ -121,23 +135,26 @@ impl RedisJournal {
         let mut settle = cmd("EVAL");
         settle
             .arg(SETTLE)
-            .arg(1)
+            .arg(2)
             .arg(STATE)
+            .arg(self.mark())
             .arg(self.key.bytes().as_slice())
+            .arg(i32::from(self.in_use))
             .arg(field(&info, "run_id").unwrap_or_default())
-            .arg(if self.settled { unforeseen.0 } else { FIRST_FLOOR })
-            .arg(unforeseen.0)
             .arg(self.past_seconds)
-            .arg(at(-self.past_seconds).next().0)
-            .arg(FingerprintKey::random().bytes().as_slice())
-            .arg(self.memory.as_slice());
-        let (key, floor, memory): (Vec<u8>, i64, Vec<u8>) = ask(connection, settle)?;
+            .arg(unforeseen.0)
+            .arg(at(-self.past_seconds).0)
+            .arg(unforeseen.0.saturating_add(MARKED_AHEAD))
+            .arg(self.kept_seconds());
+        let (key, floor): (Vec<u8>, i64) = ask(connection, settle)?;
         let key =
             <[u8; 16]>::try_from(key.as_slice()).map_err(|_| JournalError::Damaged("the hash key has not 16 bytes"))?;
-        if self.settled && key != self.key.bytes() {
-            return Err(JournalError::Damaged("Redis is another one; restart the server"));
+        if self.in_use && key != self.key.bytes() {
+            return Err(JournalError::Damaged(
+                "this Redis remembers for another installation: give each one of its own, or empty it (FLUSHDB)",
+            ));
         }
-        if self.settled && Bucket(floor) > self.floor {
+        if self.in_use && Bucket(floor) > self.floor {
             tracing::warn!(
                 acceptable_from_unix = Bucket(floor).start().unix(),
                 "Redis may have lost nonces: older timestamps are refused"
@@ -145,8 +162,7 @@ impl RedisJournal {
         }
         self.key = FingerprintKey::from_bytes(key);
         self.floor = self.floor.max(Bucket(floor));
-        self.memory = memory;
-        self.settled = true;
+        self.in_use = true;
         Ok(())
     }
 
@@ -159,6 +175,16 @@ impl RedisJournal {
         Ok(())
     }
 
+    /// In front of the number of a minute. A mark of other settings expires at another time.
+    fn mark(&self) -> String {
+        format!("cs:m:{}:", self.kept_seconds())
+    }
+
+    /// From the start of a minute until its nonces may go.
+    fn kept_seconds(&self) -> i64 {
+        BUCKET_SECONDS + self.past_seconds + self.margin_seconds()
+    }
+
     fn margin_seconds(&self) -> i64 {
         self.future_seconds.max(LEAST_MARGIN_SECONDS)
     }
@@ -167,16 +193,18 @@ impl RedisJournal {
         if self.connection.is_none() {
             self.connect(now)?;
         }
-        let kept_seconds = BUCKET_SECONDS + self.past_seconds + self.margin_seconds();
         let mut pipeline = pipe();
         for record in batch {
-            let expires = record.bucket.start().unix().saturating_add(kept_seconds);
+            let expires = record.bucket.start().unix().saturating_add(self.kept_seconds());
             let key = [NONCE, &record.fingerprint.bits().to_be_bytes()].concat();
             let set = pipeline.cmd("SET").arg(key).arg(1).arg("NX");
             set.arg("PXAT").arg(expires.saturating_mul(1000));
         }
-        // Last, so that a flush in the middle is seen.
-        pipeline.cmd("HMGET").arg(STATE).arg("memory").arg("floor");
+        // Last, so that a flush in the middle is seen. What expires too early, expires first in the oldest minute.
+        pipeline.cmd("HMGET").arg(STATE).arg("hash_key").arg("floor");
+        let judged = batch.iter().map(|record| record.bucket).filter(|bucket| *bucket >= self.floor);
+        let oldest = judged.min().unwrap_or(self.floor).0;
+        pipeline.cmd("EXISTS").arg(format!("{}{oldest}", self.mark()));
         if self.wait_replicas > 0 {
             pipeline.cmd("WAIT").arg(self.wait_replicas).arg(millis(PATIENCE));
         }
@@ -185,7 +213,7 @@ impl RedisJournal {
         };
         let answers: Vec<Value> = pipeline.query(connection).map_err(JournalError::Redis)?;
         let (sets, rest) = answers.split_at_checked(batch.len()).ok_or(SHORT_ANSWER)?;
-        let [state, rest @ ..] = rest else {
+        let [state, mark, rest @ ..] = rest else {
             return Err(SHORT_ANSWER);
         };
         if let [confirmed] = rest {
@@ -195,10 +223,11 @@ impl RedisJournal {
             }
         }
         match parse::<(Option<Vec<u8>>, Option<i64>)>(state)? {
-            (Some(memory), Some(floor)) if memory == self.memory => {
+            (Some(key), Some(floor)) if key == self.key.bytes() && parse::<bool>(mark)? => {
                 self.floor = self.floor.max(Bucket(floor));
             }
-            // Flushed: settled with anew, which raises the floor above everything in this batch.
+            // Flushed or expired early: settled with anew, which raises the floor above everything in this batch. Or
+            // the minute has no mark yet, which settling makes.
             _ => self.connect(now)?,
         }
         Ok(sets.iter().map(|answer| *answer == Value::Okay).collect())
@@ -265,9 +294,6 @@ impl Journal for RedisJournal {
         self.connection = None;
     }
 }
-
-/// The floor of a Redis that never held anything. Lua counts in floating point, so it is no extreme number.
-const FIRST_FLOOR: i64 = -1_000_000_000;
 
 const SHORT_ANSWER: JournalError = JournalError::Damaged("Redis answered fewer commands than were sent");
 
