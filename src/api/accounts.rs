@@ -7,6 +7,7 @@ use super::call::{Call, done, made, one};
 use super::failure::Failed;
 use super::operations::Action;
 use crate::auth::enrolment;
+use crate::auth::verdict::Credential;
 use crate::domain::account::{Account, AccountStatus, Reach, Role};
 use crate::domain::credentials::{CompanyId, Secret, Username};
 use crate::domain::scope::{ScopeLimit, Scopes};
@@ -41,19 +42,21 @@ pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         Reach::Company(_) => return Err(OTHER_COMPANY),
         Reach::Everything | Reach::Account(_) => asked,
     };
-    let scopes = scopes(call)?;
-    if scopes.is_none() {
-        // Not told is no limit, which is more than some have.
-        within_own(call, &ScopeLimit::Unlimited)?;
-    }
+    let role = fields.text("role").map_or(Ok(Role::Member), role)?;
+    let scopes = match scopes(call, None)? {
+        Some(given) => given,
+        None if may_give(call, None, &ScopeLimit::Unlimited).is_ok() => ScopeLimit::Unlimited,
+        // Not told is no limit, which is more than the caller has.
+        None => call.identity.scopes().under(&call.account().scopes).ceiling(),
+    };
     let password = match fields.text("password") {
         Some(password) => Some(enrol(call, password, &username, company.as_ref()).await?),
         None => None,
     };
     let new = NewAccount {
         company,
-        role: fields.text("role").map_or(Ok(Role::Member), role)?,
-        scopes: scopes.unwrap_or(ScopeLimit::Unlimited),
+        role,
+        scopes,
         name: fields.text("name").map(str::to_owned),
         email: fields.text("email").map(str::to_owned),
         external_id: fields.text("external_id").map(str::to_owned),
@@ -81,7 +84,7 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     }
     if fields.given("password") {
         // Whoever knows the password is the account.
-        within_own(call, &account.scopes)?;
+        may_give(call, Some(&account), &account.scopes)?;
     }
     let status = fields.text("status").map(|status| new_status(status, fields.text("reason"))).transpose()?;
     if status.is_none() && fields.given("reason") {
@@ -118,7 +121,7 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         username,
         company: new_company,
         role: new_role,
-        scopes: scopes(call)?,
+        scopes: scopes(call, Some(&account))?,
         name: text(fields.text("name")),
         email: fields.nullable("email").map(text),
         external_id: fields.nullable("external_id").map(text),
@@ -160,7 +163,7 @@ pub async fn stand(call: &Call<'_>, action: Action) -> Result<HttpResponse, Fail
 /// old one: an app with `manage:write` must not take an account over.
 pub async fn set_password(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let account = another(call).await?;
-    within_own(call, &account.scopes)?;
+    may_give(call, Some(&account), &account.scopes)?;
     let password = call.fields.text("password").unwrap_or_default();
     let password = enrol(call, password, &account.username, account.company.as_ref()).await?;
     call.store.accounts.set_password(&account.id, Some(password), None, &call.by()).await?;
@@ -202,20 +205,23 @@ fn role(text: &str) -> Result<Role, Failed> {
     Role::parse(text).ok_or_else(|| Failed::field("role", "must be member, integrator or admin"))
 }
 
-fn scopes(call: &Call<'_>) -> Result<Option<ScopeLimit>, Failed> {
+fn scopes(call: &Call<'_>, holder: Option<&Account>) -> Result<Option<ScopeLimit>, Failed> {
     let Some(given) = call.fields.texts("scopes") else { return Ok(None) };
     let limit = match given.as_slice() {
         // As everywhere in JSON an empty list is none; everything is `["*"]`.
         [] => ScopeLimit::Only(Scopes::default()),
         given => ScopeLimit::parse_each(given).map_err(|error| Failed::field("scopes", error))?,
     };
-    within_own(call, &limit)?;
+    may_give(call, holder, &limit)?;
     Ok(Some(limit))
 }
 
-/// Nobody gives more than they have: neither the caller's account, nor the credential that it calls with.
-pub(super) fn within_own(call: &Call<'_>, given: &ScopeLimit) -> Result<(), Failed> {
-    if call.account().scopes.covers(given) && call.identity.scopes().covers(given) {
+/// Nobody gives more than they have. An app is held to what it was given in everything that it does, any other credential in what it
+/// makes for its own account. `holder`: whose the thing is that is made, or nobody for a new account.
+pub(super) fn may_give(call: &Call<'_>, holder: Option<&Account>, given: &ScopeLimit) -> Result<(), Failed> {
+    let is_own = holder.is_some_and(|holder| holder.id == call.account().id);
+    let is_bound = is_own || call.identity.credential() == Credential::OAuth1;
+    if call.account().may_give(holder, given) && (!is_bound || call.identity.scopes().covers(given)) {
         Ok(())
     } else {
         Err(Failed::Forbidden("scopes: nobody gives more than they have."))

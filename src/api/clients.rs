@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 
-use super::accounts::within_own;
+use super::accounts::may_give;
 use super::call::{Call, done, made, one};
 use super::failure::Failed;
 use super::operations::Action;
@@ -117,11 +117,11 @@ fn callbacks(call: &Call<'_>) -> Result<Option<Vec<Callback>>, Failed> {
     parsed.map(Some).map_err(|error| Failed::field("callbacks", error))
 }
 
-/// A client without a token acts as its owner. So nobody comes by the secret of somebody else's client that may do more than
-/// they, nor does a credential that may do less than its account come by one that may do more.
+/// A client without a token acts as its owner. So no credential that may do less than its account comes by one that may do
+/// more.
 fn answers_for(call: &Call<'_>, client: &Scopes, owner: &Account) -> Result<(), Failed> {
     let acts_with: Scopes = client.iter().filter(|scope| owner.scopes.admits(scope.as_str())).cloned().collect();
-    within_own(call, &ScopeLimit::Only(acts_with))
+    may_give(call, Some(owner), &ScopeLimit::Only(acts_with))
 }
 
 /// What rules the server itself is only given by those who hold it, to apps of those who hold it.

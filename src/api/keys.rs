@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 
-use super::accounts::within_own;
+use super::accounts::may_give;
 use super::call::{Call, done, made, one};
 use super::failure::Failed;
 use crate::auth::enrolment;
@@ -33,7 +33,7 @@ pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     if let Some(scope) = scopes.iter().flat_map(Scopes::iter).find(|scope| beyond(scope.as_str())) {
         return Err(Failed::field("scopes", format!("{scope} is more than the account has")));
     }
-    within_own(call, &scopes.clone().map_or_else(|| account.scopes.clone(), ScopeLimit::Only))?;
+    may_give(call, Some(&account), &scopes.clone().map_or_else(|| account.scopes.clone(), ScopeLimit::Only))?;
     let expires_in = call.fields.seconds("expires_in");
     if expires_in == Some(0) {
         return Err(Failed::field("expires_in", "must be 1 or more"));
@@ -77,7 +77,7 @@ pub async fn regenerate(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         // Its private half is known to who acts for the account, and to nobody else.
         return Err(Failed::Forbidden("A key of an impersonation is deleted and made anew."));
     }
-    within_own(call, &key.scopes.clone().map_or_else(|| account.scopes.clone(), ScopeLimit::Only))?;
+    may_give(call, Some(&account), &key.scopes.clone().map_or_else(|| account.scopes.clone(), ScopeLimit::Only))?;
     let private_key = Secret::generate(&mut rand::rng());
     let digest = enrolment::private_key(&private_key, &key.public_key, &account, &call.house.settings.realm);
     let key = call.store.api_keys.regenerate(&key.public_key, private_key.clone(), digest, &call.by()).await?;

@@ -7,11 +7,11 @@
 use std::net::IpAddr;
 
 use crate::auth::enrolment;
-use crate::auth::verdict::{Identity, Refusal, Rejection, unavailable};
+use crate::auth::verdict::{Credential, Identity, Refusal, Rejection, unavailable};
 use crate::domain::account::Account;
 use crate::domain::api_key::{ApiKey, KeyPair};
 use crate::domain::credentials::Secret;
-use crate::domain::scope::Scope;
+use crate::domain::scope::{Scope, ScopeLimit};
 use crate::store::Store;
 use crate::store::api_keys::{ApiKeyError, NewApiKey};
 use crate::store::audit::{Actor, By};
@@ -71,7 +71,11 @@ impl Impersonations {
             private_key: private_key.clone(),
             account: member.id.clone(),
             name: "Impersonation".to_owned(),
-            scopes: None,
+            // An app's key for a member is held to what the app was given.
+            scopes: match actor.scopes().ceiling() {
+                ScopeLimit::Only(given) if actor.credential() == Credential::OAuth1 => Some(given),
+                ScopeLimit::Only(_) | ScopeLimit::Unlimited => None,
+            },
             expires_at: Some(now + self.lifetime),
             impersonator: Some(actor.account().id.clone()),
         };

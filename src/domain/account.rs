@@ -52,6 +52,14 @@ impl Account {
         }
     }
 
+    /// Whether this account may give `given` to `holder`, who is within its reach, or to a new account: nobody makes more of
+    /// an account than they are, but whoever administers an account acts with what it has. The server's own admin does all.
+    pub fn may_give(&self, holder: Option<&Self>, given: &ScopeLimit) -> bool {
+        self.reach() == Reach::Everything
+            || self.scopes.covers(given)
+            || holder.is_some_and(|holder| holder.scopes.covers(given))
+    }
+
     /// Whether this account may get a short-lived key for `other`: an integrator or admin, for a member of its own
     /// company, and nobody for itself.
     pub fn may_impersonate(&self, other: &Self) -> bool {

@@ -307,6 +307,11 @@ impl GrantedScopes {
         }
     }
 
+    /// The ceiling of an account that may do as much, but rules nothing.
+    pub fn ceiling(&self) -> ScopeLimit {
+        if self.everything { ScopeLimit::Unlimited } else { ScopeLimit::Only(self.named.without_management()) }
+    }
+
     /// What both carry, e.g. a JWT's claim and the account as it is now.
     pub fn intersection(&self, other: &Self) -> Self {
         let held_by_both = |scope: &&Scope| self.contains(scope) && other.contains(scope);

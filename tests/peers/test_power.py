@@ -5,6 +5,7 @@ import hashlib
 
 import pytest
 import requests
+import signer
 import wire
 from browser import Browser, Page, logged_in
 from conftest import PATIENT
@@ -77,24 +78,61 @@ def wide(house):
     return house.account(company="narrow")
 
 
-def test_an_admin_sets_no_password_of_somebody_who_may_do_more(house, limited, wide):
-    body = {"password": "a password of mine"}
-    refused(ask(house, limited, "POST", f"/accounts/{wide.username}/set-password", body), 403)
-    peer = house.account(company="narrow", scopes=["account:read"])
-    good(ask(house, limited, "POST", f"/accounts/{peer.username}/set-password", body), 204)
+@pytest.fixture(scope="module")
+def ruler(house):
+    """An admin of everything, to whom just the two scopes of management were given by name."""
+    return house.account(role="admin", scopes=["manage:read", "manage:write"])
 
 
-def test_an_admin_acts_by_no_client_as_somebody_who_may_do_more(house, limited, wide):
-    secret = {"name": "Mine", "owner": wide.username, "scopes": ["secret:write"]}
-    refused(ask(house, limited, "POST", "/clients", secret), 403)
-    good(ask(house, limited, "POST", "/clients", secret | {"scopes": ["account:read"]}), 201)
-    theirs = house.client(wide, scopes=["secret:write"])
-    refused(ask(house, limited, "POST", f"/clients/{theirs.key}/rotate-secret"), 403)
-    refused(ask(house, limited, "PATCH", f"/clients/{theirs.key}", {"rsa_public_key": "x"}), 403)
-    good(ask(house, wide, "POST", f"/clients/{theirs.key}/rotate-secret"))
+@pytest.fixture(scope="module")
+def app(house):
+    """What an app may ask with that was given `manage:write` by an admin of everything: (authorization of, client, token)."""
+    admin = house.account(role="admin")
+    client = house.client(admin, scopes=LIMITED)
+    token = dance(house, client, Browser(admin))
+
+    def of(method, path):
+        value = signer.authorization(method, f"{house.base}/api/v1{path}", client, token)
+        return ("Authorization", value)
+
+    return of
 
 
-def test_a_credential_that_may_do_less_makes_none_that_may_do_more(house):
+def test_an_admin_of_everything_does_everything_that_the_command_line_does(house, ruler):
+    key = house.key(ruler, scopes=["manage:read", "manage:write"])
+    for number, caller in enumerate([ruler, basic(key.public, key.private)]):
+        name = f"made-{number}"
+        made = good(ask(house, caller, "POST", "/accounts", {"username": name, "password": "a good password"}), 201)
+        assert made["scopes"] == ["*"]
+        good(ask(house, caller, "POST", f"/accounts/{name}/set-password", {"password": "another password"}), 204)
+        good(ask(house, caller, "PATCH", f"/accounts/{name}", {"scopes": ["secret:write"]}))
+        good(ask(house, caller, "POST", "/keys", {"account": name, "name": "Key"}), 201)
+        client = {"name": "App", "owner": name, "scopes": ["secret:write"]}
+        made = good(ask(house, caller, "POST", "/clients", client), 201)
+        good(ask(house, caller, "POST", f"/clients/{made['client_key']}/rotate-secret"))
+
+
+def test_an_admin_of_a_company_acts_for_its_accounts_and_makes_none_that_may_do_more(house, limited, wide):
+    made = good(ask(house, limited, "POST", "/accounts", {"username": "as-much"}), 201)
+    assert made["scopes"] == ["account:read"]
+    for scopes in (["*"], ["secret:write"]):
+        refused(ask(house, limited, "POST", "/accounts", {"username": "more", "scopes": scopes}), 403)
+        refused(ask(house, limited, "PATCH", "/accounts/as-much", {"scopes": scopes}), 403)
+        refused(ask(house, limited, "PATCH", f"/accounts/{limited.username}", {"scopes": scopes}), 403)
+    good(ask(house, limited, "PATCH", f"/accounts/{wide.username}", {"scopes": ["*"]}))
+    good(ask(house, limited, "POST", f"/accounts/{wide.username}/set-password", {"password": wide.password}), 204)
+    theirs = good(ask(house, limited, "POST", "/clients", {"name": "App", "owner": wide.username, "scopes": ["secret:write"]}), 201)
+    good(ask(house, limited, "POST", f"/clients/{theirs['client_key']}/rotate-secret"))
+
+
+def test_mistakes_of_an_admin_who_may_do_less_are_named_as_mistakes(house, limited):
+    for fields, word in [({"password": "short"}, "password"), ({"role": "root"}, "role")]:
+        answer = ask(house, limited, "POST", "/accounts", {"username": "mistaken"} | fields)
+        assert (answer.status, word in answer.body.decode()) == (400, True), answer.body
+    refused(ask(house, limited, "POST", "/accounts", {"username": limited.username}), 409)
+
+
+def test_a_credential_that_may_do_less_makes_none_for_its_own_account_that_may_do_more(house):
     owner = house.account()
     narrow = house.key(owner, scopes=["manage:read", "manage:write"])
     credential = basic(narrow.public, narrow.private)
@@ -104,6 +142,20 @@ def test_a_credential_that_may_do_less_makes_none_that_may_do_more(house):
     good(ask(house, credential, "POST", "/keys", {"name": "as much", "scopes": ["manage:read"]}), 201)
     all_of_it = house.key(owner)
     refused(ask(house, credential, "POST", f"/keys/{all_of_it.public}/regenerate"), 403)
+
+
+def test_an_app_is_held_to_what_it_was_given_in_all_that_it_makes(house, app):
+    member = house.account()
+    theirs = house.client(member, scopes=["secret:write"])
+    for path, fields in [
+        (f"/accounts/{member.username}/set-password", {"password": "the app's password"}),
+        ("/keys", {"name": "Key", "account": member.username}),
+        ("/clients", {"name": "App", "owner": member.username, "scopes": ["secret:write"]}),
+        (f"/clients/{theirs.key}/rotate-secret", {}),
+    ]:
+        refused(ask(house, app("POST", path), "POST", path, fields), 403)
+    made = good(ask(house, app("POST", "/accounts"), "POST", "/accounts", {"username": "of-an-app"}), 201)
+    assert made["scopes"] == ["account:read"]
 
 
 def test_no_scopes_are_none_and_not_all(house):

@@ -9,7 +9,7 @@ use askama::Template;
 
 use crate::domain::account::{Account, Reach, Role, check_details};
 use crate::domain::credentials::{AccountId, CompanyId, InvalidName, Secret, Username};
-use crate::domain::scope::ScopeLimit;
+use crate::domain::scope::{Scope, ScopeLimit};
 use crate::protocol::encoding::encode;
 use crate::store::Store;
 use crate::store::accounts::{AccountError, NewAccount};
@@ -46,8 +46,11 @@ pub struct AccountForm {
 /// `GET /admin/accounts/new`
 pub async fn new(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let show = async |visit: &Visit<'_>| {
+        let own = visit.account()?;
+        let most =
+            if own.may_give(None, &ScopeLimit::Unlimited) { ScopeLimit::Unlimited } else { own.scopes.own().ceiling() };
         let form =
-            AccountForm { role: Role::Member.as_str().to_owned(), scopes: "*".to_owned(), ..AccountForm::default() };
+            AccountForm { role: Role::Member.as_str().to_owned(), scopes: most.to_string(), ..AccountForm::default() };
         Ok(account_form_page(visit, form, Problems::default()))
     };
     pages.serve(&request, payload, Access::Administrators, show).await
@@ -62,7 +65,7 @@ pub async fn create(
 ) -> HttpResponse {
     let create = async |visit: &Visit<'_>| {
         let text = visit.text;
-        let (mut problems, typed) = TypedAccount::read(visit)?;
+        let (mut problems, typed) = TypedAccount::read(visit, None)?;
         let username = Username::parse(visit.field("username").trim());
         let password = visit.field("new_password");
         if let Err(error) = &username {
@@ -121,8 +124,8 @@ pub struct TypedAccount {
 }
 
 impl TypedAccount {
-    /// Reads every field, and says of each that is refused why.
-    pub fn read(visit: &Visit<'_>) -> Result<(Problems, Self), Failed> {
+    /// Reads every field, and says of each that is refused why. `holder`: the account that is changed, or nobody for a new one.
+    pub fn read(visit: &Visit<'_>, holder: Option<&Account>) -> Result<(Problems, Self), Failed> {
         let text = visit.text;
         let mut problems = Problems::default();
         let (name, email, external_id) =
@@ -160,17 +163,8 @@ impl TypedAccount {
             problems.add("scopes", reasons::scope(&error, text));
             ScopeLimit::Unlimited
         });
-        // Nobody gives more than they have.
-        let own = &visit.account()?.scopes;
-        let beyond = match (own, &scopes) {
-            (ScopeLimit::Unlimited, _) => None,
-            (ScopeLimit::Only(_), ScopeLimit::Unlimited) => Some("*".to_owned()),
-            (ScopeLimit::Only(own), ScopeLimit::Only(given)) => {
-                given.iter().find(|scope| !own.contains(scope.as_str())).map(ToString::to_string)
-            }
-        };
-        if let Some(beyond) = beyond {
-            problems.add("scopes", (text.reasons.scope_not_yours)(&beyond));
+        if !visit.account()?.may_give(holder, &scopes) {
+            problems.add("scopes", (text.reasons.scope_not_yours)(&beyond(&visit.account()?.scopes, &scopes)));
         }
         Ok((problems, Self { company, role, scopes, name, email, external_id }))
     }
@@ -202,6 +196,17 @@ impl AccountForm {
             role: account.role.as_str().to_owned(),
             scopes: account.scopes.to_string(),
             reason: String::new(),
+        }
+    }
+}
+
+/// What of `given` is not within `own`.
+fn beyond(own: &ScopeLimit, given: &ScopeLimit) -> String {
+    match given {
+        ScopeLimit::Unlimited => "*".to_owned(),
+        ScopeLimit::Only(given) => {
+            let beyond: Vec<&str> = given.iter().map(Scope::as_str).filter(|scope| !own.admits(scope)).collect();
+            beyond.join(" ")
         }
     }
 }

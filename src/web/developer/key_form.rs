@@ -10,7 +10,7 @@ use askama::Template;
 use crate::auth::enrolment;
 use crate::domain::account::Account;
 use crate::domain::credentials::{PublicKey, Secret, check_line};
-use crate::domain::scope::{ScopeLimit, Scopes};
+use crate::domain::scope::Scopes;
 use crate::store::Store;
 use crate::store::api_keys::NewApiKey;
 use crate::time::Lifetime;
@@ -132,14 +132,8 @@ pub async fn make_key(
         problems.add("name", reasons::name(&error, text));
     }
     let scopes: Scopes = reasons::scopes(&form.scopes, text).unwrap_or_else(|reason| problems.skip("scopes", reason));
-    let own = &visit.account()?.scopes;
-    let given = if scopes.is_empty() { account.scopes.clone() } else { ScopeLimit::Only(scopes.clone()) };
-    if let Some(beyond) =
-        scopes.iter().find(|scope| !account.scopes.admits(scope.as_str()) || !own.admits(scope.as_str()))
-    {
+    if let Some(beyond) = scopes.iter().find(|scope| !account.scopes.admits(scope.as_str())) {
         problems.add("scopes", (text.reasons.scope_not_yours)(beyond.as_str()));
-    } else if !own.covers(&given) {
-        problems.add("scopes", (text.reasons.scope_not_yours)(&given.to_string()));
     }
     let expires_in = match form.expires_in.as_str() {
         "" => None,
