@@ -31,6 +31,7 @@ use crate::auth::impersonation::Impersonations;
 use crate::config::Configuration;
 use crate::store::Store;
 use crate::web::judge::Judge;
+use crate::web::place::{Place, with_allow};
 use crate::web::response::cut_off;
 
 /// What the path of every operation begins with.
@@ -44,28 +45,33 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration, base: 
     // Patterns with a name in them are slow to match: only what begins like them is held against them.
     let mut scope = web::scope(&format!("{base}{BASE}"));
     for path in paths {
-        let mut resource = web::resource(path.strip_prefix(BASE).unwrap_or(path));
+        let mut place = Place::at(path.strip_prefix(BASE).unwrap_or(path));
         for operation in OPERATIONS.iter().filter(|operation| operation.path == path) {
             let settings = Arc::clone(&settings);
             let handler = move |judge, store, impersonations, request, payload| {
                 serve(operation, Arc::clone(&settings), judge, store, impersonations, request, payload)
             };
-            resource = resource.route(web::method(method(operation)).to(handler));
+            place = place.on(method(operation), handler);
         }
-        scope = scope.service(resource.default_service(web::to(async || Failed::Method.answer())));
+        scope = scope.service(place.or(no_such_method));
     }
     service.service(scope);
     let prefixes: Vec<&str> = configuration.oauth.prefixes.iter().map(|prefix| prefix.as_str()).collect();
     let description = web::Bytes::from(openapi::description(base, &prefixes));
-    service.service(web::resource(format!("{base}/api/openapi.json")).route(web::get().to(move || {
+    let describe = move || {
         let description = description.clone();
         async move { HttpResponse::Ok().content_type("application/json").body(description) }
-    })));
+    };
+    service.service(Place::at(format!("{base}/api/openapi.json")).get(describe).or(no_such_method));
 }
 
 /// The description of a server with default settings, as `countersign openapi` prints it.
 pub fn openapi_json() -> String {
     openapi::description("", &["/oauth"])
+}
+
+async fn no_such_method(request: HttpRequest) -> HttpResponse {
+    with_allow(Failed::Method.answer(), &request)
 }
 
 fn method(operation: &Operation) -> Method {

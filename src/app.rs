@@ -39,6 +39,7 @@ use crate::store::watch::Watch;
 use crate::time::{Clock, Lifetime, Timestamp};
 use crate::web::judge::Judge;
 use crate::web::metrics::Metrics;
+use crate::web::place::Place;
 use crate::web::request::Rim;
 use crate::web::response::Answers;
 use crate::web::tls::{Certificate, LOOK_EVERY};
@@ -140,6 +141,7 @@ impl Components {
             store.directory.clone(),
             Arc::clone(&signing_key),
             issuer(configuration),
+            configuration.server.public_url.is_some(),
             Lifetime::from_seconds(configuration.jwt.ttl_seconds),
         );
         let sessions = Sessions::new(
@@ -274,11 +276,7 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
                     .route(web::get().to(oauth::request_token))
                     .route(web::post().to(oauth::request_token)),
             )
-            .service(
-                web::resource(at("authorize"))
-                    .route(web::get().to(consent::show))
-                    .route(web::post().to(consent::submit)),
-            )
+            .service(Place::at(at("authorize")).get(consent::show).post(consent::submit))
             .service(
                 web::resource(at("access_token"))
                     .route(web::get().to(oauth::access_token))
@@ -289,7 +287,7 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
     let own = |path: &str| configuration.server.own_path(path);
     service
         .service(web::resource(own("/api/auth/jwt")).route(web::post().to(tokens::issue)))
-        .service(web::resource("/.well-known/jwks.json").route(web::get().to(tokens::jwks)))
+        .service(Place::at("/.well-known/jwks.json").get(tokens::jwks))
         .service(web::resource(own("/health/live")).to(health::live))
         .service(web::resource(own("/health/ready")).to(health::ready))
         .service(web::resource(own("/metrics")).to(health::metrics))

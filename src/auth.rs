@@ -135,7 +135,8 @@ impl Authenticator {
     fn presented<'a>(&self, request: &ReceivedRequest<'a>, admission: &Admission) -> Result<Presented<'a>, Refusal> {
         let header = match request.headers.authorization {
             Sent::Never => None,
-            Sent::Once(header) => Some(Credentials::parse(header)),
+            // An empty one names no scheme and proves nothing.
+            Sent::Once(header) => Some(Credentials::parse(header)).filter(|_| !header.trim().is_empty()),
             Sent::Unreadable => {
                 return Err(Refusal::MalformedCredentials("The Authorization header is not valid UTF-8 text.".into()));
             }
@@ -161,6 +162,11 @@ impl Authenticator {
             (None, None) if session => Ok(Presented::Session),
             (None, None) => Err(Refusal::NoCredential),
         }
+    }
+
+    /// Whether a parameter of this name may be part of a credential.
+    pub fn is_credential(&self, name: &str) -> bool {
+        name.starts_with("oauth_") || name == self.session_query.name || self.basic.client_keys().has(name)
     }
 
     fn asks_for_session(&self, query: &str) -> bool {

@@ -19,8 +19,9 @@ use self::upstream::Description;
 use crate::config::Configuration;
 use crate::web::assets;
 use crate::web::page::{Frame, Section};
+use crate::web::place::Place;
 use crate::web::texts::Texts;
-use crate::web::visit::{Access, Pages, Visit, not_a_page};
+use crate::web::visit::{Access, Pages, Visit};
 
 const SCRIPT: &str = include_str!("explorer/explorer.js");
 const STYLE: &str = include_str!("explorer/explorer.css");
@@ -66,12 +67,11 @@ impl Explorer {
 
 /// Registers the page and its files. `base`: what our paths begin with, empty or the reserved prefix.
 pub fn routes(service: &mut ServiceConfig, base: &str) {
-    let at = |path: &str| web::resource(path.to_owned()).default_service(web::to(not_a_page));
     service.service(
         web::scope(&format!("{base}/docs"))
-            .service(at("").route(web::get().to(show)))
-            .service(at("/upstream").route(web::get().to(describe_upstream)))
-            .service(at("/{file}").route(web::get().to(file))),
+            .service(Place::at("").get(show))
+            .service(Place::at("/upstream").get(describe_upstream))
+            .service(Place::at("/{file}").get(file)),
     );
 }
 

@@ -164,7 +164,7 @@ impl Route {
         };
         let missing: Vec<_> =
             needed.iter().filter(|scope| !identity.scopes().contains(scope)).map(|scope| scope.as_str()).collect();
-        if missing.is_empty() { Ok(()) } else { Err(Refusal::ScopeMissing { scopes: missing.join(" ") }.into()) }
+        if missing.is_empty() { Ok(()) } else { Err(identity.lacks(missing.join(" ")).into()) }
     }
 
     /// HEAD counts as GET; `*` is for methods that are not named. Case is ignored, because some readers behind us do it.

@@ -75,8 +75,8 @@ impl Provider {
         }
         let client = verifier.verify_client(&signed).await?.client;
         let callback = client.client.admit_callback(callback).map_err(refuse_callback)?;
-        let asked = signed.protocol.scope.as_deref().or(request.headers.oauth_scope);
-        let scopes = scopes_asked_for(asked, &client.client.scopes)?;
+        let asked = oauth::requested_scope(&parameters)?;
+        let scopes = scopes_asked_for(asked.as_deref().or(request.headers.oauth_scope), &client.client.scopes)?;
         let lifetime = self.settings.request_token_lifetime;
         let key = &client.client.client_key;
         self.delegations.issue_temporary(key, callback, scopes, lifetime, request.arrived).await.map_err(refuse)
@@ -188,7 +188,7 @@ impl Provider {
         if signed.protocol.token.is_none() {
             return Err(ProtocolError::Absent(vec![oauth::TOKEN]).into());
         }
-        let token = verifier.verify_token(&signed).await?.token;
+        let token = verifier.verify_last(&signed).await?.token;
         let by = By {
             who: Actor::account(&token.account.account),
             address: Some(request.client_address.to_string()),
@@ -256,6 +256,9 @@ fn refuse(error: DelegationError) -> Rejection {
         }
         DelegationError::Refused(TemporaryRefusal::Exhausted) => {
             (Problem::TokenRejected, "too many wrong verifiers: get a new request token and begin again")
+        }
+        DelegationError::Account(_) => {
+            (Problem::PermissionDenied, "the account is locked or disabled: exchange the request token when it is not")
         }
         DelegationError::GrantNotFound | DelegationError::AccountNotFound => {
             (Problem::TokenRevoked, "the account or its access is gone")

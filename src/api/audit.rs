@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use chrono::DateTime;
 
-use super::call::{Call, one};
+use super::call::Call;
 use super::failure::Failed;
 use crate::shape::AuditShape;
 use crate::store::audit::AuditFilter;
@@ -19,8 +19,11 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         until: moment(call, "until")?,
         before: call.asked_number("before")?,
     };
-    let rows = call.store.audit.list(&call.reach(), filter, call.limit()?).await?;
-    one(&rows.iter().map(AuditShape::from).collect::<Vec<_>>())
+    let limit = call.limit()?;
+    let rows = call.store.audit.list(&call.reach(), filter, limit).await?;
+    let is_full = rows.len() == usize::from(limit);
+    let last = rows.last().filter(|_| is_full).map(|row| row.id.to_string());
+    Ok(call.listed_until("before", last.as_deref(), &rows.iter().map(AuditShape::from).collect::<Vec<_>>()))
 }
 
 fn moment(call: &Call<'_>, name: &str) -> Result<Option<Timestamp>, Failed> {

@@ -14,6 +14,7 @@ use crate::auth::impersonation::Impersonations;
 use crate::auth::verdict::{Identity, Refusal, Rejection};
 use crate::config::Configuration;
 use crate::domain::account::{Account, Reach};
+use crate::domain::client::SignatureMethods;
 use crate::domain::credentials::{AccountId, ClientKey};
 use crate::domain::scope::Scope;
 use crate::protocol::encoding::encode;
@@ -28,12 +29,17 @@ use crate::web::judge::Judge;
 pub struct Settings {
     /// The realm of Digest hashes.
     pub realm: String,
+    /// What a client may sign with unless told.
+    pub signature_methods: SignatureMethods,
 }
 
 impl Settings {
     /// From the configuration.
     pub fn new(configuration: &Configuration) -> Self {
-        Self { realm: configuration.http_auth.realm.as_str().to_owned() }
+        Self {
+            realm: configuration.http_auth.realm.as_str().to_owned(),
+            signature_methods: SignatureMethods::of(configuration.oauth.admitted_methods()),
+        }
     }
 }
 
@@ -74,14 +80,26 @@ impl<'a> Call<'a> {
         let identity = caller(house.judge, received, operation.action).await?;
         let needed = if changes_something(received.method) { Scope::manage_write() } else { Scope::manage_read() };
         if !identity.scopes().contains(&needed) {
-            return Err(Failed::Rejected(Refusal::ScopeMissing { scopes: needed.as_str().to_owned() }.into()));
+            return Err(Failed::Rejected(identity.lacks(needed.as_str().to_owned()).into()));
         }
         let query = Parameters::of_form(received.query.unwrap_or_default(), Source::Query)
             .map_err(|error| Failed::Invalid(format!("The query can't be read: {error}.")))?;
         if named.contains('\0') {
             return Err(Failed::Invalid("The path holds a NUL.".to_owned()));
         }
+        let is_known = |name: &str| {
+            // The two of every list, also of one that comes whole.
+            ["limit", "after"].contains(&name)
+                || operation.query.iter().any(|(known, _)| *known == name)
+                || house.judge.authenticator.is_credential(name)
+        };
         // A filter that was not understood would be a list that is not filtered.
+        if operation.many
+            && let Some(unknown) = query.iter().find(|parameter| !is_known(&parameter.name))
+        {
+            let known: Vec<&str> = operation.query.iter().map(|(name, _)| *name).collect();
+            return Err(Failed::field(&unknown.name, format!("is no parameter of this list: {}", known.join(", "))));
+        }
         if query.iter().any(|parameter| parameter.decoded().is_none_or(|value| value.contains('\0'))) {
             return Err(Failed::Invalid("The query holds octets that are no UTF-8, or a NUL.".to_owned()));
         }
@@ -218,13 +236,28 @@ impl<'a> Call<'a> {
     pub fn listed<T, S: Serialize>(&self, listing: &Listing<T>, shape: impl Fn(&T) -> S) -> HttpResponse {
         let mut answer = start(StatusCode::OK);
         if let Some(next) = &listing.next {
-            let others = self.query.iter().filter(|parameter| parameter.name != "after");
-            let mut query: String =
-                others.map(|parameter| format!("{}={}&", parameter.name, parameter.value)).collect();
-            query.push_str(&format!("after={}", encode(&next.to_string())));
-            answer.insert_header((LINK, format!("<{}?{query}>; rel=\"next\"", self.received.path)));
+            answer.insert_header((LINK, self.next_part("after", &next.to_string())));
         }
         answer.json(listing.items.iter().map(shape).collect::<Vec<_>>())
+    }
+
+    /// As [`Self::listed`], for a list whose parts end where `parameter` says.
+    pub fn listed_until<T>(&self, parameter: &str, next: Option<&str>, shapes: &[T]) -> HttpResponse
+    where
+        T: Serialize,
+    {
+        let mut answer = start(StatusCode::OK);
+        if let Some(next) = next {
+            answer.insert_header((LINK, self.next_part(parameter, next)));
+        }
+        answer.json(shapes)
+    }
+
+    /// The same question about what follows (RFC 8288).
+    fn next_part(&self, parameter: &str, value: &str) -> String {
+        let others = self.query.iter().filter(|other| other.name != parameter);
+        let query: String = others.map(|other| format!("{}={}&", other.name, other.value)).collect();
+        format!("<{}?{query}{parameter}={}>; rel=\"next\"", self.received.path, encode(value))
     }
 }
 

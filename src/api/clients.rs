@@ -28,7 +28,7 @@ pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let new = NewClient {
         callbacks: callbacks(call)?.unwrap_or_default(),
         scopes: scopes(call, &owner)?.unwrap_or_else(Scopes::none),
-        signature_methods: methods(call)?.unwrap_or(SignatureMethods::ANY),
+        signature_methods: methods(call)?.unwrap_or(call.house.settings.signature_methods),
         rsa_public_key: rsa_public_key(call)?.flatten(),
         http_auth: call.fields.switch("http_auth").unwrap_or(true),
         ..NewClient::named(owner.id.clone(), name)
@@ -64,12 +64,13 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         Some(other) => return Err(Failed::field("status", format!("{other:?} is not active or disabled"))),
         None => None,
     };
+    // First, as it may be refused: a suspended client stays whole then.
+    if let Some(enabled) = enabled {
+        call.store.clients.set_enabled(&key, enabled, &call.by()).await?;
+    }
     let updated = ["name", "callbacks", "scopes", "signature_methods", "rsa_public_key", "http_auth"];
     if updated.iter().any(|field| call.fields.given(field)) {
         call.store.clients.update(&key, update, &call.by()).await?;
-    }
-    if let Some(enabled) = enabled {
-        call.store.clients.set_enabled(&key, enabled, &call.by()).await?;
     }
     answer(call, &key).await
 }

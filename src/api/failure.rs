@@ -133,6 +133,7 @@ impl From<DelegationError> for Failed {
             DelegationError::GrantNotFound => Self::NotFound("grant"),
             DelegationError::ClientNotFound => Self::NotFound("client"),
             DelegationError::AccountNotFound => Self::NotFound("account"),
+            DelegationError::Account(refusal) => Self::Conflict(refusal.to_string()),
             DelegationError::Refused(refusal) => Self::Conflict(refusal.to_string()),
             DelegationError::Store(error) => error.into(),
         }

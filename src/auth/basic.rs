@@ -197,7 +197,8 @@ impl Basic {
             return Err(Refusal::BadCredentials { username: (*name).to_owned() }.into());
         };
         self.throttle.succeeded(name, request.client_address);
-        let scopes = key.standing(request.arrived).map_err(refuse_key)?.clone();
+        let ended = |why| Refusal::KeyEnded { username: (*name).to_owned(), why };
+        let scopes = key.standing(request.arrived).map_err(|refusal| refuse_key(refusal, ended))?.clone();
         let beside = self.client_keys.find(request, admission);
         let client = beside.admit(&self.directory, &key.account.account, request.arrived).await?;
         self.directory.note_api_key_use(key, request.arrived);

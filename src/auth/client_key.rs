@@ -35,6 +35,11 @@ impl ClientKeyNames {
         Self(settings.client_key_query.iter().map(|name| name.as_str().to_owned()).collect())
     }
 
+    /// Whether the query parameter of this name carries a client key.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|known| known == name)
+    }
+
     /// The client key that the request carries in a header or its query, unless the route never reads it.
     pub fn find<'a>(&self, request: &ReceivedRequest<'a>, admission: &Admission) -> Beside<'a> {
         match admission.client_key {

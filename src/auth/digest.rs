@@ -116,7 +116,8 @@ impl Digest {
         let account = &found.account;
         let (scopes, impersonator) = match &found.api_key {
             Some(key) => {
-                let scopes = key.standing(now).map_err(refuse_key)?.clone();
+                let ended = |why| Refusal::KeyEnded { username: name.to_owned(), why };
+                let scopes = key.standing(now).map_err(|refusal| refuse_key(refusal, ended))?.clone();
                 self.directory.note_api_key_use(key, now);
                 (Some(scopes), key.impersonator.as_ref().map(|actor| actor.account.username.clone()))
             }
@@ -162,8 +163,10 @@ impl Digest {
         match (nonce, &self.counts) {
             (Ok(nonce), Counts::Shared(..)) => Ok((found, nonce)),
             (Ok(nonce), Counts::Here(_)) if nonce.origin == Origin::Here => Ok((found, nonce)),
-            (Ok(_), Counts::Here(_)) | (Err(NonceRefused::Stale), _) => Err(Refusal::StaleNonce.into()),
-            (Err(NonceRefused::Forged), _) => Err(bad("forged nonce")),
+            // The password was proved: whatever is wrong with the nonce, a new one helps (RFC 7616 §3.3, stale).
+            (Ok(_), Counts::Here(_)) | (Err(NonceRefused::Stale | NonceRefused::Forged), _) => {
+                Err(Refusal::StaleNonce.into())
+            }
         }
     }
 

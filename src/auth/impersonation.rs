@@ -55,7 +55,7 @@ impl Impersonations {
         // A key or an app has it only by name; an account without limits has it with its own password.
         let needed = Scope::manage_write();
         if !actor.scopes().contains(&needed) {
-            return Err(Refusal::ScopeMissing { scopes: needed.to_string() }.into());
+            return Err(actor.lacks(needed.to_string()).into());
         }
         if actor.impersonator().is_some() {
             return Err(Rejection::because(Refusal::ImpersonationRefused, "the caller is impersonated already"));

@@ -21,7 +21,10 @@ use crate::store::refusals::Refusals;
 use crate::time::{Lifetime, Timestamp};
 
 /// Failures of one client that are explained in [`WINDOW`].
-const EXPLAINED: u32 = 30;
+const EXPLAINED: u32 = 300;
+
+/// Of these, so many are kept.
+const KEPT: u32 = 30;
 const WINDOW: Lifetime = Lifetime::from_seconds(60);
 
 /// Clients whose failures are counted at a time.
@@ -33,21 +36,36 @@ const LONGEST: usize = 64 * 1024;
 /// The longest base string that is kept.
 const KEPT_CHARACTERS: usize = 16 * 1024;
 
+/// How much of both base strings is shown from where they differ.
+const DIFFERENCE_CHARACTERS: usize = 24;
+
 /// Explains and keeps.
 pub struct Inspection {
     refusals: Refusals,
     mode: Diagnose,
-    budget: ExplanationBudget,
+    explained: Budget,
+    kept: Budget,
 }
 
-/// How many explanations each client has had of late.
-#[derive(Default)]
-pub struct ExplanationBudget(Mutex<HashMap<ClientKey, (Timestamp, u32)>>);
+/// How often something was done for each client of late.
+pub struct Budget {
+    limit: u32,
+    spent: Mutex<HashMap<ClientKey, (Timestamp, u32)>>,
+}
 
-impl ExplanationBudget {
-    /// Whether one more may be made for this client now: 30 a minute. It is counted then.
+impl Budget {
+    /// Of explanations that somebody asks for on a page: 30 a minute and client.
+    pub fn of_pages() -> Self {
+        Self::of(KEPT)
+    }
+
+    fn of(limit: u32) -> Self {
+        Self { limit, spent: Mutex::default() }
+    }
+
+    /// Whether it may be done once more for this client now. It is counted then.
     pub fn allows(&self, key: &ClientKey, now: Timestamp) -> bool {
-        let mut explained = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut explained = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
         if explained.len() >= CLIENTS && !explained.contains_key(key) {
             explained.retain(|_, (since, _)| *since + WINDOW > now);
             if explained.len() >= CLIENTS {
@@ -59,7 +77,7 @@ impl ExplanationBudget {
             *entry = (now, 0);
         }
         entry.1 = entry.1.saturating_add(1);
-        entry.1 <= EXPLAINED
+        entry.1 <= self.limit
     }
 }
 
@@ -112,7 +130,7 @@ impl Report {
 impl Inspection {
     /// Over the store's refusals; `mode`: who is told.
     pub fn new(refusals: Refusals, mode: Diagnose) -> Self {
-        Self { refusals, mode, budget: ExplanationBudget::default() }
+        Self { refusals, mode, explained: Budget::of(EXPLAINED), kept: Budget::of(KEPT) }
     }
 
     /// Explains the signature that failed and keeps the report. Gives the sentence for the caller, where the
@@ -131,7 +149,7 @@ impl Inspection {
         if self.mode == Diagnose::Never || request.headers.unread_body || is_long {
             return None;
         }
-        if !self.budget.allows(key, request.arrived) {
+        if !self.explained.allows(key, request.arrived) {
             return None;
         }
         let (diagnosis, report) = examine(request, parameters, protocol, client, token_secret);
@@ -139,7 +157,9 @@ impl Inspection {
             // Something else was wrong, which has its own sentence.
             return None;
         }
-        if let Err(error) = self.refusals.keep(key, report.to_text(), request.arrived).await {
+        if self.kept.allows(key, request.arrived)
+            && let Err(error) = self.refusals.keep(key, report.to_text(), request.arrived).await
+        {
             tracing::warn!(%error, "a refused request was not kept for the inspector");
         }
         match self.mode {
@@ -220,7 +240,15 @@ fn advice(diagnosis: &Diagnosis) -> String {
     let expected =
         diagnosis.expected.as_deref().map(|text| format!(" The base string here: {text}")).unwrap_or_default();
     let signed = diagnosis.signed.as_deref().map(|text| format!(" Yours: {text}")).unwrap_or_default();
-    format!("{words}{}{expected}{signed}", diagnosis.sentence())
+    format!("{words}{}{expected}{signed}{}", diagnosis.sentence(), difference(diagnosis).unwrap_or_default())
+}
+
+/// Where the two base strings part, with what follows there.
+fn difference(diagnosis: &Diagnosis) -> Option<String> {
+    let at = diagnosis.first_difference?;
+    let from = |text: &str| text.chars().skip(at).take(DIFFERENCE_CHARACTERS).collect::<String>();
+    let (here, yours) = (from(diagnosis.expected.as_deref()?), from(diagnosis.signed.as_deref()?));
+    Some(format!(" They differ first at character {}: {here:?} here, {yours:?} yours.", at.saturating_add(1)))
 }
 
 fn clip(text: &str) -> String {
@@ -292,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_client_has_so_many_explanations_a_minute() {
-        let budget = ExplanationBudget::default();
+        let budget = Budget::of_pages();
         let key = |text: &str| ClientKey::parse(text).unwrap();
         let at = Timestamp::from_unix;
         let allowed = (0..50).filter(|_| budget.allows(&key("one"), at(1000))).count();

@@ -34,6 +34,8 @@ pub struct Tokens {
     directory: Directory,
     key: Arc<SigningKey>,
     issuer: String,
+    /// Without a public origin the issuer is where one node listens, which says nothing about another.
+    issuer_is_public: bool,
     lifetime: Lifetime,
     verified: Cache<[u8; 32], Arc<Verified>>,
 }
@@ -103,9 +105,15 @@ pub struct IssuedJwt {
 }
 
 impl Tokens {
-    /// `issuer`: our public origin, which is the audience too.
-    pub fn new(directory: Directory, key: Arc<SigningKey>, issuer: String, lifetime: Lifetime) -> Self {
-        Self { directory, key, issuer, lifetime, verified: Cache::new(REMEMBERED) }
+    /// `issuer`: our origin, which is the audience too; `issuer_is_public`: whether all nodes have the same.
+    pub fn new(
+        directory: Directory,
+        key: Arc<SigningKey>,
+        issuer: String,
+        issuer_is_public: bool,
+        lifetime: Lifetime,
+    ) -> Self {
+        Self { directory, key, issuer, issuer_is_public, lifetime, verified: Cache::new(REMEMBERED) }
     }
 
     /// A token for somebody who has just proved a password or an API key.
@@ -169,7 +177,7 @@ impl Tokens {
             return Err(Refusal::BadToken("The password or private key was changed since it was made.").into());
         }
         let key_scopes = match &api_key {
-            Some(key) => Some(key.standing(now).map_err(refuse_key)?.clone()),
+            Some(key) => Some(key.standing(now).map_err(|refusal| refuse_key(refusal, Refusal::BadToken))?.clone()),
             None => {
                 check_standing(&account.account)?;
                 None
@@ -198,7 +206,8 @@ impl Tokens {
         let verified = match self.verified.get(&hash) {
             Some(verified) => verified,
             None => {
-                let claims = self.key.verify::<Claims>(Kind::Token, &self.issuer, &self.issuer, token);
+                let claims =
+                    self.key.verify::<Claims>(Kind::Token, self.issuer_is_public.then_some(&*self.issuer), token);
                 let verified = claims
                     .and_then(Verified::of)
                     .ok_or(Refusal::BadToken("It is no token of this server, or it was changed."))?;

@@ -195,13 +195,32 @@ impl OAuthVerifier {
         self.prove_token(signed).await?.remembered().await
     }
 
+    /// As [`Self::verify_token`], for a request that ends the token: whoever is locked or disabled may still do that.
+    ///
+    /// # Errors
+    /// [`Refusal::OAuth`], [`Refusal::Unavailable`].
+    pub async fn verify_last(&self, signed: &Signed<'_>) -> Result<VerifiedToken, Rejection> {
+        let (token, proof) = self.signed_token(signed).await?;
+        let scopes = match token.standing(signed.request.arrived) {
+            Ok(scopes) => scopes.clone(),
+            Err(TokenRefusal::Account(_)) => Scopes::none(),
+            Err(refusal) => return Err(refuse_token(refusal)),
+        };
+        ProvenToken { token, scopes, proof, nonce: self.remember(signed) }.remembered().await
+    }
+
     /// All of [`Self::verify_token`] but the wait for the nonce's commit.
     async fn prove_token(&self, signed: &Signed<'_>) -> Result<ProvenToken<'_>, Rejection> {
+        let (token, proof) = self.signed_token(signed).await?;
+        let scopes = token.standing(signed.request.arrived).map_err(refuse_token)?.clone();
+        Ok(ProvenToken { token, scopes, proof, nonce: self.remember(signed) })
+    }
+
+    async fn signed_token(&self, signed: &Signed<'_>) -> Result<(Arc<DirectoryToken>, SignatureVerified), Rejection> {
         let client = self.client(signed).await?;
         let token = self.token(signed, &client).await?;
         let proof = self.signature(signed, &client, token.secret.expose()).await?;
-        let scopes = token.standing(signed.request.arrived).map_err(refuse_token)?.clone();
-        Ok(ProvenToken { token, scopes, proof, nonce: self.remember(signed) })
+        Ok((token, proof))
     }
 
     /// The client that the request names.

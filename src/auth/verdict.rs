@@ -124,6 +124,11 @@ impl Identity {
         self.by_login
     }
 
+    /// The refusal of a request that needs these scopes, which its credential lacks.
+    pub fn lacks(&self, scopes: String) -> Refusal {
+        Refusal::ScopeMissing { scopes, signed: self.credential == Credential::OAuth1 }
+    }
+
     /// The account that is acted for: the resource owner.
     pub fn account(&self) -> &Account {
         &self.account.account
@@ -223,6 +228,13 @@ pub enum Refusal {
     StaleNonce,
     /// A token that is none of ours, expired, or whose account or key is gone.
     BadToken(&'static str),
+    /// An API key that was proved and is past its end.
+    KeyEnded {
+        /// As it was sent.
+        username: String,
+        /// A sentence.
+        why: &'static str,
+    },
     /// RFC 5849 §3.2 and the words of Problem Reporting.
     OAuth(OAuthRefusal),
     /// The account is locked, with the reason if one was given.
@@ -237,6 +249,8 @@ pub enum Refusal {
     ScopeMissing {
         /// The missing ones, separated by spaces.
         scopes: String,
+        /// Whether the request was signed: then it is a problem of Problem Reporting too.
+        signed: bool,
     },
     /// The caller may not act for that account, or there is no such account.
     ImpersonationRefused,
@@ -266,7 +280,7 @@ impl Refusal {
             Self::ClientKeyRequired => "client_key_required",
             Self::Throttled { .. } => "throttled",
             Self::MethodNotAdmitted { .. } => "method_not_admitted",
-            Self::BadCredentials { .. } => "bad_credentials",
+            Self::BadCredentials { .. } | Self::KeyEnded { .. } => "bad_credentials",
             Self::MalformedCredentials(_) => "malformed_credentials",
             Self::StaleNonce => "stale_nonce",
             Self::BadToken(_) => "bad_token",
@@ -275,7 +289,8 @@ impl Refusal {
             Self::AccountDisabled(_) => "account_disabled",
             Self::ClientKeyRefused => "client_key_refused",
             Self::CrossSite(_) => "cross_site",
-            Self::ScopeMissing { .. } => "scope_missing",
+            Self::ScopeMissing { signed: true, .. } => Problem::AdditionalAuthorizationRequired.as_str(),
+            Self::ScopeMissing { signed: false, .. } => "scope_missing",
             Self::ImpersonationRefused => "impersonation_refused",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyUnavailable => "body_unavailable",
@@ -342,10 +357,11 @@ impl From<ProtocolError> for Rejection {
     }
 }
 
-pub(super) fn refuse_key(refusal: ApiKeyRefusal) -> Rejection {
+/// `ended`: what is said where the key was shown, or where a token was made with it.
+pub(super) fn refuse_key(refusal: ApiKeyRefusal, ended: impl FnOnce(&'static str) -> Refusal) -> Rejection {
     match refusal {
-        ApiKeyRefusal::Expired => Refusal::BadToken("The API key has expired: make a new one.").into(),
-        ApiKeyRefusal::Impersonator => Refusal::BadToken("The impersonation has ended.").into(),
+        ApiKeyRefusal::Expired => ended("The API key has expired: make a new one.").into(),
+        ApiKeyRefusal::Impersonator => ended("The impersonation has ended.").into(),
         ApiKeyRefusal::Account(refusal) => refuse_account(refusal),
     }
 }

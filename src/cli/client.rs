@@ -162,7 +162,10 @@ pub async fn run(args: ClientArgs, sources: SourceArgs) -> Result<(), Failure> {
                 name: args.name,
                 callbacks: args.callback,
                 scopes: union(&args.scope),
-                signature_methods: SignatureMethods::of(args.signature_method),
+                signature_methods: match args.signature_method.as_slice() {
+                    [] => SignatureMethods::of(operator.configuration.oauth.admitted_methods()),
+                    named => SignatureMethods::of(named.iter().copied()),
+                },
                 rsa_public_key,
                 http_auth: args.http_auth == Switch::On,
             };

@@ -126,6 +126,14 @@ pub struct OAuthSettings {
 }
 
 impl OAuthSettings {
+    /// What the server admits at all: what a client may sign with unless told.
+    pub fn admitted_methods(&self) -> Vec<SignatureMethod> {
+        let admitted = |method: &&SignatureMethod| {
+            **method != SignatureMethod::Plaintext || self.plaintext != PlaintextRule::Never
+        };
+        self.signature_methods.iter().filter(admitted).copied().collect()
+    }
+
     pub(super) fn read(section: &mut Section<'_>) -> OAuthSettings {
         let methods = section.parsed_list("signature_methods");
         if methods.as_ref().is_some_and(Vec::is_empty) {

@@ -126,8 +126,8 @@ pub enum ProtocolError {
     /// RFC 5849 §3.3: a positive integer, in seconds.
     #[error("oauth_timestamp must be a positive whole number: seconds since 1970-01-01 00:00 UTC")]
     Timestamp,
-    /// 1 to 255 printable ASCII characters.
-    #[error("oauth_nonce must have 1 to {MAXIMUM_NONCE} printable ASCII characters")]
+    /// 1 to 255 printable characters.
+    #[error("oauth_nonce must have 1 to {MAXIMUM_NONCE} printable characters")]
     Nonce,
     /// The value is no UTF-8, longer than [`MAXIMUM_VALUE`], or holds a NUL, which no database takes as text.
     #[error("{0} must be text of at most {MAXIMUM_VALUE} characters, none of them NUL")]
@@ -163,12 +163,10 @@ pub struct ProtocolParameters<'a> {
     pub freshness: Option<Freshness<'a>>,
     /// `oauth_callback`.
     pub callback: Option<Cow<'a, str>>,
-    /// `oauth_verifier`.
+    /// `oauth_verifier`; an empty one is none.
     pub verifier: Option<Cow<'a, str>>,
     /// `oauth_body_hash`.
     pub body_hash: Option<Cow<'a, str>>,
-    /// `scope`, the request parameter.
-    pub scope: Option<Cow<'a, str>>,
 }
 
 /// What makes a request fresh (RFC 5849 §3.3).
@@ -176,7 +174,7 @@ pub struct ProtocolParameters<'a> {
 pub struct Freshness<'a> {
     /// `oauth_timestamp`.
     pub timestamp: Timestamp,
-    /// `oauth_nonce`: 1 to 255 printable ASCII characters.
+    /// `oauth_nonce`: 1 to 255 printable characters.
     pub nonce: Cow<'a, str>,
 }
 
@@ -191,6 +189,18 @@ impl<'a> ProtocolParameters<'a> {
             named.add(parameter)?;
         }
         named.into_parameters()
+    }
+}
+
+/// `scope`, the parameter by which a request token is asked for. No protocol parameter: elsewhere it is the operator's own.
+///
+/// # Errors
+/// [`ProtocolError::Repeated`], [`ProtocolError::Value`].
+pub fn requested_scope<'a>(parameters: &'a Parameters<'_>) -> Result<Option<Cow<'a, str>>, ProtocolError> {
+    let mut named = parameters.iter().filter(|parameter| parameter.name == SCOPE);
+    match (named.next(), named.next()) {
+        (_, Some(_)) => Err(ProtocolError::Repeated(SCOPE.to_owned())),
+        (first, None) => text(first, SCOPE),
     }
 }
 
@@ -222,7 +232,6 @@ struct Named<'a> {
     callback: Option<&'a Parameter<'a>>,
     verifier: Option<&'a Parameter<'a>>,
     body_hash: Option<&'a Parameter<'a>>,
-    scope: Option<&'a Parameter<'a>>,
     /// `oauth_` names that nobody here knows: signed, otherwise without effect, but not repeated either.
     unknown: BTreeSet<&'a str>,
 }
@@ -240,11 +249,6 @@ impl<'a> Named<'a> {
             CALLBACK => &mut self.callback,
             VERIFIER => &mut self.verifier,
             BODY_HASH => &mut self.body_hash,
-            SCOPE => {
-                // Not a protocol parameter: an API of the operator's may repeat it.
-                self.scope.get_or_insert(parameter);
-                return Ok(());
-            }
             name if name.starts_with("oauth_") => {
                 if self.unknown.insert(name) {
                     return Ok(());
@@ -279,9 +283,8 @@ impl<'a> Named<'a> {
             signature: required(self.signature, SIGNATURE)?,
             freshness,
             callback: text(self.callback, CALLBACK)?,
-            verifier: text(self.verifier, VERIFIER)?,
+            verifier: text(self.verifier, VERIFIER)?.filter(|verifier| !verifier.is_empty()),
             body_hash: text(self.body_hash, BODY_HASH)?,
-            scope: text(self.scope, SCOPE)?,
         })
     }
 
@@ -325,9 +328,7 @@ fn parse_timestamp(value: &str) -> Result<Timestamp, ProtocolError> {
 fn parse_nonce<'a>(nonce: &'a Parameter<'a>) -> Result<Cow<'a, str>, ProtocolError> {
     nonce
         .decoded()
-        .filter(|nonce| {
-            (1..=MAXIMUM_NONCE).contains(&nonce.len()) && nonce.bytes().all(|octet| matches!(octet, b' '..=b'~'))
-        })
+        .filter(|nonce| (1..=MAXIMUM_NONCE).contains(&nonce.chars().count()) && !nonce.contains(char::is_control))
         .ok_or(ProtocolError::Nonce)
 }
 
@@ -395,9 +396,24 @@ mod tests {
             assert_eq!(with(TIMESTAMP, timestamp), Some(ProtocolError::Timestamp), "{timestamp}");
         }
         assert_eq!(with(NONCE, ""), Some(ProtocolError::Nonce));
-        assert_eq!(with(NONCE, "%C3%A4"), Some(ProtocolError::Nonce));
+        assert_eq!(with(NONCE, "%09"), Some(ProtocolError::Nonce));
+        assert_eq!(with(NONCE, "%FF"), Some(ProtocolError::Nonce));
+        assert_eq!(with(NONCE, &"%C3%A4".repeat(255)), None);
         assert_eq!(with(NONCE, &"n".repeat(256)), Some(ProtocolError::Nonce));
         assert_eq!(with(NONCE, &"n".repeat(255)), None);
+    }
+
+    #[test]
+    fn a_scope_is_asked_for_once_and_else_is_the_operators_own() {
+        let asked = |text: &str| {
+            let parameters = Parameters::of_form(text, Source::Query).unwrap();
+            ProtocolParameters::read(&parameters).unwrap();
+            requested_scope(&parameters).map(|scope| scope.map(Cow::into_owned))
+        };
+        assert_eq!(asked(COMPLETE), Ok(None));
+        assert_eq!(asked(&format!("{COMPLETE}&scope=a%3Ab")), Ok(Some("a:b".to_owned())));
+        assert_eq!(asked(&format!("{COMPLETE}&scope=a&scope=a")), Err(ProtocolError::Repeated("scope".to_owned())));
+        assert_eq!(asked(&format!("{COMPLETE}&scope=%FF")), Err(ProtocolError::Value("scope")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use crate::domain::account::{Account, Reach};
+use crate::domain::account::{Account, AccountRefusal, Reach};
 use crate::domain::client::Callback;
 use crate::domain::credentials::{
     AccountId, ClientKey, GrantId, Hint, Secret, TokenHash, TokenId, Username, generate_token, generate_verifier,
@@ -39,6 +39,9 @@ pub enum DelegationError {
     ClientNotFound,
     #[error("there is no such account")]
     AccountNotFound,
+    /// The account was locked or disabled since it decided.
+    #[error(transparent)]
+    Account(#[from] AccountRefusal),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -59,6 +62,8 @@ pub struct IssuedToken {
     pub credentials: TokenCredentials,
     /// The account's username.
     pub username: Username,
+    /// What the token may do now: of its scopes those that the account has.
+    pub live: Scopes,
 }
 
 /// A decision of the account holder that was taken.
@@ -295,6 +300,8 @@ impl Delegations {
                 }
                 let holder =
                     accounts::find(transaction.connection, account)?.ok_or(DelegationError::AccountNotFound)?;
+                // Nothing is used up then: what rests may be taken up again.
+                holder.standing()?;
                 issue(transaction, &vault, &client_key, holder, scopes.clone(), limits.token_lifetime, &by).map(Some)
             })
             .await?
@@ -676,7 +683,8 @@ fn issue(
         .with_client(client_key)
         .because(credentials.scopes.to_string());
     audit::append(transaction.connection, entry, by)?;
-    Ok(IssuedToken { token, secret, credentials, username: holder.username })
+    let live = holder.scopes.admit(&credentials.scopes);
+    Ok(IssuedToken { token, secret, credentials, username: holder.username, live })
 }
 
 pub(super) fn insert_token(

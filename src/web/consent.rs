@@ -55,8 +55,7 @@ pub struct VerifierPage {
     pub frame: Frame,
     pub text: &'static Texts,
     pub app: String,
-    /// The verifier in pieces that are easy to read; joined without anything between them they are the verifier.
-    pub groups: Vec<String>,
+    pub verifier: String,
     pub expires: Moment,
 }
 
@@ -214,7 +213,7 @@ fn leave(visit: &Visit<'_>, token: &str, pending: &Pending, decided: &Decided) -
                 frame,
                 text: visit.text,
                 app: app.clone(),
-                groups: in_groups(verifier.expose()),
+                verifier: verifier.expose().to_owned(),
                 expires: Moment::of(decided.credentials.expires_at, visit.text),
             },
         ),
@@ -251,12 +250,6 @@ fn host_of(callback: &Callback) -> Option<String> {
     }
 }
 
-/// A text in groups of four characters.
-pub fn in_groups(text: &str) -> Vec<String> {
-    let letters: Vec<char> = text.chars().collect();
-    letters.chunks(4).map(|group| group.iter().collect()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,11 +259,5 @@ mod tests {
         let shown = |callback| host_of(&Callback::parse(callback).unwrap());
         assert_eq!(shown("https://photos.example.net/cb").as_deref(), Some("photos.example.net"));
         assert_eq!(shown("com.evil.app://accounts.example.com/cb").as_deref(), Some("com.evil.app:"));
-    }
-
-    #[test]
-    fn groups_joined_are_the_verifier() {
-        assert_eq!(in_groups("hfdp7dh39dks9884"), ["hfdp", "7dh3", "9dks", "9884"]);
-        assert_eq!(in_groups("abcde").concat(), "abcde");
     }
 }

@@ -56,6 +56,7 @@ impl From<DelegationError> for Failed {
             | DelegationError::GrantNotFound
             | DelegationError::ClientNotFound
             | DelegationError::AccountNotFound => Self::NotFound,
+            DelegationError::Account(_) => Self::Forbidden,
             DelegationError::Refused(refusal) => {
                 Self::Rejected(Rejection::because(Refusal::Unavailable, refusal.to_string()))
             }

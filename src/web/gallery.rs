@@ -14,7 +14,7 @@ use crate::web::admin::clients::{AdministeredClientRow, AdministeredClientsPage}
 use crate::web::admin::companies::{CompaniesPage, CompanyRow};
 use crate::web::admin::system::{SealingKeyRow, SystemPage, ThrottledRow};
 use crate::web::apps::{AppsPage, ConnectedApp};
-use crate::web::consent::{ConsentPage, VerifierPage, in_groups};
+use crate::web::consent::{ConsentPage, VerifierPage};
 use crate::web::developer::client::{ClientPage, RsaKey, TokenRow};
 use crate::web::developer::client_form::{ClientForm, ClientFormPage, MethodChoice};
 use crate::web::developer::client_samples::SamplesPage;
@@ -154,7 +154,7 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
             here: words.say("/oauth/authorize?oauth_token=hh5s93j4hdidpola"),
             destination: None,
         })),
-        ("verifier", page(VerifierPage { text, frame: words.alone(), app: words.say("Printer"), groups: in_groups(&words.say("hfdp7dh39dks9884Xr2vQm7a")), expires: words.moment(-600) })),
+        ("verifier", page(VerifierPage { text, frame: words.alone(), app: words.say("Printer"), verifier: words.say("hfdp7dh39dks9884Xr2vQm7a"), expires: words.moment(-600) })),
         ("error", page(MessagePage {
             word: Some("token_expired"),
             onward: Some((words.say("/apps"), text.errors.to_apps)),

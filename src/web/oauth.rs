@@ -9,7 +9,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::auth::verdict::{Refusal, Rejection};
+use crate::auth::verdict::Rejection;
 use crate::protocol::encoding::encode;
 use crate::protocol::oauth;
 use crate::protocol::request::ReceivedRequest;
@@ -103,7 +103,7 @@ async fn take(
             Ok(form(&[
                 (oauth::TOKEN, issued.token.expose()),
                 (oauth::TOKEN_SECRET, issued.secret.expose()),
-                (oauth::SCOPE, &issued.credentials.scopes.to_string()),
+                (oauth::SCOPE, &issued.live.to_string()),
                 ("username", issued.username.as_str()),
             ]))
         }
@@ -116,11 +116,7 @@ async fn take(
 
 fn refuse(judge: &Judge, received: Option<&ReceivedRequest<'_>>, rejection: &Rejection) -> HttpResponse {
     judge.note(received, rejection);
-    let accept = received.and_then(|received| received.headers.accept);
-    match &rejection.public {
-        Refusal::OAuth(_) => judge.answers.refuse_oauth(accept, rejection),
-        _ => judge.answers.refuse(received, None, rejection),
-    }
+    judge.answers.refuse_oauth(received, rejection)
 }
 
 fn form(pairs: &[(&str, &str)]) -> String {

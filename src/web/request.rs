@@ -162,7 +162,12 @@ impl Rim {
                 Some(text) => headers.authorization.add(text),
                 None => headers.authorization.add_unreadable(),
             },
-            "cookie" => headers.cookie = text,
+            "cookie" => {
+                // Two lines are read one way here and another behind us; no client sends them (RFC 6265 §5.4).
+                if headers.cookie.replace(text.unwrap_or_default()).is_some() {
+                    return Err(Refusal::Target("the Cookie header is there twice"));
+                }
+            }
             "user-agent" => headers.user_agent = text.filter(|text| !text.trim().is_empty()),
             "content-type" => {
                 // Readers behind us may take another of two, or read one that we can't.

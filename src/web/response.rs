@@ -245,13 +245,16 @@ impl Answers {
         })
     }
 
-    /// A refusal at the OAuth endpoints: form-encoded, or JSON when `Accept` asks for it (Problem Reporting).
-    pub fn refuse_oauth(&self, accept: Option<&str>, rejection: &Rejection) -> HttpResponse {
-        let Refusal::OAuth(refusal) = &rejection.public else { return self.refuse(None, None, rejection) };
+    /// A refusal at the OAuth endpoints: form-encoded, or JSON when `Accept` asks for it (Problem Reporting). What Problem
+    /// Reporting has no word for is answered as everywhere.
+    pub fn refuse_oauth(&self, received: Option<&ReceivedRequest<'_>>, rejection: &Rejection) -> HttpResponse {
+        let accept = received.and_then(|received| received.headers.accept);
+        let Some(refusal) = in_oauth_words(&rejection.public) else { return self.refuse(received, None, rejection) };
+        let refusal = &*refusal;
         let mut answer = HttpResponse::build(status(&rejection.public));
         answer.append_header((WWW_AUTHENTICATE, self.oauth_challenge(Some(refusal)).to_string()));
         answer.insert_header((header::CACHE_CONTROL, "no-store"));
-        if accept.is_some_and(|accept| accept.contains("application/json")) {
+        if accept.is_some_and(asks_for_json) {
             let mut body = serde_json::Map::new();
             body.insert(oauth::PROBLEM.to_owned(), refusal.problem.as_str().into());
             body.insert(oauth::PROBLEM_ADVICE.to_owned(), refusal.advice.as_str().into());
@@ -296,6 +299,10 @@ impl Answers {
 
     fn due_challenges(&self, route: Option<&Route>, refusal: &Refusal) -> Vec<String> {
         match (route, refusal) {
+            (_, Refusal::ScopeMissing { signed: true, .. }) => {
+                let lacking = OAuthRefusal::new(Problem::AdditionalAuthorizationRequired, String::new());
+                vec![self.oauth_challenge(Some(&lacking)).to_string()]
+            }
             (Some(route), refusal) if status(refusal) == StatusCode::UNAUTHORIZED => self.challenges(route, refusal),
             (_, Refusal::OAuth(problem)) => vec![self.oauth_challenge(Some(problem)).to_string()],
             (None, refusal) if status(refusal) == StatusCode::UNAUTHORIZED => {
@@ -391,6 +398,7 @@ pub const fn status(refusal: &Refusal) -> StatusCode {
         | Refusal::NoCredential
         | Refusal::MethodNotAdmitted { .. }
         | Refusal::BadCredentials { .. }
+        | Refusal::KeyEnded { .. }
         | Refusal::MalformedCredentials(_)
         | Refusal::StaleNonce
         | Refusal::BadToken(_) => StatusCode::UNAUTHORIZED,
@@ -454,6 +462,7 @@ fn words(refusal: &Refusal) -> (String, String) {
         Refusal::MethodNotAdmitted { sent } => {
             (format!("{sent} is not admitted here."), "WWW-Authenticate lists what is.".to_owned())
         }
+        Refusal::KeyEnded { username, why } => with(&format!("Could not authenticate: {username}"), why),
         Refusal::BadCredentials { username } => (format!("Could not authenticate: {username}"), String::new()),
         Refusal::MalformedCredentials(what) => plain(what),
         Refusal::CrossSite(what) => plain(what),
@@ -472,7 +481,7 @@ fn words(refusal: &Refusal) -> (String, String) {
             "The client key can not be used with this account",
             "It is unknown, disabled, not meant for HTTP authentication, or another account's.",
         ),
-        Refusal::ScopeMissing { scopes } => (format!("Missing scope: {scopes}"), String::new()),
+        Refusal::ScopeMissing { scopes, .. } => (format!("Missing scope: {scopes}"), String::new()),
         Refusal::ImpersonationRefused => with(
             "This account can not act for that one",
             "Integrators and admins may, for members of their own company.",
@@ -483,6 +492,32 @@ fn words(refusal: &Refusal) -> (String, String) {
         Refusal::BodyUnavailable => plain("The form body did not come along with the question."),
         Refusal::Unavailable => plain("The server can not decide at the moment: try again."),
     }
+}
+
+/// What a refusal is called at the OAuth endpoints.
+fn in_oauth_words(refusal: &Refusal) -> Option<Cow<'_, OAuthRefusal>> {
+    let problem = match refusal {
+        Refusal::OAuth(refusal) => return Some(Cow::Borrowed(refusal)),
+        Refusal::AccountLocked(_) | Refusal::AccountDisabled(_) => Problem::PermissionDenied,
+        Refusal::Target(_) | Refusal::BodyTooLarge { .. } => Problem::ParameterRejected,
+        _ => return None,
+    };
+    let (message, additional) = words(refusal);
+    Some(Cow::Owned(OAuthRefusal::new(problem, format!("{message} {additional}").trim_end())))
+}
+
+/// Whether JSON is wanted at least as much as a form (RFC 9110 §12.5.1).
+fn asks_for_json(accept: &str) -> bool {
+    let quality = |wanted: &str| {
+        let mut ranges = accept.split(',').map(|range| range.split(';').map(str::trim));
+        ranges.find_map(|mut range| {
+            let named = range.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+            let weight = range.find_map(|parameter| parameter.strip_prefix("q=").or(parameter.strip_prefix("Q=")));
+            named.then(|| weight.map_or(1.0, |weight| weight.parse::<f32>().unwrap_or(0.0)))
+        })
+    };
+    let json = quality("application/json").unwrap_or(0.0);
+    json > 0.0 && json >= quality("application/x-www-form-urlencoded").unwrap_or(0.0)
 }
 
 const fn oauth_message(problem: Problem) -> &'static str {

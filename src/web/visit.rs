@@ -8,15 +8,15 @@ use std::sync::Arc;
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderName, LOCATION, RETRY_AFTER};
-use actix_web::web::{Data, Payload};
+use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use rand::distr::{Alphanumeric, SampleString};
 
-use crate::auth::inspection::ExplanationBudget;
+use crate::auth::inspection::Budget;
 use crate::auth::session::{self, Session};
 use crate::auth::verdict::{Refusal, Rejection, check_standing};
-use crate::config::{Configuration, Diagnose, OAuthSettings, PlaintextRule, ScopeSettings};
+use crate::config::{Configuration, Diagnose, ScopeSettings};
 use crate::domain::account::{Account, Reach};
 use crate::protocol::encoding::encode;
 use crate::protocol::parameters::{Parameters, Source};
@@ -54,7 +54,7 @@ pub struct Pages {
     /// The keys that secrets are sealed with, by their ids; first the one that seals new ones.
     pub sealing_keys: Vec<u32>,
     /// What the inspector's paste box may still be asked.
-    pub explanations: ExplanationBudget,
+    pub explanations: Budget,
     /// What clients may sign with here, as far as the configuration admits it.
     pub signature_methods: Vec<SignatureMethod>,
     /// Whether failed signatures are explained to anybody.
@@ -102,8 +102,8 @@ impl Pages {
             contact_url: configuration.support.contact_url.as_ref().map(|link| link.as_str().to_owned()),
             token_lifetime: (lifetime > 0).then(|| Lifetime::from_seconds(lifetime)),
             sealing_keys,
-            explanations: ExplanationBudget::default(),
-            signature_methods: admitted_methods(&configuration.oauth),
+            explanations: Budget::of_pages(),
+            signature_methods: configuration.oauth.admitted_methods(),
             explains: configuration.oauth.diagnose != Diagnose::Never,
             public_origin: configuration
                 .server
@@ -502,18 +502,6 @@ impl<'a> Visit<'a> {
         let page = MessagePage { onward, ..MessagePage::new(self.frame(Section::None), errors.logged_out) };
         self.page(StatusCode::FORBIDDEN, &page)
     }
-}
-
-fn admitted_methods(settings: &OAuthSettings) -> Vec<SignatureMethod> {
-    let admitted = |method: &&SignatureMethod| {
-        **method != SignatureMethod::Plaintext || settings.plaintext != PlaintextRule::Never
-    };
-    settings.signature_methods.iter().filter(admitted).copied().collect()
-}
-
-/// What answers at the path of a page to a method that it does not know.
-pub async fn not_a_page(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    pages.serve(&request, payload, Access::Anybody, async |_| Err(Failed::Method)).await
 }
 
 /// Whether the account administers more than itself.

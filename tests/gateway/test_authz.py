@@ -91,7 +91,7 @@ def test_a_path_or_route_that_is_refused_is_403(behind, family):
         answer = ask(behind, family, "GET", target, signed(behind, "GET", target))
         assert (answer.status, answer.one("X-Auth-Error")) == (403, "bad_request"), target
     answer = ask(behind, family, "DELETE", "/strict/x", signed(behind, "DELETE", "/strict/x"))
-    assert (answer.status, answer.one("X-Auth-Error")) == (403, "scope_missing")
+    assert (answer.status, answer.one("X-Auth-Error")) == (403, "additional_authorization_required")
 
 
 def test_raw_paths_pass_where_the_route_says_so(behind):
@@ -412,7 +412,7 @@ def envoy(world, verb, target, headers=(), body=b"", cut="false"):
 def test_what_traefik_and_envoy_send_is_judged_as_the_clients_request(behind, ask_as):
     target, form = "/things/a%20b;c?x=%2F&y=", b"a=1&b=x+y"
     assert ask_as(behind, "GET", target, signed(behind, "GET", target)).status == 200
-    assert ask_as(behind, "DELETE", "/strict/x", signed(behind, "DELETE", "/strict/x")).one("X-Auth-Error") == "scope_missing"
+    assert ask_as(behind, "DELETE", "/strict/x", signed(behind, "DELETE", "/strict/x")).one("X-Auth-Error") == "additional_authorization_required"
     assert ask_as(behind, "GET", target).status == 401
     good = [*signed(behind, "POST", target, form=form.decode()), FORM]
     answer = ask_as(behind, "POST", target, good, form)

@@ -204,3 +204,67 @@ def test_sign_on_the_command_line_makes_a_header_that_passes(server, client, tok
     value = re.search(r"OAuth [^\n]*oauth_signature=[^\n]*", said).group(0)
     assert "GET&" in said
     assert wire.send(server, "GET", "/v2/me?a=1", [("Authorization", value.strip())]).status == 200
+
+
+@pytest.mark.parametrize("second", ["account:delete", "account:read"])
+def test_a_scope_that_is_asked_for_twice_is_400(second, server, app):
+    url = f"{server.base}/oauth/request_token?scope=account%3Aread&scope={second.replace(':', '%3A')}"
+    value = signer.authorization("POST", url, app, oauth_callback=app.callback)
+    target = url.removeprefix(server.base)
+    answer = wire.send(server, "POST", target, [("Authorization", value)], b"")
+    assert (answer.status, answer.form["oauth_parameters_rejected"]) == (400, "scope")
+
+
+def test_an_empty_verifier_is_none_and_costs_no_try(server, app, browser):
+    request = temporary(server, app)
+    verifier = browser.verifier(authorize_url(server, request))
+    for _ in range(7):
+        answer = access_token(server, app, request, "")
+        assert (answer.status, answer.form["oauth_parameters_absent"]) == (400, "oauth_verifier")
+    assert access_token(server, app, request, verifier).status == 200
+
+
+def test_who_was_disabled_after_the_decision_gets_no_token_until_enabled(server, app):
+    holder = server.account()
+    request = temporary(server, app)
+    verifier = Browser(holder).verifier(authorize_url(server, request))
+    server.command("account", "disable", holder.username)
+    refused = access_token(server, app, request, verifier)
+    assert (refused.status, refused.form["oauth_problem"]) == (403, "permission_denied")
+    server.command("account", "enable", holder.username)
+    assert access_token(server, app, request, verifier).status == 200
+
+
+def test_the_answer_names_the_scopes_that_the_account_has(server, app):
+    holder = server.account(scopes=["account:read"])
+    assert dance(server, app, Browser(holder)).fields["scope"] == "account:read"
+
+
+@pytest.mark.parametrize("rests", ["lock", "disable"])
+def test_who_is_locked_or_disabled_may_have_its_token_revoked(rests, server, app):
+    holder = server.account()
+    token = dance(server, app, Browser(holder))
+    server.command("account", rests, holder.username)
+    assert eventually(lambda: signed(server, "GET", "/v2/me", app, token).status == 403)
+    assert signed(server, "POST", "/oauth/revoke", app, token).status == 200
+    assert server.json("token", "list", "--account", holder.username)[0]["status"] == "revoked"
+
+
+def test_every_refusal_at_the_endpoints_speaks_of_a_problem(server, app):
+    twice = [("Content-Type", "text/plain"), ("Content-Type", "application/json")]
+    answer = signed(server, "POST", "/oauth/request_token", app, headers=twice, body=b"x", oauth_callback=app.callback)
+    assert (answer.status, answer.form["oauth_problem"]) == (400, "parameter_rejected")
+    assert "oauth_problem" in answer.one("WWW-Authenticate")
+
+
+def test_the_code_stands_in_one_piece_in_its_element(server, developer, browser):
+    client = server.client(developer, callback="oob")
+    answer = browser.decide(authorize_url(server, temporary(server, client)))
+    verifier = re.search(r'id="verifier"[^>]*>([^<]+)<', answer.text).group(1)
+    assert len(verifier) >= 20 and verifier == verifier.strip()
+
+
+def test_the_first_form_of_the_consent_page_is_the_decision(server, app, browser):
+    answer, _ = browser.consent_page(authorize_url(server, temporary(server, app)))
+    first = answer.text[answer.text.index("<form") :].partition("</form>")[0]
+    assert 'name="decision"' in first and 'name="csrf_token"' in first

@@ -204,3 +204,10 @@ def test_unknown_user_and_wrong_password_get_the_same_challenge(server, person, 
     shapes = [[sorted(found) for found in challenges(answer).values()] for answer in answers]
     assert answers[0].status == answers[1].status == 401
     assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize("nonce", ["dcd98b7102dd2f0e8b11d0f600bfb0c093", "A" * 59])
+def test_who_proves_the_password_with_a_nonce_of_nobodys_is_sent_a_new_one(nonce, digest):
+    answer = digest.send(nonce=nonce)
+    assert answer.status == 401
+    assert any("stale=true" in challenge for challenge in answer.all("WWW-Authenticate"))

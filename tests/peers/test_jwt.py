@@ -360,3 +360,17 @@ def test_an_assertion_for_the_upstream_is_never_accepted_as_a_token(new_server):
     assert me(server, assertion).status == 401
     assert wire.send(server, "GET", "/v2/me", [("X-Auth-Assertion", assertion)]).status == 401
     server.stop()
+
+
+def test_without_a_public_url_a_token_is_good_at_every_node(new_server):
+    one = new_server(PATIENT, "jwt-one")
+    other = new_server(PATIENT, "jwt-other")
+    other.stop()
+    other.database, other.environment = one.database, one.environment
+    one.stop()
+    other.start()
+    token = token_for(other, other.key(other.account()))
+    other.stop()
+    one.start()
+    assert me(one, token).status == 200
+    one.stop()

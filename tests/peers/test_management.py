@@ -869,3 +869,23 @@ def test_what_is_answered_has_exactly_the_described_fields(house, people, belong
 
 def test_the_command_line_prints_the_same_description(house, document):
     assert json.loads(house.command("openapi")) == document
+
+
+def test_the_audit_log_is_followed_by_its_links(house):
+    root = house.account(role="admin")
+    for _ in range(5):
+        house.account()
+    whole = [row["id"] for row in good(ask(house, root, "GET", "/audit?limit=1000"))]
+    ids, path = [], "/audit?limit=2&event=account.created"
+    while path and len(ids) < 6:
+        answer = ask(house, root, "GET", path)
+        ids += [row["id"] for row in good(answer)]
+        link = answer.all("Link")
+        path = link[0].partition(">")[0].removeprefix("</api/v1") if link else None
+    assert len(ids) == 6 == len(set(ids)) and set(ids) <= set(whole)
+
+
+def test_a_filter_that_a_list_does_not_know_is_400_and_named(house):
+    root = house.account(role="admin")
+    said = refused(ask(house, root, "GET", "/accounts?compny=acme"), 400)
+    assert "compny" in said["message"] and "company" in said["message"]

@@ -172,3 +172,98 @@ def test_a_problem_is_always_one_of_the_words_in_challenge_and_body(server, clie
         answers.append(answer)
     assert all(answer.status >= 400 for answer in answers)
     assert {answer.problem for answer in answers} <= WORDS and len({answer.problem for answer in answers}) > 8
+
+
+# --- RFC 9110 ---
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/login", "/docs", "/api/openapi.json", "/.well-known/jwks.json", "/assets/style.css", "/oauth/authorize?oauth_token=x", "/api/v1/accounts"],
+)
+def test_head_is_answered_as_get_without_the_content(path, server):
+    root = server.account(role="admin")
+    headers = [basic(root.username, root.password)] if path.startswith("/api/v1") else []
+    seen, told = (wire.send(server, verb, path, headers) for verb in ("GET", "HEAD"))
+    assert (told.status, told.body) == (seen.status, b"")
+    assert told.one("Content-Type") == seen.one("Content-Type")
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "allowed"),
+    [
+        ("PUT", "/login", "HEAD, GET, POST"),
+        ("POST", "/apps", "HEAD, GET"),
+        ("DELETE", "/oauth/authorize", "HEAD, GET, POST"),
+        ("DELETE", "/api/v1/companies/x", None),
+        ("PATCH", "/api/v1/accounts", "HEAD, GET, POST"),
+        ("POST", "/api/openapi.json", "HEAD, GET"),
+    ],
+)
+def test_a_method_that_a_path_has_not_hears_which_it_has(verb, path, allowed, server):
+    answer = wire.send(server, verb, path, [], b"")
+    assert answer.status == 405
+    assert answer.one("Allow") and answer.one("Allow") == (allowed or answer.one("Allow"))
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/json", "application/json"),
+        ("Application/JSON", "application/json"),
+        ("text/html, application/json;q=0.5", "application/json"),
+        ("application/json;q=0", "application/x-www-form-urlencoded"),
+        ("application/x-www-form-urlencoded, application/json;q=0.1", "application/x-www-form-urlencoded"),
+        ("*/*", "application/x-www-form-urlencoded"),
+    ],
+)
+def test_a_refusal_at_the_endpoints_is_json_where_it_is_asked_for(accept, kind, server):
+    answer = wire.send(server, "POST", "/oauth/request_token", [("Accept", accept)], b"")
+    assert (answer.status, answer.one("Content-Type")) == (400, kind)
+
+
+# --- what is nobody's credential, or is one twice ---
+
+
+def test_an_empty_authorization_header_is_no_credential(server):
+    assert wire.send(server, "GET", "/v2/me", [("Authorization", "")]).json["code"] == "credentials_required"
+
+
+def test_two_cookie_lines_are_400(server):
+    lines = [("Cookie", "a=1"), ("Cookie", "b=2")]
+    assert wire.send(server, "GET", "/v2/me", lines).status == 400
+
+
+def test_the_scope_parameter_of_the_operators_own_api_is_the_operators(server, client, token):
+    for query in ("scope=all%20%21%21", "scope=a&scope=b", "scope=%FF"):
+        assert signed(server, "GET", f"/v2/me?{query}", client, token).status == 200, query
+
+
+def test_a_signed_request_that_lacks_a_scope_is_told_so_in_oauths_words(new_server):
+    server = new_server(
+        PATIENT + '[[route]]\npath = "/v2/**"\nmethods = ["oauth1", "basic"]\nclient_key = "ignored"\nscopes = { GET = ["thing:read"] }\n',
+        "rules-scope",
+    )
+    holder = server.account(scopes=["account:read"])
+    client = server.client(holder, scopes=["account:read"])
+    answer = signed(server, "GET", "/v2/me", client, dance(server, client, Browser(holder)))
+    assert (answer.status, answer.json["code"]) == (403, "additional_authorization_required")
+    assert "thing:read" in answer.json["message"]
+    assert answer.all("WWW-Authenticate") == ['OAuth realm="Countersign", oauth_problem="additional_authorization_required"']
+    plain = wire.send(server, "GET", "/v2/me", [basic(holder.username, holder.password)])
+    assert (plain.status, plain.json["code"], plain.all("WWW-Authenticate")) == (403, "scope_missing", [])
+    server.stop()
+
+
+# --- what a client signs with ---
+
+
+def test_a_new_client_signs_with_all_that_the_server_admits(new_server):
+    server = new_server('[oauth]\nsignature_methods = ["HMAC-SHA256", "PLAINTEXT"]\nplaintext = "never"\n' + PATIENT, "rules-methods")
+    root = server.account(role="admin")
+    made = server.json("client", "create", "--owner", root.username, "--name", "App", "--callback", "oob")
+    assert made["signature_methods"] == ["HMAC-SHA256"]
+    body = '{"name": "App"}'
+    answer = wire.send(server, "POST", "/api/v1/clients", [basic(root.username, root.password), JSON], body)
+    assert (answer.status, answer.json["signature_methods"]) == (201, ["HMAC-SHA256"])
+    server.stop()

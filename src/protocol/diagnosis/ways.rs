@@ -160,6 +160,8 @@ pub const WAYS: &[Way] = {
         (Mistake::TokenSecretMissing, |recipe| recipe.key = KeyText::ClientAlone),
         (Mistake::SecretNotEncoded, |recipe| recipe.key_raw = true),
         (Mistake::SecretsSwapped, |recipe| recipe.key_swapped = true),
+        // Where everything is repeated, leaving the query or the body out comes to the same.
+        (Mistake::ParametersRepeatedInHeader, |recipe| recipe.header_once = true),
         (Mistake::QueryParametersLeftOut, |recipe| recipe.query = QueryPart::LeftOut),
         (Mistake::QueryParametersLeftOut, |recipe| recipe.query = QueryPart::InUri),
         (Mistake::QueryParametersLeftOut, |recipe| recipe.query = QueryPart::InUriAndSigned),
@@ -184,7 +186,6 @@ pub const WAYS: &[Way] = {
         (Mistake::ParametersNotEncoded, |recipe| recipe.raw = Whose::Everybodys),
         (Mistake::ParametersNotEncoded, |recipe| recipe.raw = Whose::Others),
         (Mistake::ParametersNotEncoded, |recipe| recipe.raw = Whose::Callbacks),
-        (Mistake::ParametersRepeatedInHeader, |recipe| recipe.header_once = true),
         (Mistake::RealmIncluded, |recipe| recipe.realm = true),
         (Mistake::PathReencoded, |recipe| recipe.path = PathText::Canonical),
         (Mistake::PathReencoded, |recipe| recipe.path = PathText::Decoded),
