@@ -129,7 +129,7 @@ impl Tokens {
             iat: now.unix(),
             exp: (now + self.lifetime).unix(),
             jti: format!("{:032x}", rand::random::<u128>()),
-            scope: identity.scopes().to_string(),
+            scope: identity.scopes().to_claim(),
             username: account.username.to_string(),
             company: account.company.as_ref().map(ToString::to_string),
             client: identity.client().map(|client| client.client.client_key.to_string()),

@@ -80,9 +80,19 @@ fn check(what: &'static str, text: &str, limit: usize, admits: impl Fn(char) -> 
     Ok(())
 }
 
-/// One line of text for people: 1 to `limit` bytes, any script, no control characters, not padded.
+/// One line of text for people: 1 to `limit` bytes, any script, no control characters, nothing that can't be seen or turns
+/// the text around it, not padded.
 pub fn check_line(what: &'static str, text: &str, limit: usize) -> Result<(), InvalidName> {
-    check(what, text, limit, |character| !character.is_control())
+    check(what, text, limit, |character| !character.is_control() && !disguises(character))
+}
+
+/// Whether a character makes a name look like another: zero-width spaces and joiners of words, marks and embeddings of
+/// direction. Not U+200C and U+200D, which some scripts and pictures are written with.
+const fn disguises(character: char) -> bool {
+    matches!(
+        character,
+        '\u{AD}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'
+    )
 }
 
 macro_rules! identifier {
@@ -313,6 +323,17 @@ mod tests {
         assert!(matches!(Username::parse(" jo"), Err(InvalidName::Padded { .. })));
         assert!(Username::parse("a\0b").is_err());
         assert!(matches!(Username::parse("x".repeat(256)), Err(InvalidName::TooLong { limit: 255, .. })));
+    }
+
+    #[test]
+    fn a_name_for_people_holds_nothing_that_disguises_it() {
+        let checked = |text: &str| check_line("a name", text, 200);
+        for text in ["Photos\u{202E}", "Pho\u{200B}tos", "\u{2066}Photos", "Pho\u{AD}tos", "a\nb"] {
+            assert!(matches!(checked(text), Err(InvalidName::Character { .. })), "{text:?}");
+        }
+        for text in ["عکس\u{200C}ها", "👩\u{200D}🚀", "Jürgen 東"] {
+            assert_eq!(checked(text), Ok(()), "{text:?}");
+        }
     }
 
     #[test]

@@ -280,7 +280,14 @@ impl GrantedScopes {
         Self { everything: false, named }
     }
 
-    /// Reads back what [`Display`](fmt::Display) wrote, e.g. from a JWT's `scope`.
+    /// All of it, as in a JWT's `scope`: `*`, and `manage:*` beside it, which `*` does not hold.
+    pub fn to_claim(&self) -> String {
+        let all: Vec<&str> =
+            self.everything.then_some("*").into_iter().chain(self.named.iter().map(Scope::as_str)).collect();
+        all.join(" ")
+    }
+
+    /// Reads back what [`Self::to_claim`] wrote.
     pub fn parse(text: &str) -> Result<Self, InvalidScope> {
         let mut everything = false;
         let mut named = BTreeSet::new();
@@ -331,21 +338,16 @@ impl GrantedScopes {
         }
     }
 
-    /// As in a JSON array: `*` first if it holds, then the names.
+    /// For the API behind us, to which `manage:*` is nothing: `*`, or else the names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.everything.then_some("*").into_iter().chain(self.named.iter().map(Scope::as_str))
+        let named = self.named.iter().filter(|_| !self.everything).map(Scope::as_str);
+        self.everything.then_some("*").into_iter().chain(named)
     }
 }
 
 impl fmt::Display for GrantedScopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.everything {
-            f.write_str("*")?;
-            if !self.named.is_empty() {
-                f.write_str(" ")?;
-            }
-        }
-        self.named.fmt(f)
+        if self.everything { f.write_str("*") } else { self.named.fmt(f) }
     }
 }
 
@@ -391,7 +393,8 @@ mod tests {
         let limited = ScopeLimit::Only(scopes("a:read manage:read"));
         assert_eq!(limited.inherited().to_string(), "a:read");
         assert_eq!(limited.own().to_string(), "a:read manage:read");
-        assert_eq!(ScopeLimit::Unlimited.own().to_string(), "* manage:read manage:write");
+        assert_eq!(ScopeLimit::Unlimited.own().to_claim(), "* manage:read manage:write");
+        assert_eq!(ScopeLimit::Unlimited.own().to_string(), "*");
     }
 
     #[test]
@@ -407,7 +410,7 @@ mod tests {
     fn granted_scopes_survive_being_written() {
         for text in ["", "*", "a:read", "* manage:read"] {
             let granted = GrantedScopes::parse(text).expect("well-formed");
-            assert_eq!(granted.to_string(), text);
+            assert_eq!(granted.to_claim(), text);
         }
     }
 

@@ -11,8 +11,11 @@ use crate::time::{Lifetime, Timestamp};
 use super::accounts;
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
-use super::connection::{AnyConnection, Database, StoreError, is_dangling};
+use super::connection::{AnyConnection, Database, StoreError, Transaction, is_dangling};
 use super::schema::sessions;
+
+/// Sessions of one account at a time; with one more the oldest ends.
+const MOST: i64 = 1000;
 
 /// Somebody is logged in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -107,6 +110,15 @@ impl Sessions {
                     .of(&account)
                     .because(session.kind.as_str());
                 audit::append(transaction.connection, entry, &by)?;
+                let surplus = sessions::table
+                    .filter(sessions::account.eq(session.account.as_str()))
+                    .order((sessions::created_at.desc(), sessions::id.desc()))
+                    .offset(MOST)
+                    // SQLite has no offset without a limit.
+                    .limit(MOST)
+                    .select((sessions::id, sessions::secret_hash))
+                    .load(transaction.connection)?;
+                end_rows(transaction, surplus, &account, &by)?;
                 Ok((session, secret))
             })
             .await
@@ -121,7 +133,7 @@ impl Sessions {
                     .filter(sessions::account.eq(account.as_str()))
                     .filter(sessions::expires_at.gt(now.unix()))
                     .order((sessions::created_at.desc(), sessions::id.desc()))
-                    .limit(1000)
+                    .limit(MOST)
                     .select(SessionRow::as_select())
                     .load(connection)?;
                 rows.into_iter().map(SessionRow::into_session).collect()
@@ -155,16 +167,7 @@ impl Sessions {
                     .filter(sessions::account.eq(account.as_str()))
                     .select((sessions::id, sessions::secret_hash))
                     .load(transaction.connection)?;
-                let mut ended = 0;
-                for (id, hash) in rows.into_iter().filter(|(id, _)| ends(id)) {
-                    ended += diesel::delete(sessions::table.find(id.as_str())).execute(transaction.connection)?;
-                    let hash: [u8; 32] =
-                        hash.try_into().map_err(|_| StoreError::Corrupt { what: "sessions.secret_hash" })?;
-                    transaction.note(Change::Session(TokenHash::from_bytes(hash)));
-                    let entry = Entry::new(Event::SessionEnded, id).of(&holder);
-                    audit::append(transaction.connection, entry, &by)?;
-                }
-                Ok(ended)
+                end_rows(transaction, rows.into_iter().filter(|(id, _)| ends(id)), &holder, &by)
             })
             .await
     }
@@ -178,6 +181,23 @@ impl Sessions {
             })
             .await
     }
+}
+
+/// Ends these sessions, by id and hash; tells how many were there.
+fn end_rows(
+    transaction: &mut Transaction<'_>,
+    rows: impl IntoIterator<Item = (String, Vec<u8>)>,
+    holder: &Account,
+    by: &By,
+) -> Result<usize, StoreError> {
+    let mut ended = 0;
+    for (id, hash) in rows {
+        ended += diesel::delete(sessions::table.find(id.as_str())).execute(transaction.connection)?;
+        let hash: [u8; 32] = hash.try_into().map_err(|_| StoreError::Corrupt { what: "sessions.secret_hash" })?;
+        transaction.note(Change::Session(TokenHash::from_bytes(hash)));
+        audit::append(transaction.connection, Entry::new(Event::SessionEnded, id).of(holder), by)?;
+    }
+    Ok(ended)
 }
 
 /// At most `limit` bytes of `text`, cut between characters, without control characters.

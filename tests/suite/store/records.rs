@@ -66,6 +66,28 @@ fn a_session_begins_and_ends() {
 }
 
 #[test]
+fn of_more_sessions_than_an_account_may_have_the_oldest_ends() {
+    on_each_database(async |kit| {
+        let jo = kit.account("jo").await;
+        let begin = async |second: i64| {
+            let begun = kit
+                .store
+                .sessions
+                .begin(&jo, SessionKind::Browser, Lifetime::from_seconds(86_400), None, &by_at(second))
+                .await;
+            begun.expect("a session").1
+        };
+        let oldest = begin(0).await;
+        let second = begin(1).await;
+        join_all((2..1000).map(begin)).await;
+        let find = async |secret: &Secret| kit.store.directory.session(&hash(secret), NOW).await.expect("an answer");
+        assert!(find(&oldest).await.is_some());
+        begin(1000).await;
+        assert!(find(&oldest).await.is_none() && find(&second).await.is_some());
+    });
+}
+
+#[test]
 fn the_audit_log_is_filtered_and_shows_each_what_is_within_reach() {
     on_each_database(async |kit| {
         let jo = kit.member("jo", "acme", Role::Member).await;
