@@ -24,7 +24,7 @@ use crate::auth::oauth::OAuthVerifier;
 use crate::auth::session::Sessions;
 use crate::auth::signing_keys::SigningKey;
 use crate::auth::throttle::Throttle;
-use crate::config::Configuration;
+use crate::config::{Configuration, Network};
 use crate::domain::client::SignatureMethods;
 use crate::explorer::Explorer;
 use crate::gateway::Gateway;
@@ -92,6 +92,11 @@ pub struct Components {
 pub fn serve(configuration: Configuration) -> anyhow::Result<()> {
     logging::start();
     actix_web::rt::System::new().block_on(async move {
+        if configuration.server.trusted_proxies.iter().any(Network::is_everybody) {
+            tracing::warn!(
+                "server.trusted_proxies believes everybody: whoever reaches this port without the proxy says by headers who they are and what they ask; list the proxies"
+            );
+        }
         let components = Components::open(&configuration, Clock::system()).await?;
         let (server, address) = start(&configuration, components.clone())?;
         let scheme = if configuration.tls.certificate.is_some() { "https" } else { "http" };

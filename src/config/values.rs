@@ -230,6 +230,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// Whether it is every address there is.
+    pub const fn is_everybody(&self) -> bool {
+        self.prefix == 0
+    }
+
     /// Whether `address` lies in this network.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {

@@ -432,3 +432,10 @@ def test_a_form_that_is_larger_than_envoy_sends_is_refused(behind):
     headers = [*signed(behind, "POST", "/things", form="a=1"), FORM]
     answer = envoy(behind, "POST", "/things", headers, b"a=1", cut="true")
     assert (answer.status, answer.one("X-Auth-Error")) == (403, "body_unavailable")
+
+
+@pytest.mark.parametrize(("proxies", "warned"), [('["0.0.0.0/0"]', True), ('["::/0"]', True), ('["127.0.0.0/8"]', False)])
+def test_who_believes_every_proxy_is_warned_at_start(new_server, proxies, warned):
+    server = new_server(f"[server]\ntrusted_proxies = {proxies}\n", "believing")
+    assert ("believes everybody" in server.log_text()) is warned
+    server.stop()
