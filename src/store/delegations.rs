@@ -4,12 +4,15 @@
 //! secrets are sealed, verifiers are kept as their SHA-256. Whether client and account are in good standing is asked
 //! by the caller, before.
 
+mod rows;
+mod lists;
+
 use std::sync::Arc;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
-use crate::domain::account::{Account, AccountRefusal, Reach};
+use crate::domain::account::{Account, AccountRefusal};
 use crate::domain::client::Callback;
 use crate::domain::credentials::{
     AccountId, ClientKey, GrantId, Hint, Secret, TokenHash, TokenId, Username, generate_token, generate_verifier,
@@ -19,11 +22,17 @@ use crate::domain::scope::Scopes;
 use crate::time::{Lifetime, Timestamp};
 
 use super::accounts;
-use super::audit::{self, By, Cursor, Entry, Event, Listing, Page};
+use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
-use super::connection::{AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_dangling};
-use super::schema::{accounts as accounts_table, clients, grants, temporary_credentials, token_credentials};
-use super::vault::{Place, Vault};
+use super::connection::{Database, StoreError, Transaction, carries_diesel, is_dangling};
+use super::schema::{grants, temporary_credentials, token_credentials};
+use super::vault::Vault;
+use rows::{
+    AUTHORIZED, DENIED, EXCHANGED, EXHAUSTED, GrantRow, PENDING, TokenRow, find_grant, find_temporary, open, seal,
+};
+
+pub use lists::{GrantFilter, GrantSummary, TokenFilter, TokenSummary};
+pub(super) use rows::{TEMPORARY, TOKEN, find_token, stored_hash};
 
 /// Why a delegation doesn't take the next step.
 #[derive(Debug, thiserror::Error)]
@@ -80,45 +89,6 @@ pub struct ExchangeLimits {
     pub verifier_attempts: u32,
     /// None: the access token has no end.
     pub token_lifetime: Option<Lifetime>,
-}
-
-/// A token as lists show it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TokenSummary {
-    pub token: TokenCredentials,
-    pub username: Username,
-    pub client_name: String,
-    /// A minute may pass before a use is seen here.
-    pub last_used_at: Option<Timestamp>,
-}
-
-/// A grant as "Connected apps" shows it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct GrantSummary {
-    pub grant: Grant,
-    pub username: Username,
-    pub client_name: String,
-    /// Tokens that are neither revoked nor expired.
-    pub active_tokens: i64,
-    /// The last use of any of its tokens; a minute may pass before it is seen here.
-    pub last_used_at: Option<Timestamp>,
-}
-
-/// Which tokens to list. All conditions hold together.
-#[derive(Clone, Default, Debug)]
-pub struct TokenFilter {
-    pub account: Option<AccountId>,
-    pub client_key: Option<ClientKey>,
-    pub grant: Option<GrantId>,
-    /// Only tokens that are neither revoked nor expired then.
-    pub alive_at: Option<Timestamp>,
-}
-
-/// Which grants to list.
-#[derive(Clone, Default, Debug)]
-pub struct GrantFilter {
-    pub account: Option<AccountId>,
-    pub client_key: Option<ClientKey>,
 }
 
 /// Temporary credentials, token credentials and grants.
@@ -423,151 +393,6 @@ impl Delegations {
             .await
     }
 
-    /// Tokens within `reach`, newest first. An account reaches its own and those of its clients.
-    pub async fn tokens(
-        &self,
-        reach: &Reach,
-        filter: TokenFilter,
-        page: Page,
-    ) -> Result<Listing<TokenSummary>, StoreError> {
-        let reach = reach.clone();
-        self.database
-            .read(move |connection| {
-                let mut query = token_credentials::table
-                    .inner_join(accounts_table::table)
-                    .inner_join(clients::table)
-                    .select((
-                        TokenRow::as_select(),
-                        accounts_table::username,
-                        clients::name,
-                        token_credentials::last_used_at,
-                    ))
-                    .into_boxed::<MultiBackend>();
-                match reach {
-                    Reach::Everything => {}
-                    Reach::Company(company) => {
-                        query = query.filter(accounts_table::company.eq(company.to_string()));
-                    }
-                    Reach::Account(id) => {
-                        query = query.filter(
-                            token_credentials::account.eq(id.to_string()).or(clients::owner.eq(id.to_string())),
-                        );
-                    }
-                }
-                if let Some(account) = filter.account {
-                    query = query.filter(token_credentials::account.eq(account.to_string()));
-                }
-                if let Some(client_key) = filter.client_key {
-                    query = query.filter(token_credentials::client_key.eq(client_key.to_string()));
-                }
-                if let Some(grant) = filter.grant {
-                    query = query.filter(token_credentials::grant_id.eq(grant.to_string()));
-                }
-                if let Some(now) = filter.alive_at {
-                    query = query.filter(token_credentials::revoked_at.is_null()).filter(
-                        token_credentials::expires_at
-                            .is_null()
-                            .or(token_credentials::expires_at.gt(now.unix()).assume_not_null()),
-                    );
-                }
-                if let Some(after) = &page.after {
-                    query = query.filter(
-                        token_credentials::created_at.lt(after.created_at).or(token_credentials::created_at
-                            .eq(after.created_at)
-                            .and(token_credentials::id.lt(after.id.clone()))),
-                    );
-                }
-                let rows: Vec<(TokenRow, String, String, Option<i64>)> = query
-                    .order((token_credentials::created_at.desc(), token_credentials::id.desc()))
-                    .limit(page.rows())
-                    .load(connection)?;
-                let items = rows
-                    .into_iter()
-                    .map(|(row, username, client_name, last_used_at)| {
-                        Ok(TokenSummary {
-                            token: row.into_token()?,
-                            username: stored_username(username)?,
-                            client_name,
-                            last_used_at: last_used_at.map(Timestamp::from_unix),
-                        })
-                    })
-                    .collect::<Result<_, StoreError>>()?;
-                Ok(Listing::cut(items, &page, |item: &TokenSummary| Cursor {
-                    created_at: item.token.created_at.unix(),
-                    id: item.token.id.to_string(),
-                }))
-            })
-            .await
-    }
-
-    /// Grants within `reach`, newest first. An account reaches its own.
-    pub async fn grants(
-        &self,
-        reach: &Reach,
-        filter: GrantFilter,
-        now: Timestamp,
-        page: Page,
-    ) -> Result<Listing<GrantSummary>, StoreError> {
-        let reach = reach.clone();
-        self.database
-            .read(move |connection| {
-                let mut query = grants::table
-                    .inner_join(accounts_table::table)
-                    .inner_join(clients::table)
-                    .select((GrantRow::as_select(), accounts_table::username, clients::name))
-                    .into_boxed::<MultiBackend>();
-                match reach {
-                    Reach::Everything => {}
-                    Reach::Company(company) => {
-                        query = query.filter(accounts_table::company.eq(company.to_string()));
-                    }
-                    Reach::Account(id) => query = query.filter(grants::account.eq(id.to_string())),
-                }
-                if let Some(account) = filter.account {
-                    query = query.filter(grants::account.eq(account.to_string()));
-                }
-                if let Some(client_key) = filter.client_key {
-                    query = query.filter(grants::client_key.eq(client_key.to_string()));
-                }
-                if let Some(after) = &page.after {
-                    query = query.filter(
-                        grants::created_at
-                            .lt(after.created_at)
-                            .or(grants::created_at.eq(after.created_at).and(grants::id.lt(after.id.clone()))),
-                    );
-                }
-                let rows: Vec<(GrantRow, String, String)> =
-                    query.order((grants::created_at.desc(), grants::id.desc())).limit(page.rows()).load(connection)?;
-                let mut items = Vec::with_capacity(rows.len());
-                for (row, username, client_name) in rows {
-                    let of_grant = token_credentials::table.filter(token_credentials::grant_id.eq(row.id.as_str()));
-                    let active_tokens: i64 = of_grant
-                        .filter(token_credentials::revoked_at.is_null())
-                        .filter(
-                            token_credentials::expires_at
-                                .is_null()
-                                .or(token_credentials::expires_at.gt(now.unix()).assume_not_null()),
-                        )
-                        .count()
-                        .get_result(connection)?;
-                    let last_used_at: Option<i64> =
-                        of_grant.select(diesel::dsl::max(token_credentials::last_used_at)).get_result(connection)?;
-                    items.push(GrantSummary {
-                        grant: row.into_grant()?,
-                        username: stored_username(username)?,
-                        client_name,
-                        active_tokens,
-                        last_used_at: last_used_at.map(Timestamp::from_unix),
-                    });
-                }
-                Ok(Listing::cut(items, &page, |item: &GrantSummary| Cursor {
-                    created_at: item.grant.created_at.unix(),
-                    id: item.grant.id.to_string(),
-                }))
-            })
-            .await
-    }
-
     /// Deletes request tokens that expired before `time`, at most `most`, so that nobody waits long; tells how many.
     pub async fn delete_ended_temporaries(&self, time: Timestamp, most: u16) -> Result<usize, StoreError> {
         self.database
@@ -610,27 +435,6 @@ impl Delegations {
             })
             .await
     }
-}
-
-const PENDING: &str = "pending";
-const AUTHORIZED: &str = "authorized";
-const DENIED: &str = "denied";
-const EXCHANGED: &str = "exchanged";
-const EXHAUSTED: &str = "exhausted";
-
-pub(super) const TEMPORARY: &str = "temporary_credentials.secret";
-pub(super) const TOKEN: &str = "token_credentials.secret";
-
-fn seal(vault: &Vault, column: &'static str, token: &TokenHash, secret: &Secret) -> Vec<u8> {
-    vault.seal(secret, Place { column, row: &token.to_hex() })
-}
-
-fn open(vault: &Vault, column: &'static str, token: &TokenHash, sealed: &[u8]) -> Result<Secret, StoreError> {
-    vault.open(sealed, Place { column, row: &token.to_hex() })
-}
-
-fn stored_username(text: String) -> Result<Username, StoreError> {
-    Username::parse(text).map_err(|_| StoreError::Corrupt { what: "accounts.username" })
 }
 
 /// The credentials after a decision, or why there was none: `decided` rows were changed.
@@ -756,151 +560,4 @@ fn end_grant(transaction: &mut Transaction<'_>, grant: &Grant, by: &By) -> Resul
     }
     audit::append(transaction.connection, entry, by)?;
     Ok(())
-}
-
-fn find_grant(connection: &mut AnyConnection, id: &GrantId) -> Result<Option<Grant>, StoreError> {
-    let row: Option<GrantRow> =
-        grants::table.find(id.as_str()).select(GrantRow::as_select()).first(connection).optional()?;
-    row.map(GrantRow::into_grant).transpose()
-}
-
-fn find_temporary(connection: &mut AnyConnection, token: &TokenHash) -> Result<Option<TemporaryRow>, StoreError> {
-    Ok(temporary_credentials::table
-        .find(token.as_bytes().as_slice())
-        .select(TemporaryRow::as_select())
-        .first(connection)
-        .optional()?)
-}
-
-/// The access token with this hash and its secret, also if it has ended.
-pub(super) fn find_token(
-    connection: &mut AnyConnection,
-    vault: &Vault,
-    token: &TokenHash,
-) -> Result<Option<(TokenCredentials, Secret)>, StoreError> {
-    let row: Option<(TokenRow, Vec<u8>)> = token_credentials::table
-        .filter(token_credentials::token_hash.eq(token.as_bytes().as_slice()))
-        .select((TokenRow::as_select(), token_credentials::sealed_secret))
-        .first(connection)
-        .optional()?;
-    row.map(|(row, sealed)| Ok((row.into_token()?, open(vault, TOKEN, token, &sealed)?))).transpose()
-}
-
-pub(super) fn stored_hash(bytes: &[u8]) -> Result<TokenHash, StoreError> {
-    let bytes: [u8; 32] = bytes.try_into().map_err(|_| StoreError::Corrupt { what: "token_credentials.token_hash" })?;
-    Ok(TokenHash::from_bytes(bytes))
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = temporary_credentials)]
-struct TemporaryRow {
-    token_hash: Vec<u8>,
-    client_key: String,
-    sealed_secret: Vec<u8>,
-    callback: String,
-    scopes: String,
-    state: String,
-    account: Option<String>,
-    consented_scopes: Option<String>,
-    created_at: i64,
-    expires_at: i64,
-}
-
-impl TemporaryRow {
-    fn into_credentials(self) -> Result<TemporaryCredentials, StoreError> {
-        let corrupt = |what| StoreError::Corrupt { what };
-        let account =
-            self.account.map(AccountId::parse).transpose().map_err(|_| corrupt("temporary_credentials.account"))?;
-        let state = match (self.state.as_str(), account, self.consented_scopes) {
-            (PENDING, ..) => TemporaryState::Pending,
-            (AUTHORIZED, Some(account), Some(scopes)) => TemporaryState::Authorized {
-                account,
-                scopes: Scopes::parse(&scopes).map_err(|_| corrupt("temporary_credentials.consented_scopes"))?,
-            },
-            (DENIED, Some(account), _) => TemporaryState::Denied { account },
-            (EXCHANGED, ..) => TemporaryState::Exchanged,
-            (EXHAUSTED, ..) => TemporaryState::Exhausted,
-            _ => return Err(corrupt("temporary_credentials.state")),
-        };
-        Ok(TemporaryCredentials {
-            token: stored_hash(&self.token_hash)?,
-            client_key: ClientKey::parse(self.client_key).map_err(|_| corrupt("temporary_credentials.client_key"))?,
-            callback: Callback::parse(&self.callback).map_err(|_| corrupt("temporary_credentials.callback"))?,
-            scopes: Scopes::parse(&self.scopes).map_err(|_| corrupt("temporary_credentials.scopes"))?,
-            state,
-            created_at: Timestamp::from_unix(self.created_at),
-            expires_at: Timestamp::from_unix(self.expires_at),
-        })
-    }
-}
-
-#[derive(Queryable, Selectable, Insertable)]
-#[diesel(table_name = token_credentials, treat_none_as_default_value = false)]
-struct TokenRow {
-    id: String,
-    token_hash: Vec<u8>,
-    hint: String,
-    client_key: String,
-    account: String,
-    grant_id: String,
-    scopes: String,
-    created_at: i64,
-    expires_at: Option<i64>,
-    revoked_at: Option<i64>,
-}
-
-impl TokenRow {
-    fn from_token(token: &TokenCredentials) -> Self {
-        Self {
-            id: token.id.to_string(),
-            token_hash: token.token.as_bytes().to_vec(),
-            hint: token.hint.to_string(),
-            client_key: token.client_key.to_string(),
-            account: token.account.to_string(),
-            grant_id: token.grant.to_string(),
-            scopes: token.scopes.to_string(),
-            created_at: token.created_at.unix(),
-            expires_at: token.expires_at.map(Timestamp::unix),
-            revoked_at: token.revoked_at.map(Timestamp::unix),
-        }
-    }
-
-    fn into_token(self) -> Result<TokenCredentials, StoreError> {
-        let corrupt = |what| StoreError::Corrupt { what };
-        Ok(TokenCredentials {
-            id: TokenId::parse(self.id).map_err(|_| corrupt("token_credentials.id"))?,
-            token: stored_hash(&self.token_hash)?,
-            hint: Hint::from_stored(self.hint),
-            client_key: ClientKey::parse(self.client_key).map_err(|_| corrupt("token_credentials.client_key"))?,
-            account: AccountId::parse(self.account).map_err(|_| corrupt("token_credentials.account"))?,
-            grant: GrantId::parse(self.grant_id).map_err(|_| corrupt("token_credentials.grant_id"))?,
-            scopes: Scopes::parse(&self.scopes).map_err(|_| corrupt("token_credentials.scopes"))?,
-            created_at: Timestamp::from_unix(self.created_at),
-            expires_at: self.expires_at.map(Timestamp::from_unix),
-            revoked_at: self.revoked_at.map(Timestamp::from_unix),
-        })
-    }
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = grants)]
-struct GrantRow {
-    id: String,
-    account: String,
-    client_key: String,
-    scopes: String,
-    created_at: i64,
-}
-
-impl GrantRow {
-    fn into_grant(self) -> Result<Grant, StoreError> {
-        let corrupt = |what| StoreError::Corrupt { what };
-        Ok(Grant {
-            id: GrantId::parse(self.id).map_err(|_| corrupt("grants.id"))?,
-            account: AccountId::parse(self.account).map_err(|_| corrupt("grants.account"))?,
-            client_key: ClientKey::parse(self.client_key).map_err(|_| corrupt("grants.client_key"))?,
-            scopes: Scopes::parse(&self.scopes).map_err(|_| corrupt("grants.scopes"))?,
-            created_at: Timestamp::from_unix(self.created_at),
-        })
-    }
 }
