@@ -5,37 +5,29 @@
 //! SQLite has one thread that writes and a few that read; PostgreSQL threads do both, each with one connection.
 //! No query of ours stands here but those that announce changes and lock.
 
-use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+mod address;
+mod migrations;
+mod worker;
 
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
-use diesel::migration::{Migration, MigrationVersion};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel::{Connection, PgConnection, RunQueryDsl, SqliteConnection};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use tokio::sync::oneshot;
+use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
+
+use address::{Access, connect};
+use worker::{Queue, Worker, submit};
+
+pub use address::DatabaseUrl;
+pub(super) use worker::is_closed;
 
 use super::changes::Change;
-
-const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
-const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
 /// The channel of PostgreSQL's NOTIFY that carries changes.
 pub(super) const CHANNEL: &str = "countersign";
 
-/// The key of the advisory lock under which PostgreSQL is migrated: any number that is ours.
-const MIGRATION_LOCK: i64 = 0x636f_756e_7465_7273;
-
 /// The key of the one under which login names are handed out.
 const NAMES_LOCK: i64 = 7_163_384;
-
-/// How long a connection may lie idle before it is tried with a ping: a server that restarted meanwhile is noticed
-/// without failing the next unit of work.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// One connection to either database.
 #[derive(diesel::MultiConnection)]
@@ -44,51 +36,6 @@ pub enum AnyConnection {
     Postgres(PgConnection),
     /// SQLite.
     Sqlite(SqliteConnection),
-}
-
-/// Which database an address names.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum DatabaseUrl {
-    /// A throw-away database in memory: `sqlite::memory:`.
-    Memory,
-    /// A file: `sqlite://relative.db` or `sqlite:///absolute/path.db`.
-    File(PathBuf),
-    /// `postgres://…` or `postgresql://…`, as libpq reads it.
-    Postgres(String),
-}
-
-impl DatabaseUrl {
-    /// Reads an address.
-    pub fn parse(url: &str) -> Result<Self, OpenError> {
-        if url == "sqlite::memory:" || url == "sqlite://:memory:" {
-            return Ok(Self::Memory);
-        }
-        if let Some(path) = url.strip_prefix("sqlite://") {
-            // SQLite would read `file:` and `?` as an address of its own.
-            if path.is_empty() || path.starts_with("file:") || path.contains(['?', '\0']) {
-                return Err(OpenError::Url);
-            }
-            return Ok(Self::File(PathBuf::from(path)));
-        }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Self::Postgres(url.to_owned()));
-        }
-        Err(OpenError::Url)
-    }
-
-    /// The address for libpq, with limits where the operator gave none: a server that is gone without a word must
-    /// not hold a thread for minutes.
-    fn for_libpq(url: &str) -> String {
-        let mut url = url.to_owned();
-        let limits = [("connect_timeout", "5"), ("tcp_user_timeout", "5000"), ("application_name", "countersign")];
-        for (name, value) in limits {
-            if !url.contains(&format!("{name}=")) {
-                let separator = if url.contains('?') { '&' } else { '?' };
-                url.push_str(&format!("{separator}{name}={value}"));
-            }
-        }
-        url
-    }
 }
 
 /// How many threads and how long a queue.
@@ -282,23 +229,7 @@ impl Database {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
     {
-        submit(&self.0.reads, move |worker| {
-            let connection = worker.connection()?;
-            let begun = match connection {
-                AnyConnection::Sqlite(connection) => AnsiTransactionManager::begin_transaction(connection),
-                AnyConnection::Postgres(connection) => AnsiTransactionManager::begin_transaction_sql(
-                    connection,
-                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                ),
-            };
-            begun.map_err(StoreError::from)?;
-            let outcome = work(connection);
-            if rollback(connection).is_err() {
-                worker.abandon();
-            }
-            outcome
-        })
-        .await
+        submit(&self.0.reads, move |worker| worker.look(work)).await
     }
 
     /// One unit of work in one transaction: all of it is durable before this returns `Ok`, or none of it happened.
@@ -333,34 +264,17 @@ impl Database {
 
     /// Brings the database to this version; gives the names of what was applied. Two that migrate at once do no harm.
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        submit(&self.0.writes, |worker| migrate(worker.connection()?)).await
+        submit(&self.0.writes, |worker| migrations::migrate(worker.connection()?)).await
     }
 
     /// Names of migrations that this version has and the database doesn't.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        submit(&self.0.writes, |worker| {
-            Ok(match worker.connection()? {
-                AnyConnection::Sqlite(connection) => {
-                    names(&connection.pending_migrations(SQLITE_MIGRATIONS).map_err(migration_error)?)
-                }
-                AnyConnection::Postgres(connection) => {
-                    names(&connection.pending_migrations(POSTGRES_MIGRATIONS).map_err(migration_error)?)
-                }
-            })
-        })
-        .await
+        submit(&self.0.writes, |worker| migrations::pending(worker.connection()?)).await
     }
 
     /// Versions of the migrations that the database has had, newest first.
     pub async fn applied_migrations(&self) -> Result<Vec<String>, StoreError> {
-        submit(&self.0.writes, |worker| {
-            let applied: Vec<MigrationVersion<'static>> = match worker.connection()? {
-                AnyConnection::Sqlite(connection) => connection.applied_migrations().map_err(migration_error)?,
-                AnyConnection::Postgres(connection) => connection.applied_migrations().map_err(migration_error)?,
-            };
-            Ok(applied.iter().map(ToString::to_string).collect())
-        })
-        .await
+        submit(&self.0.writes, |worker| migrations::applied(worker.connection()?)).await
     }
 
     /// `Ok` if the database answers: for `/health/ready`.
@@ -429,287 +343,9 @@ fn record(connection: &mut AnyConnection, changes: &mut Vec<Change>) -> Result<(
     Ok(())
 }
 
-fn migrate(connection: &mut AnyConnection) -> Result<Vec<String>, StoreError> {
-    // All pending migrations in one transaction, under a lock, so that two servers starting together apply them once.
-    match connection {
-        AnyConnection::Sqlite(connection) => connection.immediate_transaction(|connection| {
-            let applied = connection.run_pending_migrations(SQLITE_MIGRATIONS).map_err(migration_error)?;
-            Ok(applied.iter().map(ToString::to_string).collect())
-        }),
-        AnyConnection::Postgres(connection) => connection.transaction(|connection| {
-            diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
-                .bind::<diesel::sql_types::BigInt, _>(MIGRATION_LOCK)
-                .execute(connection)?;
-            let applied = connection.run_pending_migrations(POSTGRES_MIGRATIONS).map_err(migration_error)?;
-            Ok(applied.iter().map(ToString::to_string).collect())
-        }),
-    }
-}
-
-fn migration_error(error: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
-    StoreError::Refused(format!("a migration failed: {error}"))
-}
-
-fn names<DB: diesel::backend::Backend>(migrations: &[Box<dyn Migration<DB>>]) -> Vec<String> {
-    migrations.iter().map(|migration| migration.name().to_string()).collect()
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write,
-}
-
-fn connect(url: &DatabaseUrl, access: Access) -> Result<AnyConnection, StoreError> {
-    let unavailable = |error: diesel::ConnectionError| StoreError::Unavailable(error.to_string());
-    match url {
-        DatabaseUrl::Memory => {
-            let mut connection = SqliteConnection::establish(":memory:").map_err(unavailable)?;
-            connection.batch_execute("PRAGMA foreign_keys = ON")?;
-            Ok(AnyConnection::Sqlite(connection))
-        }
-        DatabaseUrl::File(path) => {
-            let mut connection = open_file(path)?;
-            if access == Access::Read {
-                connection.batch_execute("PRAGMA query_only = ON")?;
-            }
-            Ok(AnyConnection::Sqlite(connection))
-        }
-        DatabaseUrl::Postgres(url) => {
-            let mut connection = PgConnection::establish(&DatabaseUrl::for_libpq(url)).map_err(unavailable)?;
-            connection.batch_execute(
-                "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET client_min_messages = warning",
-            )?;
-            Ok(AnyConnection::Postgres(connection))
-        }
-    }
-}
-
-/// Opens a SQLite file as we use it: write-ahead log, each commit on the disk before it is acknowledged, foreign keys
-/// on, and ten seconds of patience with another process that writes.
-fn open_file(path: &Path) -> Result<SqliteConnection, StoreError> {
-    let name = path.to_str().ok_or_else(|| StoreError::Unavailable("the path isn't UTF-8".to_owned()))?;
-    create_for_owner(path).map_err(|error| StoreError::Unavailable(format!("{name}: {error}")))?;
-    // A leading `./` keeps a relative name that looks like an address from being read as one.
-    let name = if path.is_absolute() { name.to_owned() } else { format!("./{name}") };
-    let mut connection =
-        SqliteConnection::establish(&name).map_err(|error| StoreError::Unavailable(format!("{name}: {error}")))?;
-    connection.batch_execute(
-        "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
-    )?;
-    Ok(connection)
-}
-
-/// Makes the file, if it isn't there, so that its owner alone can read it; SQLite gives its side files the same mode.
-fn create_for_owner(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
-}
-
 /// One more connection to the same database, for a thread that watches. Reads only.
 pub(super) fn connect_watcher(url: &DatabaseUrl) -> Result<AnyConnection, StoreError> {
     connect(url, Access::Read)
-}
-
-type Job = Box<dyn FnOnce(&mut Worker) + Send>;
-
-/// Puts a unit of work into the queue and waits for its outcome.
-async fn submit<T, E, F>(queue: &Queue, work: F) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: From<StoreError> + Send + 'static,
-    F: FnOnce(&mut Worker) -> Result<T, E> + Send + 'static,
-{
-    let (sender, receiver) = oneshot::channel();
-    queue.push(Box::new(move |worker| {
-        let outcome = work(worker);
-        worker.suspicious |= outcome.is_err();
-        // Nobody may be waiting any more; the work is done all the same.
-        drop(sender.send(outcome));
-    }))?;
-    match receiver.await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(StoreError::Unavailable("the unit of work broke off".to_owned()).into()),
-    }
-}
-
-/// Work that waits, first come, first served.
-struct Queue {
-    waiting: Mutex<Waiting>,
-    arrived: Condvar,
-    limit: usize,
-}
-
-struct Waiting {
-    jobs: VecDeque<Job>,
-    closed: bool,
-}
-
-impl Queue {
-    fn new(limit: usize) -> Self {
-        Self {
-            waiting: Mutex::new(Waiting { jobs: VecDeque::new(), closed: false }),
-            arrived: Condvar::new(),
-            limit: limit.max(1),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // No code of ours panics while it holds the lock.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, job: Job) -> Result<(), StoreError> {
-        let mut waiting = self.lock();
-        if waiting.closed || waiting.jobs.len() >= self.limit {
-            return Err(StoreError::Busy);
-        }
-        waiting.jobs.push_back(job);
-        drop(waiting);
-        self.arrived.notify_one();
-        Ok(())
-    }
-
-    /// The next unit of work; nothing when the queue is closed and empty.
-    fn take(&self) -> Option<Job> {
-        let mut waiting = self.lock();
-        loop {
-            if let Some(job) = waiting.jobs.pop_front() {
-                return Some(job);
-            }
-            if waiting.closed {
-                return None;
-            }
-            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn close(&self) {
-        self.lock().closed = true;
-        self.arrived.notify_all();
-    }
-}
-
-/// One thread's connection.
-struct Worker {
-    url: DatabaseUrl,
-    access: Access,
-    connection: Option<AnyConnection>,
-    used: Instant,
-    /// The last unit of work failed, perhaps because the connection is gone.
-    suspicious: bool,
-}
-
-impl Worker {
-    fn new(url: DatabaseUrl, access: Access, connection: Option<AnyConnection>) -> Self {
-        Self { url, access, connection, used: Instant::now(), suspicious: false }
-    }
-
-    fn start(mut self, name: &str, queue: &Arc<Queue>) -> Result<JoinHandle<()>, std::io::Error> {
-        let queue = queue.clone();
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            while let Some(job) = queue.take() {
-                // A panic in one unit of work must not take the thread from all others; its connection is in an
-                // unknown state and goes. In memory the connection is the database, so it stays.
-                if catch_unwind(AssertUnwindSafe(|| job(&mut self))).is_err() {
-                    tracing::error!("a unit of work panicked");
-                    self.abandon();
-                }
-                self.used = Instant::now();
-            }
-        })
-    }
-
-    /// The connection, opened anew if it is gone.
-    fn connection(&mut self) -> Result<&mut AnyConnection, StoreError> {
-        let doubtful = std::mem::take(&mut self.suspicious) || self.used.elapsed() > TRUSTED_IDLE;
-        if let Some(AnyConnection::Postgres(connection)) = &mut self.connection {
-            let broken = AnsiTransactionManager::is_broken_transaction_manager(connection)
-                || is_closed(connection)
-                || (doubtful && connection.batch_execute("SELECT 1").is_err());
-            if broken {
-                self.connection = None;
-            }
-        }
-        match &mut self.connection {
-            Some(connection) => Ok(connection),
-            none => Ok(none.insert(connect(&self.url, self.access)?)),
-        }
-    }
-
-    fn transact<T, E, F>(&mut self, work: F) -> Result<(T, Vec<Change>), E>
-    where
-        E: From<StoreError>,
-        F: FnOnce(&mut Transaction<'_>) -> Result<T, E>,
-    {
-        // A PostgreSQL that restarted since is noticed here, where nothing is lost by trying once more.
-        if begin(self.connection()?).is_err() {
-            self.abandon();
-            begin(self.connection()?).map_err(StoreError::from)?;
-        }
-        let connection = self.connection.as_mut().ok_or_else(|| StoreError::Unavailable("it is gone".to_owned()))?;
-        let mut transaction = Transaction { connection, changes: Vec::new() };
-        let outcome = work(&mut transaction);
-        let mut changes = transaction.changes;
-        let outcome = outcome.and_then(|value| {
-            record(connection, &mut changes)?;
-            commit(connection).map_err(StoreError::from)?;
-            Ok(value)
-        });
-        if outcome.is_err() && rollback(connection).is_err() {
-            self.abandon();
-        }
-        outcome.map(|value| (value, changes))
-    }
-
-    fn abandon(&mut self) {
-        match (&self.url, &mut self.connection) {
-            (DatabaseUrl::Memory, Some(connection)) => {
-                // Nothing open, nothing to roll back: that is fine too.
-                drop(rollback(connection));
-            }
-            (DatabaseUrl::Memory | DatabaseUrl::File(_) | DatabaseUrl::Postgres(_), _) => self.connection = None,
-        }
-    }
-}
-
-/// Whether the server has closed the connection: what it sent meanwhile is looked at, and nothing is asked. A server that
-/// restarted just now, or an operator who ended its connections, fails nobody's work by that.
-pub(super) fn is_closed(connection: &mut PgConnection) -> bool {
-    // The first look takes in the server's last words, the second finds the end behind them.
-    (0..2).any(|_| connection.notifications_iter().any(|heard| heard.is_err()))
-}
-
-fn begin(connection: &mut AnyConnection) -> Result<(), DieselError> {
-    match connection {
-        // IMMEDIATE takes the right to write at once: a reader that wants to become a writer halfway can't wait for it.
-        AnyConnection::Sqlite(connection) => {
-            AnsiTransactionManager::begin_transaction_sql(connection, "BEGIN IMMEDIATE")
-        }
-        AnyConnection::Postgres(connection) => AnsiTransactionManager::begin_transaction(connection),
-    }
-}
-
-fn commit(connection: &mut AnyConnection) -> Result<(), DieselError> {
-    match connection {
-        AnyConnection::Sqlite(connection) => AnsiTransactionManager::commit_transaction(connection),
-        AnyConnection::Postgres(connection) => AnsiTransactionManager::commit_transaction(connection),
-    }
-}
-
-/// Rolls back what is open; a failed commit may have done so already.
-fn rollback(connection: &mut AnyConnection) -> Result<(), DieselError> {
-    let outcome = match connection {
-        AnyConnection::Sqlite(connection) => AnsiTransactionManager::rollback_transaction(connection),
-        AnyConnection::Postgres(connection) => AnsiTransactionManager::rollback_transaction(connection),
-    };
-    match outcome {
-        Err(DieselError::NotInTransaction) => Ok(()),
-        other => other,
-    }
 }
 
 /// Lets `?` carry diesel's errors into an error that has [`StoreError`] as a variant.
@@ -726,6 +362,8 @@ pub(super) use carries_diesel;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::super::schema::settings;
     use super::*;
     use diesel::{ExpressionMethods, QueryDsl};
@@ -753,25 +391,6 @@ mod tests {
     fn count(database: &Database) -> i64 {
         block_on(database.read(|connection| Ok::<_, StoreError>(settings::table.count().get_result(connection)?)))
             .expect("a count")
-    }
-
-    #[test]
-    fn an_address_names_a_database() {
-        let parse = |url| DatabaseUrl::parse(url).ok();
-        assert_eq!(parse("sqlite::memory:"), Some(DatabaseUrl::Memory));
-        assert_eq!(parse("sqlite://a.db"), Some(DatabaseUrl::File("a.db".into())));
-        assert_eq!(parse("sqlite:///a/b.db"), Some(DatabaseUrl::File("/a/b.db".into())));
-        assert!(matches!(parse("postgres://jo:secret@db/x"), Some(DatabaseUrl::Postgres(_))));
-        for wrong in ["", "sqlite://", "sqlite://file:a?mode=ro", "mysql://x", "a.db"] {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn an_address_gets_limits_unless_it_has_its_own() {
-        let url = DatabaseUrl::for_libpq("postgres://db/x?connect_timeout=1");
-        assert!(url.starts_with("postgres://db/x?connect_timeout=1&tcp_user_timeout="), "{url}");
-        assert!(DatabaseUrl::for_libpq("postgres://db/x").starts_with("postgres://db/x?connect_timeout="));
     }
 
     #[test]
@@ -866,17 +485,5 @@ mod tests {
         }
         drop(database);
         std::fs::remove_dir_all(&folder).expect("the folder can be removed");
-    }
-
-    #[test]
-    fn the_migrations_can_be_taken_back() {
-        let database = memory();
-        block_on(database.read(|connection| {
-            let AnyConnection::Sqlite(connection) = connection else { return Err(StoreError::Busy) };
-            connection.revert_all_migrations(SQLITE_MIGRATIONS).map_err(migration_error)?;
-            connection.run_pending_migrations(SQLITE_MIGRATIONS).map_err(migration_error)?;
-            Ok(())
-        }))
-        .expect("down and up again");
     }
 }

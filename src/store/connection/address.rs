@@ -1,0 +1,132 @@
+//! Addresses of databases, and the one way to connect to each.
+
+use std::path::{Path, PathBuf};
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection, SqliteConnection};
+
+use super::{AnyConnection, OpenError, StoreError};
+
+/// Which database an address names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DatabaseUrl {
+    /// A throw-away database in memory: `sqlite::memory:`.
+    Memory,
+    /// A file: `sqlite://relative.db` or `sqlite:///absolute/path.db`.
+    File(PathBuf),
+    /// `postgres://…` or `postgresql://…`, as libpq reads it.
+    Postgres(String),
+}
+
+impl DatabaseUrl {
+    /// Reads an address.
+    pub fn parse(url: &str) -> Result<Self, OpenError> {
+        if url == "sqlite::memory:" || url == "sqlite://:memory:" {
+            return Ok(Self::Memory);
+        }
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            // SQLite would read `file:` and `?` as an address of its own.
+            if path.is_empty() || path.starts_with("file:") || path.contains(['?', '\0']) {
+                return Err(OpenError::Url);
+            }
+            return Ok(Self::File(PathBuf::from(path)));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(url.to_owned()));
+        }
+        Err(OpenError::Url)
+    }
+
+    /// The address for libpq, with limits where the operator gave none: a server that is gone without a word must
+    /// not hold a thread for minutes.
+    fn for_libpq(url: &str) -> String {
+        let mut url = url.to_owned();
+        let limits = [("connect_timeout", "5"), ("tcp_user_timeout", "5000"), ("application_name", "countersign")];
+        for (name, value) in limits {
+            if !url.contains(&format!("{name}=")) {
+                let separator = if url.contains('?') { '&' } else { '?' };
+                url.push_str(&format!("{separator}{name}={value}"));
+            }
+        }
+        url
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+pub(super) fn connect(url: &DatabaseUrl, access: Access) -> Result<AnyConnection, StoreError> {
+    let unavailable = |error: diesel::ConnectionError| StoreError::Unavailable(error.to_string());
+    match url {
+        DatabaseUrl::Memory => {
+            let mut connection = SqliteConnection::establish(":memory:").map_err(unavailable)?;
+            connection.batch_execute("PRAGMA foreign_keys = ON")?;
+            Ok(AnyConnection::Sqlite(connection))
+        }
+        DatabaseUrl::File(path) => {
+            let mut connection = open_file(path)?;
+            if access == Access::Read {
+                connection.batch_execute("PRAGMA query_only = ON")?;
+            }
+            Ok(AnyConnection::Sqlite(connection))
+        }
+        DatabaseUrl::Postgres(url) => {
+            let mut connection = PgConnection::establish(&DatabaseUrl::for_libpq(url)).map_err(unavailable)?;
+            connection.batch_execute(
+                "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET client_min_messages = warning",
+            )?;
+            Ok(AnyConnection::Postgres(connection))
+        }
+    }
+}
+
+/// Opens a SQLite file as we use it: write-ahead log, each commit on the disk before it is acknowledged, foreign keys
+/// on, and ten seconds of patience with another process that writes.
+fn open_file(path: &Path) -> Result<SqliteConnection, StoreError> {
+    let name = path.to_str().ok_or_else(|| StoreError::Unavailable("the path isn't UTF-8".to_owned()))?;
+    create_for_owner(path).map_err(|error| StoreError::Unavailable(format!("{name}: {error}")))?;
+    // A leading `./` keeps a relative name that looks like an address from being read as one.
+    let name = if path.is_absolute() { name.to_owned() } else { format!("./{name}") };
+    let mut connection =
+        SqliteConnection::establish(&name).map_err(|error| StoreError::Unavailable(format!("{name}: {error}")))?;
+    connection.batch_execute(
+        "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+    )?;
+    Ok(connection)
+}
+
+/// Makes the file, if it isn't there, so that its owner alone can read it; SQLite gives its side files the same mode.
+fn create_for_owner(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_a_database() {
+        let parse = |url| DatabaseUrl::parse(url).ok();
+        assert_eq!(parse("sqlite::memory:"), Some(DatabaseUrl::Memory));
+        assert_eq!(parse("sqlite://a.db"), Some(DatabaseUrl::File("a.db".into())));
+        assert_eq!(parse("sqlite:///a/b.db"), Some(DatabaseUrl::File("/a/b.db".into())));
+        assert!(matches!(parse("postgres://jo:secret@db/x"), Some(DatabaseUrl::Postgres(_))));
+        for wrong in ["", "sqlite://", "sqlite://file:a?mode=ro", "mysql://x", "a.db"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_gets_limits_unless_it_has_its_own() {
+        let url = DatabaseUrl::for_libpq("postgres://db/x?connect_timeout=1");
+        assert!(url.starts_with("postgres://db/x?connect_timeout=1&tcp_user_timeout="), "{url}");
+        assert!(DatabaseUrl::for_libpq("postgres://db/x").starts_with("postgres://db/x?connect_timeout="));
+    }
+}
