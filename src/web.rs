@@ -2,6 +2,8 @@
 
 pub mod room;
 pub mod request;
+pub mod words;
+pub mod cors;
 pub mod response;
 pub mod metrics;
 pub mod judge;

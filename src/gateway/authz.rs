@@ -21,9 +21,10 @@ use crate::gateway::shared_verdicts::{SharedVerdicts, question};
 use crate::policy::Route;
 use crate::protocol::request::ReceivedRequest;
 use crate::time::Lifetime;
+use crate::web::cors::preflight;
 use crate::web::judge::Judge;
 use crate::web::request::peer_of;
-use crate::web::response::{ProxyAnswer, preflight};
+use crate::web::response::ProxyAnswer;
 
 /// All identity headers, in the order of their values.
 static NAMES: LazyLock<Vec<HeaderName>> = LazyLock::new(|| {

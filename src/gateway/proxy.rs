@@ -29,9 +29,10 @@ use crate::gateway::withheld::{self, Reads, Withheld};
 use crate::gateway::{identity_headers, tunnel};
 use crate::policy::Route;
 use crate::protocol::request::is_form_type;
+use crate::web::cors::add_cors;
 use crate::web::judge::{Judge, Judged};
 use crate::web::request::peer_of;
-use crate::web::response::{UpstreamFailure, add_cors};
+use crate::web::response::UpstreamFailure;
 
 /// The reverse proxy, as one worker thread has it.
 pub struct Proxy {

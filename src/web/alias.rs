@@ -17,9 +17,9 @@ use crate::auth::impersonation::{Impersonation, Impersonations};
 use crate::auth::verdict::Rejection;
 use crate::config::alias::{AliasSettings, AliasTarget};
 use crate::shape::KeyShape;
+use crate::web::cors::readable;
 use crate::web::judge::{Judge, Judged};
 use crate::web::me::Body;
-use crate::web::response::readable;
 
 /// The names that an answer has at this path.
 #[derive(Clone)]

@@ -9,8 +9,8 @@ use crate::store::api_keys::ApiKeyError;
 use crate::store::clients::ClientError;
 use crate::store::connection::StoreError;
 use crate::store::delegations::DelegationError;
-use crate::web::response::status;
 use crate::web::texts::Texts;
+use crate::web::words::status;
 
 /// Title, what happened, what to do.
 pub type Words = (&'static str, &'static str, &'static str);

@@ -14,9 +14,11 @@ use crate::auth::{self, Authenticator};
 use crate::policy::{Policy, Route};
 use crate::protocol::request::ReceivedRequest;
 use crate::time::Timestamp;
+use crate::web::cors::preflight;
 use crate::web::metrics::Metrics;
 use crate::web::request::{Origin, Rim, peer_of};
-use crate::web::response::{Answers, cut_off, preflight, status};
+use crate::web::response::{Answers, cut_off};
+use crate::web::words::status;
 
 /// The longest body that is read only to explain a signature that failed, and how long it may take to come.
 const EXPLAINED_BODY: usize = 64 * 1024;

@@ -11,8 +11,8 @@ use actix_web::web::{Data, Payload};
 use serde::Serialize;
 
 use crate::auth::verdict::Identity;
+use crate::web::cors::readable;
 use crate::web::judge::{Judge, Judged};
-use crate::web::response::readable;
 
 /// The identity's JSON, as the contract writes it.
 #[derive(Serialize)]

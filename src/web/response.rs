@@ -1,6 +1,6 @@
-//! The way out: every refusal to its status, body and challenges, and the headers of every page.
+//! The way out: every refusal to its body and challenges, and the headers of every page.
 //!
-//! Only this file writes status codes and challenges of what `auth` and `policy` refuse. It decides nothing.
+//! Only this file answers what `auth` and `policy` refuse, in the words of `words`. It decides nothing.
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -9,14 +9,9 @@ use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    self, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderName, HeaderValue, LOCATION, ORIGIN, RETRY_AFTER, VARY,
-    WWW_AUTHENTICATE,
-};
+use actix_web::http::header::{self, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::web::{Bytes, Payload};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 
 use crate::auth::digest::Digest;
@@ -29,6 +24,8 @@ use crate::protocol::header::Challenge;
 use crate::protocol::oauth::{self, Problem};
 use crate::protocol::request::ReceivedRequest;
 use crate::time::Clock;
+use crate::web::cors::add_cors;
+use crate::web::words::{in_oauth_words, status, words};
 
 /// What answers need to know of the configuration.
 #[derive(Clone)]
@@ -387,125 +384,6 @@ impl Answers {
     }
 }
 
-/// The status of a refusal.
-pub const fn status(refusal: &Refusal) -> StatusCode {
-    match refusal {
-        Refusal::Target(_) | Refusal::UserAgentRequired | Refusal::SeveralCredentials | Refusal::ClientKeyRequired => {
-            StatusCode::BAD_REQUEST
-        }
-        Refusal::NoRoute => StatusCode::NOT_FOUND,
-        Refusal::LoginRequired
-        | Refusal::NoCredential
-        | Refusal::MethodNotAdmitted { .. }
-        | Refusal::BadCredentials { .. }
-        | Refusal::KeyEnded { .. }
-        | Refusal::MalformedCredentials(_)
-        | Refusal::StaleNonce
-        | Refusal::BadToken(_) => StatusCode::UNAUTHORIZED,
-        Refusal::TlsRequired
-        | Refusal::AccountLocked(_)
-        | Refusal::AccountDisabled(_)
-        | Refusal::ClientKeyRefused
-        | Refusal::CrossSite(_)
-        | Refusal::BodyUnavailable
-        | Refusal::ImpersonationRefused
-        | Refusal::ScopeMissing { .. } => StatusCode::FORBIDDEN,
-        Refusal::Throttled { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Refusal::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Refusal::OAuth(refusal) => oauth_status(refusal.problem),
-    }
-}
-
-/// RFC 5849 §3.2: 400 for what the request is made of, 401 for what it does not prove; 403 where permission lacks.
-const fn oauth_status(problem: Problem) -> StatusCode {
-    match problem {
-        Problem::VersionRejected
-        | Problem::ParameterAbsent
-        | Problem::ParameterRejected
-        | Problem::SignatureMethodRejected => StatusCode::BAD_REQUEST,
-        Problem::TimestampRefused
-        | Problem::NonceUsed
-        | Problem::SignatureInvalid
-        | Problem::ConsumerKeyUnknown
-        | Problem::TokenUsed
-        | Problem::TokenExpired
-        | Problem::TokenRevoked
-        | Problem::TokenRejected
-        | Problem::VerifierInvalid => StatusCode::UNAUTHORIZED,
-        Problem::ConsumerKeyRefused | Problem::PermissionDenied | Problem::AdditionalAuthorizationRequired => {
-            StatusCode::FORBIDDEN
-        }
-    }
-}
-
-/// Message and additional text of a refusal.
-fn words(refusal: &Refusal) -> (String, String) {
-    let plain = |message: &str| (message.to_owned(), String::new());
-    let with = |message: &str, additional: &str| (message.to_owned(), additional.to_owned());
-    match refusal {
-        Refusal::Target(oddity) => (String::from("The request can not be judged"), format!("{oddity}.")),
-        Refusal::NoRoute => plain("No route matches this path."),
-        Refusal::TlsRequired => plain("SSL is required."),
-        Refusal::UserAgentRequired => {
-            plain("A User-Agent header is required: name your company, application and version.")
-        }
-        Refusal::SeveralCredentials => with(
-            "More than one credential was sent",
-            "Send one only: an Authorization header, oauth_ parameters, a session or its cookies.",
-        ),
-        Refusal::NoCredential | Refusal::LoginRequired => plain("Credentials are required."),
-        Refusal::ClientKeyRequired => {
-            plain("Must give an app key via X-Client-Key header or client_key query string parameter")
-        }
-        Refusal::Throttled { .. } => with("Too many failed attempts", "Wait as long as Retry-After says."),
-        Refusal::MethodNotAdmitted { sent } => {
-            (format!("{sent} is not admitted here."), "WWW-Authenticate lists what is.".to_owned())
-        }
-        Refusal::KeyEnded { username, why } => with(&format!("Could not authenticate: {username}"), why),
-        Refusal::BadCredentials { username } => (format!("Could not authenticate: {username}"), String::new()),
-        Refusal::MalformedCredentials(what) => plain(what),
-        Refusal::CrossSite(what) => plain(what),
-        Refusal::StaleNonce => plain("The Digest nonce is too old: answer the new challenge."),
-        Refusal::BadToken(what) => with("The token is not accepted.", what),
-        Refusal::OAuth(refusal) => (oauth_message(refusal.problem).to_owned(), refusal.advice.clone()),
-        Refusal::AccountLocked(reason) => with(
-            "No API Access",
-            reason.as_deref().unwrap_or("The authenticated account is locked due to an unpaid balance."),
-        ),
-        Refusal::AccountDisabled(reason) => with(
-            "API Access is disabled",
-            reason.as_deref().unwrap_or("API access has been disabled for this user due to API terms violation."),
-        ),
-        Refusal::ClientKeyRefused => with(
-            "The client key can not be used with this account",
-            "It is unknown, disabled, not meant for HTTP authentication, or another account's.",
-        ),
-        Refusal::ScopeMissing { scopes, .. } => (format!("Missing scope: {scopes}"), String::new()),
-        Refusal::ImpersonationRefused => with(
-            "This account can not act for that one",
-            "Integrators and admins may, for members of their own company.",
-        ),
-        Refusal::BodyTooLarge { limit } => {
-            (format!("A body that must be checked may have {limit} bytes at most."), String::new())
-        }
-        Refusal::BodyUnavailable => plain("The form body did not come along with the question."),
-        Refusal::Unavailable => plain("The server can not decide at the moment: try again."),
-    }
-}
-
-/// What a refusal is called at the OAuth endpoints.
-fn in_oauth_words(refusal: &Refusal) -> Option<Cow<'_, OAuthRefusal>> {
-    let problem = match refusal {
-        Refusal::OAuth(refusal) => return Some(Cow::Borrowed(refusal)),
-        Refusal::AccountLocked(_) | Refusal::AccountDisabled(_) => Problem::PermissionDenied,
-        Refusal::Target(_) | Refusal::BodyTooLarge { .. } => Problem::ParameterRejected,
-        _ => return None,
-    };
-    let (message, additional) = words(refusal);
-    Some(Cow::Owned(OAuthRefusal::new(problem, format!("{message} {additional}").trim_end())))
-}
-
 /// Whether JSON is wanted at least as much as a form (RFC 9110 §12.5.1).
 fn asks_for_json(accept: &str) -> bool {
     let quality = |wanted: &str| {
@@ -518,72 +396,6 @@ fn asks_for_json(accept: &str) -> bool {
     };
     let json = quality("application/json").unwrap_or(0.0);
     json > 0.0 && json >= quality("application/x-www-form-urlencoded").unwrap_or(0.0)
-}
-
-const fn oauth_message(problem: Problem) -> &'static str {
-    match problem {
-        Problem::VersionRejected => "This OAuth version is not spoken here.",
-        Problem::ParameterAbsent => "A required OAuth parameter is missing.",
-        Problem::ParameterRejected => "An OAuth parameter can not be accepted.",
-        Problem::TimestampRefused => "The timestamp is too far from this server's clock.",
-        Problem::NonceUsed => "This nonce was used before.",
-        Problem::SignatureMethodRejected => "This signature method is not admitted.",
-        Problem::SignatureInvalid => "The signature is not valid.",
-        Problem::ConsumerKeyUnknown => "The client key is unknown.",
-        Problem::ConsumerKeyRefused => "The client may not be used at present.",
-        Problem::TokenUsed => "The request token was used before.",
-        Problem::TokenExpired => "The token has expired.",
-        Problem::TokenRevoked => "The token was revoked.",
-        Problem::TokenRejected => "The token is not accepted.",
-        Problem::VerifierInvalid => "The verifier is not valid.",
-        Problem::PermissionDenied => "The account holder did not allow it.",
-        Problem::AdditionalAuthorizationRequired => "The client key does not have this scope.",
-    }
-}
-
-/// Lets a browser's script from an admitted origin read the answer. On a route that names origins, its word is the only
-/// one: an API behind us can't let scripts use a login that the browser remembers.
-pub fn add_cors(headers: &mut HeaderMap, route: &Route, origin: Option<&str>) {
-    if !route.has_cors() {
-        return;
-    }
-    headers.remove(ACCESS_CONTROL_ALLOW_ORIGIN);
-    headers.remove(ACCESS_CONTROL_ALLOW_CREDENTIALS);
-    headers.append(VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = origin.filter(|origin| route.allows_origin(origin))
-        && let Ok(origin) = HeaderValue::from_str(origin)
-    {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate, Retry-After"));
-    }
-}
-
-/// As [`add_cors`], for an answer of our own to a request that was admitted.
-pub fn readable(mut answer: HttpResponse, route: &Route, request: &HttpRequest) -> HttpResponse {
-    if route.has_cors() {
-        let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
-        add_cors(answer.headers_mut(), route, origin);
-    }
-    answer
-}
-
-/// The answer to a browser's question whether a script may send what it wants to send (Fetch, CORS preflight); `None`
-/// when the request is no such question, or its origin is not admitted.
-pub fn preflight(request: &ReceivedRequest<'_>, sent: &HeaderMap, route: &Route) -> Option<HttpResponse> {
-    // No browser's question means another method, and what is answered unasked must not be one to anybody.
-    if request.method != "OPTIONS" || !request.meant_methods().is_empty() {
-        return None;
-    }
-    let method = sent.get(ACCESS_CONTROL_REQUEST_METHOD)?;
-    request.headers.origin.filter(|origin| route.allows_origin(origin))?;
-    let mut answer = HttpResponse::NoContent();
-    answer.insert_header((ACCESS_CONTROL_ALLOW_METHODS, method)).insert_header((ACCESS_CONTROL_MAX_AGE, "600"));
-    if let Some(headers) = sent.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-        answer.insert_header((ACCESS_CONTROL_ALLOW_HEADERS, headers));
-    }
-    let mut answer = answer.finish();
-    add_cors(answer.headers_mut(), route, request.headers.origin);
-    Some(answer)
 }
 
 /// An answer after which the connection is closed although the client still sends: `unread` is what it sends. While it
