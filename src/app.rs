@@ -3,6 +3,7 @@
 //! Reading order: [`Components`] are made once for the process, [`routes`] lists every path that is ours, [`start`]
 //! listens.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,9 @@ const GRACE_SECONDS: u64 = 10;
 const WRITE_USES_EVERY: Duration = Duration::from_secs(10);
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(300);
 
+/// How often it is said that log lines were lost.
+const CONFESS_EVERY: Duration = Duration::from_secs(5);
+
 /// All that handlers are given, each as actix data of its own.
 #[derive(Clone)]
 pub struct Components {
@@ -90,8 +94,15 @@ pub struct Components {
 /// # Errors
 /// What keeps the server from starting: settings, database, port.
 pub fn serve(configuration: Configuration) -> anyhow::Result<()> {
-    logging::start();
+    let logs = logging::start();
     actix_web::rt::System::new().block_on(async move {
+        let mut losses = logs.losses();
+        actix_web::rt::spawn(async move {
+            loop {
+                actix_web::rt::time::sleep(CONFESS_EVERY).await;
+                losses.confess();
+            }
+        });
         if configuration.server.trusted_proxies.iter().any(Network::is_everybody) {
             tracing::warn!(
                 "server.trusted_proxies believes everybody: whoever reaches this port without the proxy says by headers who they are and what they ask; list the proxies"
@@ -101,7 +112,8 @@ pub fn serve(configuration: Configuration) -> anyhow::Result<()> {
         let (server, address) = start(&configuration, components.clone())?;
         let scheme = if configuration.tls.certificate.is_some() { "https" } else { "http" };
         tracing::info!(%address, "listening");
-        eprintln!("countersign listens on {scheme}://{address}");
+        // Nobody may be there to read it.
+        let _ = writeln!(std::io::stderr(), "countersign listens on {scheme}://{address}");
         server.await.context("the server ended")?;
         components.close().await;
         Ok(())

@@ -1,110 +1,56 @@
 //! Logs: to stderr, readable on a terminal and JSON elsewhere. `RUST_LOG` chooses what is said.
 //!
-//! Who answers a request writes its line at once, but does not wait for a reader that has stopped reading: then lines are dropped,
-//! and counted in the first one that is read again.
+//! A thread of its own writes them, so that nobody who answers a request waits for a reader that is slow, hangs or has gone. What
+//! such a reader leaves no room for is lost, and counted.
 
-use std::io::{self, IsTerminal as _, Write};
-use std::os::fd::AsFd;
-use std::sync::Mutex;
+use std::io::{self, IsTerminal as _};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 /// What is said when nobody chose.
 const USUAL: &str = "warn,countersign=info";
 
-/// How long the first line waits for a reader that is slow.
-const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// Lines that may wait for their reader: some megabytes.
+const WAITING: usize = 10_000;
 
-/// A pipe that takes anything takes as much without waiting (`PIPE_BUF` of Linux).
-const PIECE_BYTES: usize = 4096;
+/// The logs of this process. Dropping them writes what waits, if its reader takes it.
+pub struct Logs {
+    lost: ErrorCounter,
+    _thread: WorkerGuard,
+}
+
+/// The lines that were lost, so that it can be said.
+pub struct Losses {
+    lost: ErrorCounter,
+    told: usize,
+}
 
 /// Starts logging for this process; a second start changes nothing.
-pub fn start() {
+pub fn start() -> Logs {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL));
-    let is_json = !io::stderr().is_terminal();
-    let lines = Lines { to: io::stderr(), is_json, is_stuck: false, lost: 0 };
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Mutex::new(lines));
+    let (lines, thread) = NonBlockingBuilder::default().buffered_lines_limit(WAITING).finish(io::stderr());
+    let lost = lines.error_counter();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).log_internal_errors(false);
     // Somebody may have started logging before us, as tests do.
-    let _ = if is_json { logs.json().try_init() } else { logs.try_init() };
+    let _ = if io::stderr().is_terminal() { logs.try_init() } else { logs.json().try_init() };
+    Logs { lost, _thread: thread }
 }
 
-/// Writes whole lines, or drops them.
-struct Lines<To> {
-    to: To,
-    is_json: bool,
-    /// Did the reader let the last line wait in vain?
-    is_stuck: bool,
-    /// Lines dropped since the last that was written.
-    lost: u64,
-}
-
-impl<To: AsFd + Write> Lines<To> {
-    /// `false` when not all of it went out.
-    fn put(&mut self, line: &[u8]) -> io::Result<bool> {
-        for piece in line.chunks(PIECE_BYTES) {
-            let patience = if self.is_stuck { Timespec::default() } else { PATIENCE };
-            // A poll that fails says nothing about the reader.
-            self.is_stuck = poll(&mut [PollFd::new(&self.to, PollFlags::OUT)], Some(&patience)) == Ok(0);
-            if self.is_stuck {
-                return Ok(false);
-            }
-            self.to.write_all(piece)?;
-        }
-        Ok(true)
-    }
-
-    fn confess(&self) -> String {
-        let text = format!("{} lines of log were lost, as nobody read them", self.lost);
-        match self.is_json {
-            true => format!("{{\"level\":\"WARN\",\"fields\":{{\"message\":\"{text}\"}}}}\n"),
-            false => format!("{text}\n"),
-        }
+impl Logs {
+    /// What is lost from now on.
+    pub fn losses(&self) -> Losses {
+        Losses { lost: self.lost.clone(), told: self.lost.dropped_lines() }
     }
 }
 
-impl<To: AsFd + Write> Write for Lines<To> {
-    /// `line` is the whole line of an event.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.lost > 0 && self.put(self.confess().as_bytes())? {
-            self.lost = 0;
+impl Losses {
+    /// Says how many lines were lost since this was last said.
+    pub fn confess(&mut self) {
+        let lost = self.lost.dropped_lines();
+        if lost > self.told {
+            tracing::warn!(lines = lost.saturating_sub(self.told), "log lines were lost: nobody read them in time");
+            self.told = lost;
         }
-        if self.lost > 0 || !self.put(line)? {
-            self.lost = self.lost.saturating_add(1);
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Read as _;
-
-    use super::*;
-
-    #[test]
-    fn a_reader_that_stops_reading_loses_lines_and_holds_nobody_up() {
-        let (mut reader, to) = io::pipe().unwrap();
-        let mut lines = Lines { to, is_json: true, is_stuck: false, lost: 0 };
-        let line = [b"x".repeat(999), b"\n".to_vec()].concat();
-        let mut sent = 0_u64;
-        while lines.lost < 3 {
-            lines.write_all(&line).unwrap();
-            sent += 1;
-        }
-        let mut room = vec![0; 32_000];
-        reader.read_exact(&mut room).unwrap();
-        lines.write_all(b"again\n").unwrap();
-        drop(lines);
-        let mut rest = String::new();
-        reader.read_to_string(&mut rest).unwrap();
-        let last: Vec<&str> = rest.lines().rev().take(2).collect();
-        assert_eq!(last[0], "again");
-        assert!(last[1].contains("\"message\":\"3 lines of log were lost"), "{last:?}");
-        assert!(sent > 40);
     }
 }

@@ -158,8 +158,8 @@ class Server:
     def base(self):
         return f"http://{self.authority}"
 
-    def start(self):
-        """Start and wait until /health/ready says 200, as an operator's probe would."""
+    def start(self, stderr=None):
+        """Start and wait until /health/ready says 200, as an operator's probe would. `stderr`: another than the log file."""
         command = [*self.launcher, str(binary()), "serve", "--listen", self.authority, "--config", str(self.config)]
         command += ["--database-url", self.database]
         if self.public_url:
@@ -169,7 +169,7 @@ class Server:
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=log,
+                stderr=log if stderr is None else stderr,
                 cwd=self.folder,
                 env=clean_environment(RUST_BACKTRACE="1", **self.environment),
             )
