@@ -57,6 +57,9 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long requests that are under way may take to end when the server is told to stop.
 const GRACE_SECONDS: u64 = 10;
 
+/// How long a request waits for a database that hangs before it is 503.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(8);
+
 /// How often what was used is written down, and how often what ended is cleaned up.
 const WRITE_USES_EVERY: Duration = Duration::from_secs(10);
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(300);
@@ -126,7 +129,7 @@ impl Components {
     /// # Errors
     /// What can't be opened, with what to do about it.
     pub async fn open(configuration: &Configuration, clock: Clock) -> anyhow::Result<Self> {
-        let opened = opening::open(configuration).await?;
+        let opened = opening::open(configuration, Some(DATABASE_PATIENCE)).await?;
         let store = Store::new(opened.database.clone(), Arc::clone(&opened.vault), DirectorySettings::default());
         if configuration.http_auth.digest {
             tell_of_lost_hashes(&store, configuration.http_auth.realm.as_str()).await?;

@@ -233,7 +233,7 @@ impl SourceArgs {
 }
 
 async fn migrate(configuration: Configuration) -> Result<(), Failure> {
-    let database = opening::open_database(&configuration).map_err(OpeningError::from)?;
+    let database = opening::open_database(&configuration, None).map_err(OpeningError::from)?;
     match database.migrate().await?.as_slice() {
         [] => output::say("the database is at this version"),
         applied => output::say(&format!("migrated: {}", applied.join(", "))),

@@ -47,13 +47,13 @@ pub enum OpeningError {
 }
 
 /// Opens the database, migrates it if it is SQLite, and gets the master key: the configured one, or the file beside a SQLite database, which
-/// is made if it isn't there.
+/// is made if it isn't there. `patience`: how long an answer of the database is waited for; commands have time.
 ///
 /// # Errors
 /// [`OpeningError`]. Nothing was changed but, perhaps, an empty SQLite file made.
-pub async fn open(configuration: &Configuration) -> Result<Opened, OpeningError> {
+pub async fn open(configuration: &Configuration, patience: Option<Duration>) -> Result<Opened, OpeningError> {
     let is_new = configuration.database.url.sqlite_path().is_some_and(|path| !path.exists());
-    let database = open_database(configuration)?;
+    let database = open_database(configuration, patience)?;
     if configuration.database.url.is_postgres() {
         let pending = database.pending_migrations().await?;
         if !pending.is_empty() {
@@ -70,8 +70,9 @@ pub async fn open(configuration: &Configuration) -> Result<Opened, OpeningError>
 ///
 /// # Errors
 /// [`OpenError`].
-pub fn open_database(configuration: &Configuration) -> Result<Database, OpenError> {
-    let settings = DatabaseSettings { connections: configuration.database.connections, ..DatabaseSettings::default() };
+pub fn open_database(configuration: &Configuration, patience: Option<Duration>) -> Result<Database, OpenError> {
+    let connections = configuration.database.connections;
+    let settings = DatabaseSettings { connections, patience, ..DatabaseSettings::default() };
     Database::open(configuration.database.url.expose(), settings)
 }
 

@@ -39,7 +39,7 @@ impl Operator {
         let mut configuration = sources.load(Flags::default())?;
         // A command does one thing after the other; the places at a PostgreSQL are the nodes'.
         configuration.database.connections = 1;
-        let opened = opening::open(&configuration).await?;
+        let opened = opening::open(&configuration, None).await?;
         if opened.is_new {
             say(&format!("made a new database at {}", configuration.database.url));
         }

@@ -11,6 +11,7 @@ mod worker;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
@@ -45,11 +46,13 @@ pub struct DatabaseSettings {
     pub connections: usize,
     /// Units of work that may wait before [`StoreError::Busy`].
     pub queue: usize,
+    /// How long an asker waits for an answer before [`StoreError::Unavailable`]: a database may hang and be connected all the same.
+    pub patience: Option<Duration>,
 }
 
 impl Default for DatabaseSettings {
     fn default() -> Self {
-        Self { connections: 4, queue: 4096 }
+        Self { connections: 4, queue: 4096, patience: None }
     }
 }
 
@@ -159,6 +162,7 @@ struct Shared {
     reads: Arc<Queue>,
     writes: Arc<Queue>,
     announcer: Announcer,
+    patience: Option<Duration>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -204,7 +208,14 @@ impl Database {
                 writes.clone()
             }
         };
-        Ok(Self(Arc::new(Shared { url, reads, writes, announcer: Announcer::default(), threads })))
+        Ok(Self(Arc::new(Shared {
+            url,
+            reads,
+            writes,
+            announcer: Announcer::default(),
+            patience: settings.patience,
+            threads,
+        })))
     }
 
     /// The address.
@@ -219,7 +230,7 @@ impl Database {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
     {
-        submit(&self.0.reads, move |worker| work(worker.connection()?)).await
+        self.in_time(submit(&self.0.reads, move |worker| work(worker.connection()?))).await
     }
 
     /// Reads everything as it is at one moment, however long that takes and whatever is written meanwhile.
@@ -243,12 +254,19 @@ impl Database {
     {
         let announcer = self.announcer();
         // Told by the thread that committed: whoever asked may have gone away meanwhile.
-        submit(&self.0.writes, move |worker| {
+        let written = submit(&self.0.writes, move |worker| {
             let (outcome, changes) = worker.transact(work)?;
             announcer.announce(&changes);
             Ok(outcome)
-        })
-        .await
+        });
+        self.in_time(written).await
+    }
+
+    /// What is not answered in time may be done all the same, later.
+    async fn in_time<T, E: From<StoreError>>(&self, answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let Some(patience) = self.0.patience else { return answer.await };
+        let late = |_| Err(StoreError::Unavailable(format!("no answer in {} s", patience.as_secs())).into());
+        tokio::time::timeout(patience, answer).await.unwrap_or_else(late)
     }
 
     /// Has `subscriber` told of each change: before [`write`](Self::write) returns on this node, and within a second

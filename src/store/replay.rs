@@ -30,7 +30,7 @@ use std::time::Duration;
 use crate::time::Timestamp;
 use committer::Committer;
 use fingerprint::{BUCKET_SECONDS, Bucket, FingerprintKey};
-use journal::{Journal, JournalError, Outcome};
+use journal::{Journal, JournalError, Outcome, SharedTimes};
 use postgres::PostgresJournal;
 use redis::RedisJournal;
 use sqlite::{SqliteJournal, SqliteOpenError, Synchronous};
@@ -113,6 +113,19 @@ pub struct ReplaySettings {
     /// Added to every commit, for tests and measurements of slow disks (`replay.commit_delay_microseconds`).
     #[doc(hidden)]
     pub commit_delay: Duration,
+    /// How far this node's clock may be from a shared store's, for tests that travel in time.
+    #[doc(hidden)]
+    pub clock_difference_seconds: u32,
+}
+
+impl ReplaySettings {
+    fn shared_times(&self) -> SharedTimes {
+        SharedTimes {
+            past_seconds: i64::from(self.past_seconds),
+            future_seconds: i64::from(self.future_seconds),
+            clock_difference_seconds: i64::from(self.clock_difference_seconds),
+        }
+    }
 }
 
 impl Default for ReplaySettings {
@@ -125,6 +138,7 @@ impl Default for ReplaySettings {
             postgres_connections: 3,
             redis_wait_replicas: 0,
             commit_delay: Duration::ZERO,
+            clock_difference_seconds: 60,
         }
     }
 }
@@ -223,14 +237,9 @@ impl ReplayStore {
     /// [`OpenError::Postgres`] when it cannot be reached or lacks the tables.
     pub fn open_postgres(url: &str, settings: &ReplaySettings, now: Timestamp) -> Result<Self, OpenError> {
         let times = Times::of(settings, now)?;
-        let journals = PostgresJournal::open(
-            url,
-            settings.postgres_connections.clamp(1, 16),
-            settings.past_seconds,
-            settings.future_seconds,
-            now,
-        )
-        .map_err(OpenError::Postgres)?;
+        let journals =
+            PostgresJournal::open(url, settings.postgres_connections.clamp(1, 16), settings.shared_times(), now)
+                .map_err(OpenError::Postgres)?;
         let window = Window::new(settings.capacity, times.live_buckets);
         let mut key = FingerprintKey::random();
         for journal in &journals {
@@ -257,8 +266,7 @@ impl ReplayStore {
     ) -> Result<Self, OpenError> {
         let times = Times::of(settings, now)?;
         let known = known.map(FingerprintKey::from_bytes);
-        let (past, future) = (settings.past_seconds, settings.future_seconds);
-        let journal = RedisJournal::open(url, known, past, future, settings.redis_wait_replicas, now)
+        let journal = RedisJournal::open(url, known, settings.shared_times(), settings.redis_wait_replicas, now)
             .map_err(OpenError::Redis)?;
         let window = Window::new(settings.capacity, times.live_buckets);
         window.raise_floor(journal.floor());

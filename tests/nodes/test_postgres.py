@@ -1,7 +1,9 @@
 """PostgreSQL as an operator meets it: migrated by command, over TLS, with clear words for what is wrong, and back after a restart."""
 
 import base64
+import os
 import re
+import signal
 import subprocess
 import threading
 
@@ -334,3 +336,24 @@ def test_a_change_that_was_made_while_nobody_listened_is_seen(postgres, new_node
         name,
     )
     assert eventually(lambda: person.ask().status == 403, SOON)
+
+
+def test_a_postgresql_that_hangs_and_stays_connected_is_503_in_seconds(new_postgres, new_node):
+    postgres = new_postgres()
+    node = new_node(postgres.new_database())
+    node.command("migrate")
+    node.start()
+    person = Person(node)
+    assert person.ask().status == 200
+    backends = postgres.sql("SELECT pid FROM pg_stat_activity WHERE usename = 'countersign'").split()
+    account = base64.b64encode(f"{person.account.username}:{person.account.password}".encode()).decode()
+    try:
+        for pid in backends:
+            os.kill(int(pid), signal.SIGSTOP)
+        for answer in (person.ask(), wire.send(node, "GET", "/api/v1/keys", [("Authorization", f"Basic {account}")])):
+            assert answer.status == 503, answer.body
+    finally:
+        for pid in backends:
+            os.kill(int(pid), signal.SIGCONT)
+    assert eventually(lambda: person.ask().status == 200, 30)
+    node.stop()

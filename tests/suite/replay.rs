@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime};
 
 use countersign::store::replay::{ClaimRefused, NonceClaim, NonceRemembered, OpenError, ReplaySettings, ReplayStore};
 use countersign::time::Timestamp;
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection};
 
 use crate::servers::{End, Folder, Postgres, Redis, wait_until};
 
@@ -84,8 +86,11 @@ fn open_url(url: &str, settings: &ReplaySettings, now: Timestamp) -> Result<Repl
     }
 }
 
+/// These tests travel in time, which the clocks of shared stores don't.
 fn settings() -> ReplaySettings {
-    ReplaySettings::default()
+    let mut settings = ReplaySettings::default();
+    settings.clock_difference_seconds = 10_000;
+    settings
 }
 
 /// Redis lets keys expire by its own clock, so these tests live in the present.
@@ -708,7 +713,7 @@ fn a_restored_or_promoted_postgresql_accepts_nothing_that_it_may_have_forgotten(
     let store = place.open(now);
     let again = claim_now(&store, "a", now);
     assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
-    let later = after(now, 400);
+    let later = after(now, 500);
     assert!(claim_now(&store, "b", later).is_ok());
 }
 
@@ -841,6 +846,125 @@ fn a_redis_that_was_written_for_a_smaller_window_is_refused_what_expires_too_ear
     let store = place.open_with(&wide, now).expect("opens");
     let new = claim_now(&store, "b", now);
     assert!(matches!(new, Err(ClaimRefused::TimestampRefused { .. })), "{new:?}");
+}
+
+#[test]
+fn after_a_loss_no_node_accepts_what_the_fastest_may_have_accepted() {
+    let places = [Place::redis(), Place::own_postgres()];
+    for place in places.into_iter().flatten() {
+        let now = present();
+        let (fast, mut slow) = (place.open(after(now, 55)), place.open(after(now, -55)));
+        let ahead = after(now, 350);
+        assert!(block_on(claim(&fast, "a", ahead, after(now, 55))).is_ok());
+        match &place {
+            Place::Redis(server) => {
+                server.command("FLUSHALL").expect("flushes");
+            }
+            Place::Postgres(server, url) => {
+                let database = url.rsplit('/').next().expect("the URL names a database");
+                server.execute(database, "DELETE FROM replay_nonces; UPDATE replay_state SET cluster = 'another/1/1'");
+                slow = place.open(after(now, -55));
+            }
+            Place::Journal(_) => unreachable!("not among them"),
+        }
+        // The slow one notices first.
+        drop(block_on(claim(&slow, "b", now, after(now, -55))));
+        let again = block_on(claim(&place.open(after(now, 55)), "a", ahead, after(now, 55)));
+        assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
+    }
+}
+
+#[test]
+fn nodes_whose_clocks_differ_a_little_may_start_in_any_order() {
+    for offsets in [[0, -59], [-59, 0], [59, -59], [0, -2]] {
+        let Some(place) = Place::redis() else {
+            return;
+        };
+        let now = present();
+        let nodes = offsets.map(|offset| (place.open(after(now, offset)), after(now, offset)));
+        for (number, (node, now)) in nodes.iter().enumerate() {
+            let new = block_on(claim(node, &number.to_string(), *now, *now));
+            assert!(new.is_ok(), "{offsets:?}: {new:?}");
+        }
+    }
+}
+
+#[test]
+fn a_node_whose_clock_is_wrong_is_not_served() {
+    for place in [Place::redis(), Place::postgres()].into_iter().flatten() {
+        let refused = place.open_with(&ReplaySettings::default(), after(present(), 200)).err().expect("is refused");
+        assert!(refused.to_string().contains("ahead of this machine's"), "{refused}");
+    }
+}
+
+#[test]
+fn a_redis_that_was_a_replica_for_a_while_accepts_nothing_that_it_has_forgotten() {
+    let (Some(place), Some(Place::Redis(other))) = (Place::redis(), Place::redis()) else {
+        return;
+    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
+    let now = present();
+    let follow = |one: &Redis, of: &Redis| {
+        let port = of.url().trim_end_matches('/').rsplit(':').next().expect("a port").to_owned();
+        one.command(&format!("REPLICAOF 127.0.0.1 {port}")).expect("follows");
+        wait_until("it has all", &PathBuf::new(), || synced(one));
+        one.command("REPLICAOF NO ONE").expect("leads");
+    };
+    drop(place.open(now));
+    follow(&other, server);
+    let store = place.open(now);
+    assert!(claim_now(&store, "a", now).is_ok());
+    drop(store);
+    follow(server, &other);
+    let again = claim_now(&place.open(now), "a", now);
+    assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
+}
+
+/// Whether a replica has got everything from its primary.
+fn synced(replica: &Redis) -> bool {
+    let link = "EVAL \"return {ok = redis.call('INFO', 'replication'):match('master_link_status:(%a+)')}\" 0";
+    replica.command(link).is_ok_and(|answer| answer == "+up")
+}
+
+#[test]
+fn nodes_with_different_windows_remember_as_long_as_the_widest() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let now = present();
+    let mut wide = settings();
+    wide.past_seconds = 3_000;
+    let narrow = place.open(now);
+    let later = |store: &ReplayStore| match block_on(claim(store, "x", now, now)) {
+        Err(ClaimRefused::TimestampRefused { from, .. }) => from,
+        other => panic!("{other:?}"),
+    };
+    let first = later(&place.open_with(&wide, now).expect("opens"));
+    // What the narrow one would forget too early is not accepted; then it has learnt.
+    assert_eq!(claim_now(&narrow, "y", now), Err(ClaimRefused::Unavailable));
+    wait_until("the store works again", &PathBuf::new(), || narrow.is_ready());
+    assert_eq!(later(&narrow), first, "one loss, and not one a minute");
+    assert_eq!(later(&place.open(now)), first);
+}
+
+#[test]
+fn a_postgresql_whose_table_is_locked_by_somebody_is_not_ready() {
+    let Some(place) = Place::postgres() else {
+        return;
+    };
+    let now = present();
+    let mut one_lane = settings();
+    one_lane.postgres_connections = 1;
+    let store = place.open_with(&one_lane, now).expect("opens");
+    let mut outsider = PgConnection::establish(&place.url()).expect("connects");
+    outsider.batch_execute("BEGIN; LOCK TABLE replay_nonces").expect("locks");
+    assert_eq!(claim_now(&store, "a", now), Err(ClaimRefused::Unavailable));
+    for _ in 0..20 {
+        assert!(!store.is_ready());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(outsider);
+    wait_until("the store works again", &PathBuf::new(), || claim_now(&store, "b", now).is_ok());
 }
 
 #[test]

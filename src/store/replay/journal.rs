@@ -33,12 +33,10 @@ pub enum JournalError {
     /// Redis refused or failed.
     #[error("{0}")]
     Redis(redis::RedisError),
-    /// The clocks of this machine and of the Redis server are too far apart to agree on what has expired.
-    #[error(
-        "the clock of the Redis server is {offset_seconds} s ahead of this machine's (allowed: {allowed_seconds} s)"
-    )]
+    /// The clocks of this machine and of the store's server are too far apart to agree on what has expired.
+    #[error("the store's clock is {offset_seconds} s ahead of this machine's (allowed: {allowed_seconds} s)")]
     Clock {
-        /// Negative when Redis is behind.
+        /// Negative when the store is behind.
         offset_seconds: i64,
         /// Either way.
         allowed_seconds: i64,
@@ -57,6 +55,38 @@ pub enum JournalError {
     /// What is stored is not what this program writes, or not fit for it.
     #[error("{0}")]
     Damaged(&'static str),
+}
+
+/// How far the clocks of nodes may be from that of the store that they share. What must be remembered is remembered as much longer,
+/// and what may have been forgotten is refused as much longer.
+pub const CLOCK_TOLERANCE_SECONDS: i64 = 60;
+
+/// The times of a store that many nodes share. Seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct SharedTimes {
+    /// How long a timestamp may lie in the past.
+    pub past_seconds: i64,
+    /// And in the future.
+    pub future_seconds: i64,
+    /// How far this node's clock may be from the store's: [`CLOCK_TOLERANCE_SECONDS`] but for tests that travel in time.
+    pub clock_difference_seconds: i64,
+}
+
+impl SharedTimes {
+    /// Whether both clocks agree well enough. `store`: what the store's clock shows.
+    pub fn check(self, store: Timestamp, now: Timestamp) -> Result<(), JournalError> {
+        let offset_seconds = store.unix().saturating_sub(now.unix());
+        if offset_seconds.saturating_abs() <= self.clock_difference_seconds {
+            return Ok(());
+        }
+        Err(JournalError::Clock { offset_seconds, allowed_seconds: self.clock_difference_seconds })
+    }
+
+    /// Above everything that any node can have accepted until now, by the store's clock: the fastest node counts.
+    pub fn unforeseen(self, store: Timestamp) -> Bucket {
+        let latest = store.unix().saturating_add(CLOCK_TOLERANCE_SECONDS).saturating_add(self.future_seconds);
+        Bucket::of(Timestamp::from_unix(latest)).next()
+    }
 }
 
 /// A store that remembers nonces durably. One thread owns it and may block in it.

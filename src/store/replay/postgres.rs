@@ -22,7 +22,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Binary, Text};
 
 use super::fingerprint::{BUCKET_SECONDS, Bucket, FingerprintKey, Record};
-use super::journal::{Journal, JournalError, Outcome, in_doubt};
+use super::journal::{Journal, JournalError, Outcome, SharedTimes, in_doubt};
 use crate::store::connection::is_closed;
 use crate::time::Timestamp;
 
@@ -38,8 +38,7 @@ const ATTEMPTS: u32 = 3;
 /// One connection, and what it knows of the database.
 pub struct PostgresJournal {
     url: String,
-    past_seconds: i64,
-    future_seconds: i64,
+    times: SharedTimes,
     key: FingerprintKey,
     /// `None` after a failure, until the next attempt.
     connection: Option<PgConnection>,
@@ -53,21 +52,14 @@ pub struct PostgresJournal {
 
 impl PostgresJournal {
     /// Connects as many lanes as asked for. The tables must be there.
-    pub fn open(
-        url: &str,
-        connections: u8,
-        past_seconds: u32,
-        future_seconds: u32,
-        now: Timestamp,
-    ) -> Result<Vec<Self>, JournalError> {
+    pub fn open(url: &str, connections: u8, times: SharedTimes, now: Timestamp) -> Result<Vec<Self>, JournalError> {
         let url = with_timeouts(url);
         let key = key_of(&mut connect(&url)?)?;
         (0..connections.max(1))
             .map(|lane| {
                 let mut journal = Self {
                     url: url.clone(),
-                    past_seconds: i64::from(past_seconds),
-                    future_seconds: i64::from(future_seconds),
+                    times,
                     key: key.clone(),
                     connection: None,
                     partitions: BTreeSet::new(),
@@ -97,8 +89,9 @@ impl PostgresJournal {
         if key_of(&mut connection)?.bytes() != self.key.bytes() {
             return Err(JournalError::Damaged("the database is another one; restart the server"));
         }
-        let unforeseen = Timestamp::from_unix(now.unix().saturating_add(self.future_seconds));
-        self.horizon = self.horizon.max(settle(&mut connection, Bucket::of(unforeseen).next())?);
+        let store_now = clock_of(&mut connection).map_err(JournalError::Database)?;
+        self.times.check(store_now, now)?;
+        self.horizon = self.horizon.max(settle(&mut connection, self.times.unforeseen(store_now))?);
         self.connection = Some(connection);
         Ok(())
     }
@@ -212,8 +205,12 @@ impl Journal for PostgresJournal {
     fn recover(&mut self, now: Timestamp) -> Result<(), JournalError> {
         self.connect(now)?;
         // A lock on the row is a write: a server that only reads, a standby, is no use.
-        sql_query("UPDATE replay_state SET horizon = horizon WHERE id = 1")
-            .execute(self.connection(now)?)
+        // And one whose table somebody else holds: it would take no nonce.
+        self.connection(now)?
+            .transaction(|connection| {
+                connection.batch_execute("LOCK TABLE replay_nonces IN ROW EXCLUSIVE MODE")?;
+                sql_query("UPDATE replay_state SET horizon = horizon WHERE id = 1").execute(connection)
+            })
             .map_err(JournalError::Database)?;
         Ok(())
     }
@@ -222,7 +219,13 @@ impl Journal for PostgresJournal {
         if !self.keeper {
             return Ok(false);
         }
-        let past_seconds = self.past_seconds;
+        let store_now = clock_of(self.connection(now)?);
+        match store_now {
+            Ok(store_now) => self.times.check(store_now, now)?,
+            // Closed while it was idle, or hanging: found out below.
+            Err(error) => tracing::debug!(%error, "the clock of PostgreSQL could not be read"),
+        }
+        let past_seconds = self.times.past_seconds;
         let dropped =
             self.connection(now)?.transaction(|connection| drop_expired(connection, first_kept, past_seconds));
         match dropped {
@@ -349,6 +352,12 @@ fn key_of(connection: &mut PgConnection) -> Result<FingerprintKey, JournalError>
     let bytes = <[u8; 16]>::try_from(stored.hash_key.as_slice())
         .map_err(|_| JournalError::Damaged("the hash key has not 16 bytes"))?;
     Ok(FingerprintKey::from_bytes(bytes))
+}
+
+fn clock_of(connection: &mut PgConnection) -> QueryResult<Timestamp> {
+    let clock: Number =
+        sql_query("SELECT extract(epoch FROM clock_timestamp())::bigint AS number").get_result(connection)?;
+    Ok(Timestamp::from_unix(clock.number))
 }
 
 /// The state, with the lock under which it changes held until the transaction ends.

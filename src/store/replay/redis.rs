@@ -1,11 +1,11 @@
 //! Redis or Valkey as the replay store of many nodes: `SET key 1 NX PXAT` decides which node was first.
 //!
-//! A batch is one pipeline. A key lives until its minute has left the window by the clock of Redis, with a margin for clocks that
-//! differ; a node whose clock differs by more than the margin is not served. Eviction must be off, as it would forget nonces early.
+//! A batch is one pipeline. A key lives until its minute has left the window by the clock of Redis, and by that of every node that is
+//! served: one whose clock differs by more is not. Eviction must be off, as it would forget nonces early.
 //!
 //! How much of its memory Redis keeps over a crash is its own affair: with `appendfsync everysec` up to a second is lost, at a
 //! failover what the replica had not got. So what Redis is, is written into it, and asked with every batch: after a
-//! restart (another run id) or a flush every timestamp that could have been accepted until then is refused. An empty Redis is
+//! restart (another run id), a promotion (another past) or a flush every timestamp that could have been accepted until then is refused. An empty Redis is
 //! taken for a new one only by an installation that never had one: the key of the fingerprints is known to the main database.
 //!
 //! Each minute has a mark, which expires with its nonces. Where a mark is missing before its time, the clock of Redis was ahead
@@ -18,7 +18,7 @@ use std::time::Duration;
 use redis::{Client, Connection, FromRedisValue, Value, cmd, pipe};
 
 use super::fingerprint::{BUCKET_SECONDS, Bucket, FingerprintKey, Record};
-use super::journal::{Journal, JournalError, Outcome, in_doubt};
+use super::journal::{CLOCK_TOLERANCE_SECONDS, Journal, JournalError, Outcome, SharedTimes, in_doubt};
 use crate::time::Timestamp;
 
 /// The key of what Redis is: a hash.
@@ -30,45 +30,55 @@ const NONCE: &[u8] = b"cs:n:";
 /// How long connecting, an answer or `WAIT` may take.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The least difference of clocks that is borne.
-const LEAST_MARGIN_SECONDS: i64 = 60;
+/// The floor of a Redis that never lost anything. Lua counts in floating point, so it is no extreme number.
+const NO_FLOOR: Bucket = Bucket(-1_000_000_000);
+
+/// In front of how long a minute's nonces live, and of the minute: a mark.
+const MARK: &str = "cs:m:";
 
 /// Minutes that are marked ahead of the newest that is acceptable. Marks are made once a minute.
 const MARKED_AHEAD: i64 = 5;
 
 /// Makes or checks the state in one step, as other nodes may do so too.
 ///
-/// Arguments: the hash key, `1` if it is known to have been in use, the run id, the window in seconds, the floor after a loss, the
-/// first and the last minute to mark, the seconds from a minute's start until its nonces expire. Answers: hash key, floor.
+/// Arguments: the hash key, `1` if it is known to have been in use, what tells this Redis from another, its clock in seconds, the window in
+/// seconds back and ahead, the tolerance of clocks. Answers: hash key, floor, and how far back nonces must be remembered: where
+/// windows differ, the widest rules until Redis is emptied.
 const SETTLE: &str = "
-local own_key, in_use, own_run, own_past, unforeseen, first, last, own_kept = unpack(ARGV)
-local state = redis.call('HMGET', KEYS[1], 'hash_key', 'run_id', 'floor', 'past', 'kept', 'marked')
-local hash_key, run_id, floor, past, kept, marked = unpack(state)
-local lost
-if hash_key then
-  -- What was written for a smaller window expires by that.
-  lost = run_id ~= own_run or tonumber(past) < tonumber(own_past)
-else
-  hash_key, floor, lost = own_key, '-1000000000', in_use == '1'
+local own_key, in_use, own_name = ARGV[1], ARGV[2] == '1', ARGV[3]
+local now, own_past, own_future, tolerance = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local state = redis.call('HMGET', KEYS[1], 'hash_key', 'name', 'floor', 'past', 'future', 'first', 'marked', 'run_id')
+local hash_key, name, floor = state[1], state[2], tonumber(state[3] or -1000000000)
+-- The version before knew the run alone.
+if not name and state[8] and own_name:find(state[8] .. '/', 1, true) == 1 then name = own_name end
+local past, future = tonumber(state[4] or own_past), tonumber(state[5] or own_future)
+local marked_first, marked_last = tonumber(state[6] or 1), tonumber(state[7] or 0)
+-- What was written for a smaller window expires by that.
+local lost = hash_key and (name ~= own_name or past < own_past) or not hash_key and in_use
+local unforeseen = math.floor((now + tolerance + future) / 60) + 1
+if past < own_past then marked_first, marked_last = 1, 0 end
+past, future = math.max(past, own_past), math.max(future, own_future)
+local kept = 60 + past + tolerance
+local first, last = math.floor((now - tolerance - past) / 60), math.floor((now + tolerance + future) / 60) + tonumber(ARGV[8])
+for minute = first, last do
+  local mark = KEYS[2] .. kept .. ':' .. string.format('%.0f', minute)
+  local expires = string.format('%.0f', (minute * 60 + kept) * 1000)
+  local was_missing = redis.call('SET', mark, 1, 'NX', 'PXAT', expires)
+  if was_missing and marked_first <= minute and minute <= marked_last then lost = true end
 end
-for minute = tonumber(first), tonumber(last) do
-  local name = KEYS[2] .. string.format('%.0f', minute)
-  local expires = string.format('%.0f', (minute * 60 + tonumber(own_kept)) * 1000)
-  local was_missing = redis.call('SET', name, 1, 'NX', 'PXAT', expires)
-  if was_missing and kept == own_kept and minute <= tonumber(marked) then lost = true end
-end
-if lost and tonumber(floor) < tonumber(unforeseen) then floor = unforeseen end
-redis.call('HSET', KEYS[1], 'hash_key', hash_key, 'run_id', own_run, 'floor', floor,
-  'past', own_past, 'kept', own_kept, 'marked', last)
-return {hash_key, floor}
+if lost and floor < unforeseen then floor = unforeseen end
+redis.call('HSET', KEYS[1], 'hash_key', hash_key or own_key, 'name', own_name, 'floor', floor, 'past', past, 'future', future,
+  'first', first, 'marked', last)
+return {hash_key or own_key, floor, past}
 ";
 
 /// A connection, and what it knows of Redis.
 pub struct RedisJournal {
     client: Client,
-    past_seconds: i64,
-    future_seconds: i64,
+    times: SharedTimes,
     wait_replicas: u32,
+    /// How far back nonces are remembered: as far as the node with the widest window accepts them.
+    past_seconds: i64,
     key: FingerprintKey,
     /// `None` after a failure, until the next attempt.
     connection: Option<Connection>,
@@ -82,20 +92,19 @@ impl RedisJournal {
     pub fn open(
         url: &str,
         known: Option<FingerprintKey>,
-        past_seconds: u32,
-        future_seconds: u32,
+        times: SharedTimes,
         wait_replicas: u32,
         now: Timestamp,
     ) -> Result<Self, JournalError> {
         let mut journal = Self {
             client: Client::open(url).map_err(JournalError::Redis)?,
-            past_seconds: i64::from(past_seconds),
-            future_seconds: i64::from(future_seconds),
+            times,
             wait_replicas,
+            past_seconds: times.past_seconds,
             in_use: known.is_some(),
             key: known.unwrap_or_else(FingerprintKey::random),
             connection: None,
-            floor: Bucket(i64::MIN),
+            floor: NO_FLOOR,
         };
         journal.connect(now)?;
         Ok(journal)
@@ -123,30 +132,36 @@ impl RedisJournal {
     }
 
     fn settle(&mut self, connection: &mut Connection, now: Timestamp) -> Result<(), JournalError> {
-        self.check_clock(connection, now)?;
+        let (store_now, _microseconds): (i64, i64) = ask(connection, cmd("TIME"))?;
+        self.times.check(Timestamp::from_unix(store_now), now)?;
         let info: String = ask(connection, cmd("INFO"))?;
         if is_evicting(&info) {
             return Err(JournalError::Damaged(
                 "Redis may evict nonces before their time: set its maxmemory-policy to noeviction",
             ));
         }
-        let at = |seconds: i64| Bucket::of(Timestamp::from_unix(now.unix().saturating_add(seconds)));
-        let unforeseen = at(self.future_seconds).next();
+        // The second pair names whom it last was promoted from; a first replica changes nothing of it.
+        let names = ["run_id", "master_replid2", "second_repl_offset"].map(|name| field(&info, name));
+        let [Some(run), Some(promoted_from), Some(promoted_at)] = names else {
+            return Err(JournalError::Damaged(
+                "Redis does not say who it is: INFO must answer with run_id and master_replid2",
+            ));
+        };
         let mut settle = cmd("EVAL");
         settle
             .arg(SETTLE)
             .arg(2)
             .arg(STATE)
-            .arg(self.mark())
+            .arg(MARK)
             .arg(self.key.bytes().as_slice())
             .arg(i32::from(self.in_use))
-            .arg(field(&info, "run_id").unwrap_or_default())
-            .arg(self.past_seconds)
-            .arg(unforeseen.0)
-            .arg(at(-self.past_seconds).0)
-            .arg(unforeseen.0.saturating_add(MARKED_AHEAD))
-            .arg(self.kept_seconds());
-        let (key, floor): (Vec<u8>, i64) = ask(connection, settle)?;
+            .arg(format!("{run}/{promoted_from}/{promoted_at}"))
+            .arg(store_now)
+            .arg(self.times.past_seconds)
+            .arg(self.times.future_seconds)
+            .arg(CLOCK_TOLERANCE_SECONDS)
+            .arg(MARKED_AHEAD);
+        let (key, floor, past_seconds): (Vec<u8>, i64, i64) = ask(connection, settle)?;
         let key =
             <[u8; 16]>::try_from(key.as_slice()).map_err(|_| JournalError::Damaged("the hash key has not 16 bytes"))?;
         if self.in_use && key != self.key.bytes() {
@@ -154,7 +169,7 @@ impl RedisJournal {
                 "this Redis remembers for another installation: give each one of its own, or empty it (FLUSHDB)",
             ));
         }
-        if self.in_use && Bucket(floor) > self.floor {
+        if Bucket(floor) > self.floor {
             tracing::warn!(
                 acceptable_from_unix = Bucket(floor).start().unix(),
                 "Redis may have lost nonces: older timestamps are refused"
@@ -162,31 +177,19 @@ impl RedisJournal {
         }
         self.key = FingerprintKey::from_bytes(key);
         self.floor = self.floor.max(Bucket(floor));
+        self.past_seconds = past_seconds;
         self.in_use = true;
         Ok(())
     }
 
-    fn check_clock(&self, connection: &mut Connection, now: Timestamp) -> Result<(), JournalError> {
-        let (seconds, _microseconds): (i64, i64) = ask(connection, cmd("TIME"))?;
-        let offset_seconds = seconds.saturating_sub(now.unix());
-        if offset_seconds.saturating_abs() > self.margin_seconds() {
-            return Err(JournalError::Clock { offset_seconds, allowed_seconds: self.margin_seconds() });
-        }
-        Ok(())
-    }
-
-    /// In front of the number of a minute. A mark of other settings expires at another time.
-    fn mark(&self) -> String {
-        format!("cs:m:{}:", self.kept_seconds())
+    /// The mark of a minute. One of other times expires with other nonces.
+    fn mark(&self, minute: Bucket) -> String {
+        format!("{MARK}{}:{}", self.kept_seconds(), minute.0)
     }
 
     /// From the start of a minute until its nonces may go.
     fn kept_seconds(&self) -> i64 {
-        BUCKET_SECONDS + self.past_seconds + self.margin_seconds()
-    }
-
-    fn margin_seconds(&self) -> i64 {
-        self.future_seconds.max(LEAST_MARGIN_SECONDS)
+        BUCKET_SECONDS + self.past_seconds + CLOCK_TOLERANCE_SECONDS
     }
 
     fn attempt(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<bool>, JournalError> {
@@ -201,10 +204,9 @@ impl RedisJournal {
             set.arg("PXAT").arg(expires.saturating_mul(1000));
         }
         // Last, so that a flush in the middle is seen. What expires too early, expires first in the oldest minute.
-        pipeline.cmd("HMGET").arg(STATE).arg("hash_key").arg("floor");
+        pipeline.cmd("HMGET").arg(STATE).arg("hash_key").arg("floor").arg("past");
         let judged = batch.iter().map(|record| record.bucket).filter(|bucket| *bucket >= self.floor);
-        let oldest = judged.min().unwrap_or(self.floor).0;
-        pipeline.cmd("EXISTS").arg(format!("{}{oldest}", self.mark()));
+        pipeline.cmd("EXISTS").arg(self.mark(judged.min().unwrap_or(self.floor)));
         if self.wait_replicas > 0 {
             pipeline.cmd("WAIT").arg(self.wait_replicas).arg(millis(PATIENCE));
         }
@@ -222,8 +224,13 @@ impl RedisJournal {
                 return Err(JournalError::Replicas { confirmed, wanted: self.wait_replicas });
             }
         }
-        match parse::<(Option<Vec<u8>>, Option<i64>)>(state)? {
-            (Some(key), Some(floor)) if key == self.key.bytes() && parse::<bool>(mark)? => {
+        match parse::<(Option<Vec<u8>>, Option<i64>, Option<i64>)>(state)? {
+            (Some(_), Some(_), Some(past_seconds)) if past_seconds != self.past_seconds => {
+                return Err(JournalError::Damaged(
+                    "another node has another window: what is remembered lasts longer now",
+                ));
+            }
+            (Some(key), Some(floor), _) if key == self.key.bytes() && parse::<bool>(mark)? => {
                 self.floor = self.floor.max(Bucket(floor));
             }
             // Flushed or expired early: settled with anew, which raises the floor above everything in this batch. Or
