@@ -6,11 +6,24 @@ const HEADERS = [
 ];
 
 // What an answer of Countersign hands on to the client.
-const TOLD = ['WWW-Authenticate', 'Retry-After', 'Location', 'X-Auth-Error'];
+const TOLD = ['WWW-Authenticate', 'Retry-After', 'X-Auth-Error'];
 
 // A form: Countersign gets its body, then the API does.
 async function form(r) {
-    const asked = await r.subrequest('/_countersign_forward', { method: 'POST', body: r.requestText || '' });
+    let body;
+    try {
+        body = r.requestText || '';
+    } catch (e) {
+        // It did not fit into client_body_buffer_size.
+        r.return(413);
+        return;
+    }
+    r.variables.form_length = body === '' ? '0' : '';
+    const asked = await r.subrequest('/_countersign_forward', { method: 'POST', body });
+    if (asked.status >= 300 && asked.status < 400) {
+        r.return(asked.status, asked.headersOut.Location);
+        return;
+    }
     if (asked.status !== 200) {
         TOLD.forEach((name) => {
             if (asked.headersOut[name] !== undefined) {

@@ -158,6 +158,12 @@ impl Proxy {
         builder = builder.header(identity_headers::ASSERTION, HeaderValue::try_from(assertion)?);
         if upgrade {
             builder = builder.header(header::CONNECTION, "upgrade").header(header::UPGRADE, "websocket");
+        } else if announced_length(request) == Some(0) {
+            // RFC 9110 §8.6: a POST says that it has nothing to say.
+            builder = builder.header(header::CONTENT_LENGTH, "0");
+        } else if judged.body.is_none() && has_body(request) && announced_length(request).is_none() {
+            // Said by ourselves, because hyper takes a GET for one without a body. HTTP/2 leaves it out.
+            builder = builder.header(header::TRANSFER_ENCODING, "chunked");
         }
         Ok(builder.body(())?)
     }

@@ -540,7 +540,10 @@ def test_metrics_are_not_told_to_whom_a_proxy_on_this_machine_speaks_for(inline,
     assert haproxy.send("GET", "/metrics").status == 403
 
 
-@pytest.mark.parametrize("path", ["/authz/nginx", "/authz/forward", "/authz/envoy/things", "/%61uthz/nginx", "/authz%2fnginx"])
+@pytest.mark.parametrize(
+    "path",
+    ["/authz/nginx", "/authz/forward", "/authz/envoy/things", "/%61uthz/nginx", "/authz%2fnginx", "/authz/envoy/raw/%zz", "/%61uthz/envoy/raw/%", "/authz/envoy/%a"],
+)
 def test_haproxy_hands_no_question_of_a_client_on(inline, haproxy, path):
     metadata = [("X-Original-Method", "GET"), ("X-Original-URL", f"{haproxy.base}/things"), ("X-Forwarded-Method", "GET"), ("X-Forwarded-Uri", "/things")]
     answer = haproxy.send("GET", path, metadata)
@@ -611,3 +614,18 @@ def test_a_cookie_beyond_ascii_does_not_carry_the_login_s_cookie_along(inline, s
     answer = wire.exchange((inline.server.host, inline.server.port), head.encode() + b"\r\nCookie: " + cookie + b"\r\n\r\n")
     found = seen(answer)["headers"].get("cookie")
     assert (found.encode("latin-1") if found is not None else None) == arrives
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST", "OPTIONS", "DELETE"])
+def test_a_body_without_a_length_arrives_whatever_the_method(inline, verb):
+    name, value = sign(inline, verb, "/things")
+    head = f"{verb} /things HTTP/1.1\r\nHost: {inline.server.authority}\r\n{name}: {value}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    address = (inline.server.host, inline.server.port)
+    assert seen(wire.exchange(address, head.encode() + b"3\r\nabc\r\n0\r\n\r\n", verb))["body"] == "abc"
+
+
+@pytest.mark.parametrize("verb", ["POST", "PUT"])
+def test_a_request_that_says_that_it_is_empty_still_says_so(inline, verb):
+    answer = send(inline, verb, "/things", [sign(inline, verb, "/things"), ("Content-Length", "0")])
+    assert seen(answer)["headers"]["content-length"] == "0"
+

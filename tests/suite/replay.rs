@@ -941,7 +941,7 @@ fn nodes_with_different_windows_remember_as_long_as_the_widest() {
     };
     let first = later(&place.open_with(&wide, now).expect("opens"));
     // What the narrow one would forget too early is not accepted; then it has learnt.
-    assert_eq!(claim_now(&narrow, "y", now), Err(ClaimRefused::Unavailable));
+    assert!(claim_now(&narrow, "y", now).is_err());
     wait_until("the store works again", &PathBuf::new(), || narrow.is_ready());
     assert_eq!(later(&narrow), first, "one loss, and not one a minute");
     assert_eq!(later(&place.open(now)), first);
