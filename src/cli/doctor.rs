@@ -8,6 +8,8 @@ mod wire;
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use rand::distr::{Alphanumeric, SampleString};
 use serde::Serialize;
@@ -16,6 +18,7 @@ use super::operator::Operator;
 use super::output::{self, FormatArgs, Shape};
 use super::{Failure, SourceArgs};
 use crate::auth::session::COOKIE;
+use crate::domain::account::Reach;
 use crate::domain::credentials::{Secret, Username};
 use crate::domain::scope::Scopes;
 use crate::gateway::identity_headers;
@@ -23,6 +26,7 @@ use crate::protocol::client::{ClientRequest, RequestUrl};
 use crate::protocol::request::UriScheme;
 use crate::protocol::signature::{SharedSecrets, SignatureMethod, SigningKey};
 use crate::store::accounts::NewAccount;
+use crate::store::audit::{AuditFilter, Event};
 use crate::store::clients::NewClient;
 use crate::store::delegations::IssuedToken;
 use crate::time::Clock;
@@ -84,7 +88,7 @@ pub fn run(args: DoctorArgs, sources: SourceArgs) -> Result<(), Failure> {
     let findings = runtime.block_on(async {
         let operator = Operator::new(sources).await?;
         let patient = Patient::admit(&args, &operator).await?;
-        let findings = patient.examine().await;
+        let findings = patient.examine(&operator).await;
         patient.discharge(&operator).await?;
         Ok::<_, Failure>(findings?)
     })?;
@@ -94,6 +98,22 @@ pub fn run(args: DoctorArgs, sources: SourceArgs) -> Result<(), Failure> {
         bad => Err(Failure::Refused(format!("{bad} of {} checks found something to change", findings.len()))),
     }
 }
+
+const PATH: &str = "the path arrives byte for byte";
+const QUERY: &str = "the query arrives byte for byte";
+const FORM: &str = "the body of a form comes along";
+const ODD_PATHS: &str = "a path that can be read in two ways is refused";
+const CLAIMS: &str = "what clients say in the proxy's name is not believed";
+const ADDRESS: &str = "clients do not choose their address";
+const ONCE: &str = "a signed request is good for once";
+const IDENTITY: &str = "the API hears who is calling, and nobody can forge it";
+const CREDENTIALS: &str = "no credential reaches the API";
+
+/// An address of nobody's (RFC 5737).
+const FORGED_ADDRESS: &str = "203.0.113.77";
+
+/// Guesses that are tried at most.
+const MOST_GUESSES: u32 = 50;
 
 /// The deployment under examination, and the credentials that were made for it.
 struct Patient {
@@ -165,7 +185,7 @@ impl Patient {
         Ok(operator.store.accounts.delete(&self.account, &operator.by).await?)
     }
 
-    async fn examine(&self) -> anyhow::Result<Vec<Finding>> {
+    async fn examine(&self, operator: &Operator) -> anyhow::Result<Vec<Finding>> {
         self.wait_until_seen().await?;
         let asked = self.asks_at_all().await?;
         let answer = self.signed("GET", &self.path, &self.origin, &self.path, None, None).await?;
@@ -175,18 +195,23 @@ impl Patient {
             let seen = format!("{}: the API behind does not answer", answer.status);
             return Ok(vec![asked, bad("an admitted request is answered", seen, change)]);
         }
+        let origin = self.origin_is_right().await?;
+        // Where nothing is judged, or nothing is accepted, the rest says nothing.
+        let unsigned = self.sender.send("GET", &self.url(&self.path), &[], None).await?;
+        let can_tell = !unsigned.passed() && origin.result == Verdict::Good;
         Ok(vec![
             asked,
-            self.origin_is_right().await?,
-            self.path_is_exact().await?,
-            self.query_is_exact().await?,
-            self.form_comes_along().await?,
-            self.odd_paths_are_refused().await?,
-            self.authz_is_closed().await?,
-            self.claims_are_not_believed().await?,
-            self.each_request_is_good_once().await?,
-            self.identity_arrives_and_can_not_be_forged().await?,
-            self.credentials_stay_behind().await?,
+            origin,
+            when(can_tell, PATH, self.path_is_exact()).await?,
+            when(can_tell, QUERY, self.query_is_exact()).await?,
+            when(can_tell, FORM, self.form_comes_along()).await?,
+            when(can_tell, ODD_PATHS, self.odd_paths_are_refused()).await?,
+            self.authz_is_closed(&unsigned).await?,
+            when(!unsigned.passed(), CLAIMS, self.claims_are_not_believed()).await?,
+            when(can_tell, ADDRESS, self.address_is_its_own(operator)).await?,
+            when(can_tell, ONCE, self.each_request_is_good_once()).await?,
+            when(can_tell, IDENTITY, self.identity_arrives_and_can_not_be_forged()).await?,
+            when(can_tell, CREDENTIALS, self.credentials_stay_behind()).await?,
         ])
     }
 
@@ -281,7 +306,7 @@ impl Patient {
     }
 
     async fn path_is_exact(&self) -> anyhow::Result<Finding> {
-        let check = "the path arrives byte for byte";
+        let check = PATH;
         let target = format!("{}/a%7Eb%20c/d;e=1", self.path);
         let change = "send the path as it came: nginx $request_uri (not $uri), proxy_pass without a path, merge_slashes off; \
                       HAProxy without normalize-uri; Envoy without normalize_path";
@@ -297,7 +322,7 @@ impl Patient {
     }
 
     async fn query_is_exact(&self) -> anyhow::Result<Finding> {
-        let check = "the query arrives byte for byte";
+        let check = QUERY;
         let target = format!("{}?b=1&a=%2f%20+&a=&c&=d", self.path);
         let change = "send the query as it came, in its order and with its empty parameters";
         if !self.signed("GET", &target, &self.origin, &target, None, None).await?.passed() {
@@ -312,7 +337,7 @@ impl Patient {
     }
 
     async fn form_comes_along(&self) -> anyhow::Result<Finding> {
-        let check = "the body of a form comes along";
+        let check = FORM;
         let form = "a=1&b=x%20y";
         let answer = self.signed("POST", &self.path, &self.origin, &self.path, Some(form), Some(form)).await?;
         if answer.passed() {
@@ -340,7 +365,7 @@ impl Patient {
     }
 
     async fn odd_paths_are_refused(&self) -> anyhow::Result<Finding> {
-        let check = "a path that can be read in two ways is refused";
+        let check = ODD_PATHS;
         for odd in ["/../countersign-doctor", "//countersign-doctor", "/%2e%2e/countersign-doctor", "/a%2fb"] {
             let target = format!("{}{odd}", self.path);
             if self.signed("GET", &target, &self.origin, &target, None, None).await?.passed() {
@@ -351,11 +376,19 @@ impl Patient {
         Ok(good(check))
     }
 
-    async fn authz_is_closed(&self) -> anyhow::Result<Finding> {
+    /// `unsigned`: what a request without a credential is answered on any other path.
+    async fn authz_is_closed(&self, unsigned: &Answer) -> anyhow::Result<Finding> {
         let check = "nobody outside can ask /authz";
-        for path in ["/authz/nginx", "/authz/forward", "/authz/envoy/"] {
+        let usual = unsigned.header("x-auth-error");
+        for path in ["/authz/nginx", "/authz/forward", "/authz/envoy/", "/authz/envoy/%zz"] {
             let answer = self.sender.send("GET", &self.url(path), &[], None).await?;
-            if answer.header("x-auth-error").is_some_and(|error| error == "metadata_missing") {
+            // A proxy that asks about everything also tells why it refuses this; one that does not ask has nothing to tell.
+            let is_answered = match (answer.header("x-auth-error"), usual) {
+                (Some(_), None) => true,
+                (Some(error), Some(usual)) => error == "metadata_missing" && usual != error,
+                (None, _) => false,
+            };
+            if is_answered {
                 let change =
                     "the proxy passes /authz on to Countersign: let it pass on only Countersign's pages and /oauth";
                 return Ok(bad(check, format!("{path} is answered"), change));
@@ -366,7 +399,7 @@ impl Patient {
 
     /// What a client writes where only the proxy should: another origin, a body that was empty, an id of its own.
     async fn claims_are_not_believed(&self) -> anyhow::Result<Finding> {
-        let check = "what clients say in the proxy's name is not believed";
+        let check = CLAIMS;
         let other = "https://countersign-doctor.invalid";
         let url = format!("{other}{}", self.path);
         let origin = [
@@ -398,9 +431,49 @@ impl Patient {
         Ok(good(check))
     }
 
+    /// Guesses are counted by address: who could choose theirs could guess for ever. A spent budget is written down with the address.
+    async fn address_is_its_own(&self, operator: &Operator) -> anyhow::Result<Finding> {
+        let check = ADDRESS;
+        let budget = operator.configuration.throttle.failures;
+        if budget > MOST_GUESSES {
+            return Ok(unknown(check, "throttle.failures is too high to be tried out"));
+        }
+        let guess = format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, random(16))));
+        let headers = [
+            ("Authorization", guess.as_str()),
+            ("X-Client-Key", self.client_key.as_str()),
+            ("X-Forwarded-For", FORGED_ADDRESS),
+            ("X-Real-IP", FORGED_ADDRESS),
+        ];
+        for _ in 0..=budget {
+            self.sender.send("GET", &self.url(&self.path), &headers, None).await?;
+        }
+        let end = tokio::time::Instant::now() + SEEN_WITHIN;
+        while tokio::time::Instant::now() < end {
+            let filter = AuditFilter {
+                event: Some(Event::LoginThrottled.as_str().to_owned()),
+                account: Some(self.account.clone()),
+                ..AuditFilter::default()
+            };
+            let rows = operator.store.audit.list(&Reach::Everything, filter, 1).await?;
+            match rows.first().map(|row| row.address.as_deref() == Some(FORGED_ADDRESS)) {
+                Some(true) => {
+                    return Ok(bad(
+                        check,
+                        format!("a client that says that it is {FORGED_ADDRESS} is believed"),
+                        "the proxy must set X-Forwarded-For to the address that it sees, in the question to Countersign too: nginx                          proxy_set_header X-Forwarded-For $remote_addr, HAProxy set-header X-Forwarded-For %[src]",
+                    ));
+                }
+                Some(false) => return Ok(good(check)),
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+        Ok(unknown(check, "no guess was counted: does the route of --path admit basic?"))
+    }
+
     /// A request that is sent twice is refused the second time, also with the same id.
     async fn each_request_is_good_once(&self) -> anyhow::Result<Finding> {
-        let check = "a signed request is good for once";
+        let check = ONCE;
         let id = random(16);
         let name = self.request_id_header.as_deref().unwrap_or("X-Request-Id");
         let headers = self.headers("GET", &self.origin, &self.path, None)?;
@@ -422,8 +495,10 @@ impl Patient {
     }
 
     async fn identity_arrives_and_can_not_be_forged(&self) -> anyhow::Result<Finding> {
-        let check = "the API hears who is calling, and nobody can forge it";
-        let Some(echo) = &self.echo else { return Ok(unknown(check)) };
+        let check = IDENTITY;
+        let Some(echo) = &self.echo else {
+            return Ok(unknown(check, "only the API can tell: stop it and use --echo with its address"));
+        };
         let names = || identity_headers::NAMES.into_iter().chain([identity_headers::ASSERTION]);
         let change = "the proxy must set every X-Auth header from Countersign's answer, also the empty ones, and drop names \
                       with underscores or dots: see docs/deploy";
@@ -465,8 +540,10 @@ impl Patient {
     }
 
     async fn credentials_stay_behind(&self) -> anyhow::Result<Finding> {
-        let check = "no credential reaches the API";
-        let Some(echo) = &self.echo else { return Ok(unknown(check)) };
+        let check = CREDENTIALS;
+        let Some(echo) = &self.echo else {
+            return Ok(unknown(check, "only the API can tell: stop it and use --echo with its address"));
+        };
         let cookie = format!("doctor=1; {COOKIE}=doctor");
         let beside = [("X-Client-Key", self.client_key.as_str()), ("Cookie", cookie.as_str())];
         self.signed_with("GET", &self.path, &self.origin, &self.path, None, None, &beside).await?;
@@ -566,7 +643,15 @@ fn forged(arrived: &Arrived) -> Option<String> {
     (!names.is_empty()).then(|| format!("forged headers arrive: {}", names.join(", ")))
 }
 
-fn unknown(check: &'static str) -> Finding {
-    let seen = "only the API can tell: stop it and use --echo with its address".to_owned();
-    Finding { check, result: Verdict::Unknown, seen, change: "" }
+fn unknown(check: &'static str, why: &str) -> Finding {
+    Finding { check, result: Verdict::Unknown, seen: why.to_owned(), change: "" }
+}
+
+/// A finding that only means something where what comes before it is right.
+async fn when(
+    can_tell: bool,
+    check: &'static str,
+    examine: impl Future<Output = anyhow::Result<Finding>>,
+) -> anyhow::Result<Finding> {
+    if can_tell { examine.await } else { Ok(unknown(check, "mend what is wrong above, then ask again")) }
 }

@@ -141,5 +141,7 @@ class Proxy:
 
 def replaced(text, old, new):
     """`text` with `old` replaced; a configuration that lost the line must not pass unchanged."""
-    assert old in text, f"the configuration has no {old!r}"
-    return text.replace(old, new)
+    # Port 3000 is not the beginning of port 30009, which a test may have been given.
+    text, places = re.subn(re.escape(old) + r"(?!\d)", lambda _: new, text)
+    assert places, f"the configuration has no {old!r}"
+    return text

@@ -85,3 +85,12 @@ def test_the_limits_for_bodies_agree(tmp_path):
     assert wire.send(server, "POST", "/v2/me", [form], b"a" * (1 << 20)).status == 401
     assert wire.send(server, "POST", "/v2/me", [form], b"a" * ((1 << 20) + 1)).status == 413
     server.stop()
+
+
+def test_both_configurations_of_haproxy_keep_the_same_from_clients():
+    def guards(name):
+        lines = [line.strip() for line in (DEPLOY / name).read_text().splitlines()]
+        return [line for line in lines if line.startswith(("http-request del-header", "http-request deny"))]
+
+    assert guards("haproxy.cfg") == guards("haproxy-nodes.cfg") and len(guards("haproxy.cfg")) == 5
+

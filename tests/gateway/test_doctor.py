@@ -76,7 +76,7 @@ def test_a_sound_deployment_is_found_sound(server, new_proxy, kind, expected):
 @pytest.mark.parametrize(("line", "wrong", "check", "seen"), [
     ("$scheme://$http_host$request_uri", "https://$http_host$request_uri", "scheme and host", "https://"),
     ("$scheme://$http_host$request_uri", "$scheme://$host$request_uri", "scheme and host", "without its port"),
-    ("$scheme://$http_host$request_uri", "$scheme://$http_host$uri$is_args$args", "the path arrives", "not accepted"),
+    ("$scheme://$http_host$request_uri", "$scheme://$http_host$uri$is_args$args", "scheme and host", "no signature is accepted"),
     ("proxy_pass http://api;", "proxy_pass http://api$uri;", "the path arrives", "on the way to the API"),
     ('proxy_set_header Authorization "";', "", "no credential", "Authorization arrives"),
     ("proxy_set_header X-Auth-Impersonated-By $auth_impersonated_by;", "", "nobody can forge it", "x-auth-impersonated-by"),
@@ -87,7 +87,8 @@ def test_a_sound_deployment_is_found_sound(server, new_proxy, kind, expected):
     ('proxy_set_header X-Client-Key "";', "", "no credential", "X-Client-Key arrives"),
     ("proxy_set_header Cookie $api_cookies;", "", "no credential", "the login's cookie arrives"),
     ("proxy_set_header X-Request-Id $request_id;", "", "good for once", "the client chose its X-Request-Id"),
-    ("proxy_set_header X-Original-Content-Length $http_content_length;", "", "in the proxy's name", "says that it is empty"),
+    ("proxy_set_header X-Forwarded-For $remote_addr;", "", "choose their address", "203.0.113.77 is believed"),
+    ("proxy_set_header X-Original-Content-Length $told_length;", "", "in the proxy's name", "says that it is empty"),
     ("$scheme://$http_host$request_uri", "$http_x_forwarded_proto://$http_x_forwarded_host$request_uri", "in the proxy's name", "says that it came there"),
 ])
 def test_a_mistake_in_nginx_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
@@ -95,7 +96,7 @@ def test_a_mistake_in_nginx_is_found_and_named(server, new_proxy, monkeypatch, t
 
 
 @pytest.mark.parametrize(("name", "line", "wrong", "check", "seen"), [
-    ("countersign.js", "body: r.requestText || ''", "body: ''", "body of a form", "body_unavailable"),
+    ("countersign.js", "body = r.requestText || ''", "body = ''", "body of a form", "as if it were empty"),
     ("nginx-njs.conf", "error_page 418 = @form;", "error_page 418 = @api;", "without a credential", "POST with a form passes"),
     ("countersign.js", "kept.join('&')", "kept.reverse().join('&')", "the query arrives", "on the way to the API"),
     ("nginx-njs.conf", "proxy_pass http://api$api_target;", "proxy_pass http://api$uri$is_args$args;", "the path arrives", "on the way to the API"),
@@ -112,7 +113,7 @@ def test_a_mistake_in_njs_is_found_and_named(server, new_proxy, monkeypatch, tmp
     ("header_up -Authorization", "", "no credential", "Authorization arrives"),
     ("header_up X-Request-Id {http.request.uuid}", "", "good for once", "the client chose its X-Request-Id"),
     ("uri /authz/forward", "uri /authz/forward?x\n\t\t\t\theader_up X-Forwarded-Uri {http.request.uri.path}", "the query arrives", "not accepted"),
-    ("@countersign path /oauth/*", "@countersign path /authz/* /oauth/*", "nobody outside", "is answered"),
+    ("^/(oauth|", "^/(authz|oauth|", "nobody outside", "is answered"),
 ])
 def test_a_mistake_in_caddy_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
     assert_found(examine_broken(server, new_proxy, monkeypatch, tmp_path, "caddy", "Caddyfile", line, wrong), check, seen)
@@ -166,3 +167,13 @@ def test_another_database_is_said(server, new_proxy, tmp_path):
     with pytest.raises(CommandFailed) as failed:
         other.command("doctor", "--proxy", proxy.base)
     assert re.search("another database", failed.value.said)
+
+
+@pytest.mark.parametrize(("line", "wrong", "found"), [
+    ("$scheme://$http_host$request_uri", "https://$http_host$request_uri", {"scheme and host are those that clients use"}),
+    ("proxy_pass http://countersign/authz/nginx;", "proxy_pass http://countersign/authz/forward;", {"a request without a credential is refused", "scheme and host are those that clients use", "what clients say in the proxy's name is not believed"}),
+    ("auth_request /_countersign_authz;", "", {"a request without a credential is refused"}),
+])
+def test_what_a_mistake_makes_unknowable_is_not_blamed(server, new_proxy, monkeypatch, tmp_path, line, wrong, found):
+    bad = examine_broken(server, new_proxy, monkeypatch, tmp_path, "nginx", "nginx.conf", line, wrong)
+    assert set(bad) == found, bad

@@ -2,6 +2,7 @@
 
 import http.client
 import pathlib
+import re
 import signal
 import threading
 import urllib.error
@@ -24,8 +25,10 @@ SOON = 5.0
 
 def replaced(text, old, new):
     """`text` with `old` replaced; a configuration that lost the line must not pass unchanged."""
-    assert old in text, f"the configuration has no {old!r}"
-    return text.replace(old, new)
+    # Port 8081 is not the beginning of another port.
+    text, places = re.subn(re.escape(old) + r"(?!\d)", lambda _: new, text)
+    assert places, f"the configuration has no {old!r}"
+    return text
 
 
 class HAProxy(databases.Process):

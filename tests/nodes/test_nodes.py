@@ -2,6 +2,8 @@
 
 import base64
 import collections
+import http.server
+import shutil
 import signal
 import socket
 import threading
@@ -11,7 +13,7 @@ import pytest
 import requests
 import signer
 import wire
-from cluster import SOON, Load, outcome
+from cluster import SOON, HAProxy, Load, outcome
 from harness import CommandFailed, eventually
 
 COPIES = 50
@@ -184,3 +186,62 @@ def test_a_redis_that_was_emptied_while_no_node_ran_lets_nothing_in_twice(new_wo
     world.nodes[0].start()
     assert outcome(world.ask([("Authorization", value)], world.nodes[0])) == (401, "timestamp_refused")
     world.cluster.stop()
+
+
+class Breaking:
+    """Answers the probe, and breaks off whatever else it is asked, after it has read it."""
+
+    def __init__(self):
+        self.asked = []
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                if self.path == "/health/ready":
+                    self.send_response(200)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                else:
+                    self.do_POST()
+
+            def do_POST(self):
+                owner.asked.append(self.command)
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+            do_PUT = do_POST
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.authority = f"127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.mark.parametrize(("verb", "times"), [("POST", 1), ("PUT", 1), ("GET", 4)])
+def test_haproxy_sends_only_what_changes_nothing_to_another_node(verb, times, tmp_path):
+    if not shutil.which("haproxy", path="/usr/sbin:/usr/bin"):
+        pytest.skip("haproxy is not installed")
+    nodes = [Breaking() for _ in range(3)]
+    proxy = HAProxy(tmp_path, nodes).start()
+    try:
+        made = wire.request_bytes(verb, "/things", proxy.authority, [], b"pay=1" if verb != "GET" else None)
+        assert wire.exchange((proxy.host, proxy.port), made, verb).status == 502
+        assert sum((node.asked for node in nodes), []) == [verb] * times
+    finally:
+        proxy.stop()
+        for node in nodes:
+            node.stop()
+
+
+@pytest.mark.parametrize("path", ["/authz/nginx", "/authz/forward", "/%61uthz/envoy/x", "/authz/envoy/%zz"])
+def test_haproxy_hands_no_question_of_a_client_on(world, path):
+    metadata = [("X-Original-Method", "GET"), ("X-Original-URL", f"{world.proxy.base}/things"), ("X-Forwarded-Uri", "/things")]
+    answer = wire.send(world.proxy, "GET", path, metadata)
+    assert answer.status in (400, 404) and not answer.all("X-Auth-Error")
+
