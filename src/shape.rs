@@ -124,7 +124,7 @@ impl ClientShape {
             rsa_public_key: client.rsa_public_key.as_ref().map(|key| key.pem().to_owned()),
             http_auth: client.http_auth,
             status: if client.status == ClientStatus::Active { "active" } else { "disabled" },
-            suspended: (client.status == ClientStatus::Suspended).then_some(true),
+            suspended: client.status.is_suspended().then_some(true),
             created_at: client.created_at.to_rfc3339(),
             previous_secret_until: None,
             active_tokens: None,

@@ -34,7 +34,7 @@ impl Client {
     pub fn standing(&self, owner: &Account) -> Result<(), ClientRefusal> {
         match self.status {
             ClientStatus::Active => owner.standing().map_err(ClientRefusal::Owner),
-            ClientStatus::Disabled | ClientStatus::Suspended => Err(ClientRefusal::Disabled),
+            ClientStatus::Disabled | ClientStatus::Suspended | ClientStatus::Barred => Err(ClientRefusal::Disabled),
         }
     }
 
@@ -60,17 +60,25 @@ pub enum ClientStatus {
     Active,
     /// By its owner, who may enable it again.
     Disabled,
-    /// By somebody else, who administers it: its owner can't enable it.
+    /// By who administers its company: its owner can't enable it.
     Suspended,
+    /// By who administers the server: nobody else can enable it.
+    Barred,
 }
 
 impl ClientStatus {
-    /// `active`, `disabled` or `suspended`.
+    /// Whether its owner can't enable it.
+    pub const fn is_suspended(self) -> bool {
+        matches!(self, Self::Suspended | Self::Barred)
+    }
+
+    /// `active`, `disabled`, `suspended` or `barred`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Disabled => "disabled",
             Self::Suspended => "suspended",
+            Self::Barred => "barred",
         }
     }
 }

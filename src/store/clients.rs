@@ -269,7 +269,8 @@ impl Clients {
             .await
     }
 
-    /// Enables or disables a client. What somebody else than its owner disables is suspended: the owner can't undo that.
+    /// Enables or disables a client. What an administrator disables its owner can't enable, and what an administrator of the server
+    /// disables, no other.
     ///
     /// # Errors
     /// [`ClientError::NotFound`], [`ClientError::Suspended`].
@@ -279,14 +280,23 @@ impl Clients {
             .write(move |transaction| {
                 let owner = find(transaction.connection, &client_key)?.ok_or(ClientError::NotFound)?.owner;
                 let by_owner = matches!(&by.who, Actor::Account { id, .. } if *id == owner);
+                let reach = match &by.who {
+                    Actor::Account { id, .. } => accounts::find(transaction.connection, id)?.map(|actor| actor.reach()),
+                    Actor::Operator | Actor::Server | Actor::Stranger => Some(Reach::Everything),
+                };
+                let (disabled, above): (_, &[ClientStatus]) = match reach {
+                    Some(Reach::Everything) => (ClientStatus::Barred, &[]),
+                    Some(Reach::Company(_)) if !by_owner => (ClientStatus::Suspended, &[ClientStatus::Barred]),
+                    _ => (ClientStatus::Disabled, &[ClientStatus::Suspended, ClientStatus::Barred]),
+                };
                 let status = match (enabled, by_owner) {
                     (true, _) => ClientStatus::Active,
                     (false, true) => ClientStatus::Disabled,
-                    (false, false) => ClientStatus::Suspended,
+                    (false, false) => disabled,
                 };
                 // An owner never changes hands, so only the status is left to a race.
-                let spared = if by_owner { ClientStatus::Suspended.as_str() } else { "" };
-                let changes = clients::table.find(client_key.as_str()).filter(clients::status.ne(spared));
+                let above: Vec<&str> = above.iter().map(|status| status.as_str()).collect();
+                let changes = clients::table.find(client_key.as_str()).filter(clients::status.ne_all(above));
                 let rows =
                     diesel::update(changes).set(clients::status.eq(status.as_str())).execute(transaction.connection)?;
                 if rows == 0 {
@@ -510,6 +520,7 @@ impl ClientRow {
                 "active" => ClientStatus::Active,
                 "disabled" => ClientStatus::Disabled,
                 "suspended" => ClientStatus::Suspended,
+                "barred" => ClientStatus::Barred,
                 _ => return Err(corrupt("clients.status")),
             },
             created_at: Timestamp::from_unix(self.created_at),

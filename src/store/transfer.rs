@@ -280,6 +280,7 @@ fn import_client(
             None | Some("active") => ClientStatus::Active,
             Some("disabled") => ClientStatus::Disabled,
             Some("suspended") => ClientStatus::Suspended,
+            Some("barred") => ClientStatus::Barred,
             Some(other) => return Err(Problem::Record(format!("no such status: {other}"))),
         },
         created_at: moment(record.created_at.as_deref())?.unwrap_or(by.now),

@@ -164,7 +164,7 @@ impl Badge {
         match status {
             ClientStatus::Active => Self { tone: "good", text: text.words.active },
             ClientStatus::Disabled => Self { tone: "bad", text: text.words.disabled },
-            ClientStatus::Suspended => Self { tone: "bad", text: text.words.suspended },
+            ClientStatus::Suspended | ClientStatus::Barred => Self { tone: "bad", text: text.words.suspended },
         }
     }
 }

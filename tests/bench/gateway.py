@@ -46,7 +46,7 @@ def nginx(folder, asked, upstream, endpoint="/authz/nginx"):
     configuration = folder / "nginx.conf"
     text = configuration.read_text()
     text = replaced(text, "http://countersign/authz/nginx", f"http://countersign{endpoint}")
-    text = replaced(text, "keepalive 64;", f"keepalive 64; {KEPT}")
+    text = replaced(text, "keepalive 512;", f"keepalive 512; {KEPT}")
     text = replaced(text, "http {\n", f"http {{\n    {KEPT}\n")
     text = replaced(text, "events {}", "events { worker_connections 4096; }")
     configuration.write_text(text)

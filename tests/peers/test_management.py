@@ -409,6 +409,18 @@ def test_a_client_that_an_admin_suspended_is_not_enabled_by_its_owner(house, peo
     assert good(ask(house, people.boss, "POST", f"{path}/enable")).get("suspended") is None
 
 
+def test_what_the_operator_suspended_no_admin_of_a_company_enables(house, people):
+    root = house.account(role="admin")
+    for suspend in (lambda key: house.command("client", "disable", key), lambda key: good(ask(house, root, "POST", f"/clients/{key}/disable"))):
+        client = house.client(people.member)
+        suspend(client.key)
+        for caller in (people.member, people.boss):
+            refused(ask(house, caller, "POST", f"/clients/{client.key}/enable"), 403)
+            refused(ask(house, caller, "POST", f"/clients/{client.key}/disable"), 403)
+        assert good(ask(house, root, "GET", f"/clients/{client.key}"))["suspended"] is True
+        assert good(ask(house, root, "POST", f"/clients/{client.key}/enable"))["status"] == "active"
+
+
 def test_accounts_have_every_field_and_forget_what_is_taken_away(house, people):
     body = {
         "username": "full+field@example.com",
