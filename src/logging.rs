@@ -4,6 +4,8 @@
 //! such a reader leaves no room for is lost, and counted.
 
 use std::io::{self, IsTerminal as _};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -14,10 +16,13 @@ const USUAL: &str = "warn,countersign=info";
 /// Lines that may wait for their reader: some megabytes.
 const WAITING: usize = 10_000;
 
+/// How long the end of the process waits for the last lines.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The logs of this process. Dropping them writes what waits, if its reader takes it.
 pub struct Logs {
     lost: ErrorCounter,
-    _thread: WorkerGuard,
+    thread: Option<WorkerGuard>,
 }
 
 /// The lines that were lost, so that it can be said.
@@ -34,13 +39,27 @@ pub fn start() -> Logs {
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines).log_internal_errors(false);
     // Somebody may have started logging before us, as tests do.
     let _ = if io::stderr().is_terminal() { logs.try_init() } else { logs.json().try_init() };
-    Logs { lost, _thread: thread }
+    Logs { lost, thread: Some(thread) }
 }
 
 impl Logs {
     /// What is lost from now on.
     pub fn losses(&self) -> Losses {
         Losses { lost: self.lost.clone(), told: self.lost.dropped_lines() }
+    }
+}
+
+/// Ending the thread may wait for a reader that never comes: not for longer than a moment.
+impl Drop for Logs {
+    fn drop(&mut self) {
+        let (ended, end) = mpsc::channel();
+        let thread = self.thread.take();
+        std::thread::spawn(move || {
+            drop(thread);
+            // Nobody may be waiting any more.
+            let _ = ended.send(());
+        });
+        let _ = end.recv_timeout(PATIENCE);
     }
 }
 

@@ -43,6 +43,7 @@ pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         Reach::Everything | Reach::Account(_) => asked,
     };
     let role = fields.text("role").map_or(Ok(Role::Member), role)?;
+    may_appoint(call, role)?;
     let scopes = match scopes(call, None)? {
         Some(given) => given,
         None if may_give(call, None, &ScopeLimit::Unlimited).is_ok() => ScopeLimit::Unlimited,
@@ -83,8 +84,7 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         return Err(YOURSELF);
     }
     if fields.given("password") {
-        // Whoever knows the password is the account.
-        may_give(call, Some(&account), &account.scopes)?;
+        may_know_password(call, &account)?;
     }
     let status = fields.text("status").map(|status| new_status(status, fields.text("reason"))).transpose()?;
     if status.is_none() && fields.given("reason") {
@@ -97,6 +97,9 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         None => None,
     };
     let new_role = fields.text("role").map(role).transpose()?;
+    if let Some(role) = new_role {
+        may_appoint(call, role)?;
+    }
     if let Reach::Company(own) = call.reach()
         && new_company.as_ref().is_some_and(|company| company.as_ref() != Some(&own))
     {
@@ -163,7 +166,7 @@ pub async fn stand(call: &Call<'_>, action: Action) -> Result<HttpResponse, Fail
 /// old one: an app with `manage:write` must not take an account over.
 pub async fn set_password(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let account = another(call).await?;
-    may_give(call, Some(&account), &account.scopes)?;
+    may_know_password(call, &account)?;
     let password = call.fields.text("password").unwrap_or_default();
     let password = enrol(call, password, &account.username, account.company.as_ref()).await?;
     call.store.accounts.set_password(&account.id, Some(password), None, &call.by()).await?;
@@ -226,6 +229,20 @@ pub(super) fn may_give(call: &Call<'_>, holder: Option<&Account>, given: &ScopeL
     } else {
         Err(Failed::Forbidden("scopes: nobody gives more than they have."))
     }
+}
+
+/// Whoever knows the password is the account, with the power of its role.
+fn may_know_password(call: &Call<'_>, account: &Account) -> Result<(), Failed> {
+    may_appoint(call, account.role)?;
+    may_give(call, Some(account), &account.scopes)
+}
+
+/// No app makes an admin, and so itself one by a password that it knows.
+fn may_appoint(call: &Call<'_>, role: Role) -> Result<(), Failed> {
+    if role == Role::Member || call.identity.credential() != Credential::OAuth1 {
+        return Ok(());
+    }
+    Err(Failed::Forbidden("role: an app makes and changes members only."))
 }
 
 async fn enrol(

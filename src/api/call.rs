@@ -88,9 +88,10 @@ impl<'a> Call<'a> {
             return Err(Failed::Invalid("The path holds a NUL.".to_owned()));
         }
         let is_known = |name: &str| {
-            // The two of every list, also of one that comes whole.
-            ["limit", "after"].contains(&name)
-                || operation.query.iter().any(|(known, _)| *known == name)
+            let has = |name: &str| operation.query.iter().any(|(known, _)| *known == name);
+            // What every list has is no mistake where one comes whole.
+            has(name)
+                || (["limit", "after"].contains(&name) && !has("limit"))
                 || house.judge.authenticator.is_credential(name)
         };
         // A filter that was not understood would be a list that is not filtered.

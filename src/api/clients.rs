@@ -50,6 +50,12 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     if call.fields.given("rsa_public_key") {
         answers_for(call, &client.scopes, &owner)?;
     }
+    let enabled = match call.fields.text("status") {
+        Some("active") => Some(true),
+        Some("disabled") => Some(false),
+        Some(other) => return Err(Failed::field("status", format!("{other:?} is not active or disabled"))),
+        None => None,
+    };
     let update = ClientUpdate {
         name: call.fields.text("name").map(str::to_owned),
         callbacks: callbacks(call)?,
@@ -57,20 +63,17 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         signature_methods: methods(call)?,
         rsa_public_key: rsa_public_key(call)?,
         http_auth: call.fields.switch("http_auth"),
+        enabled,
     };
-    let enabled = match call.fields.text("status") {
-        Some("active") => Some(true),
-        Some("disabled") => Some(false),
-        Some(other) => return Err(Failed::field("status", format!("{other:?} is not active or disabled"))),
-        None => None,
-    };
-    // First, as it may be refused: a suspended client stays whole then.
-    if let Some(enabled) = enabled {
-        call.store.clients.set_enabled(&key, enabled, &call.by()).await?;
-    }
     let updated = ["name", "callbacks", "scopes", "signature_methods", "rsa_public_key", "http_auth"];
-    if updated.iter().any(|field| call.fields.given(field)) {
-        call.store.clients.update(&key, update, &call.by()).await?;
+    match enabled {
+        // Nothing else was asked for, nor is written down.
+        Some(enabled) if !updated.iter().any(|field| call.fields.given(field)) => {
+            call.store.clients.set_enabled(&key, enabled, &call.by()).await?;
+        }
+        Some(_) | None => {
+            call.store.clients.update(&key, update, &call.by()).await?;
+        }
     }
     answer(call, &key).await
 }

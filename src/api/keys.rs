@@ -6,10 +6,11 @@ use super::accounts::may_give;
 use super::call::{Call, done, made, one};
 use super::failure::Failed;
 use crate::auth::enrolment;
+use crate::auth::verdict::Credential;
 use crate::domain::account::Account;
 use crate::domain::api_key::ApiKey;
 use crate::domain::credentials::{PublicKey, Secret};
-use crate::domain::scope::{ScopeLimit, Scopes};
+use crate::domain::scope::{Scope, ScopeLimit, Scopes};
 use crate::shape::KeyShape;
 use crate::store::api_keys::NewApiKey;
 use crate::store::audit::Page;
@@ -34,6 +35,7 @@ pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         return Err(Failed::field("scopes", format!("{scope} is more than the account has")));
     }
     may_give(call, Some(&account), &scopes.clone().map_or_else(|| account.scopes.clone(), ScopeLimit::Only))?;
+    let scopes = if call.identity.credential() == Credential::OAuth1 { of_an_app(scopes, &account)? } else { scopes };
     let expires_in = call.fields.seconds("expires_in");
     if expires_in == Some(0) {
         return Err(Failed::field("expires_in", "must be 1 or more"));
@@ -89,6 +91,17 @@ pub async fn delete(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let (key, _) = reached(call).await?;
     call.store.api_keys.delete(&key.public_key, &call.by()).await?;
     done()
+}
+
+/// A key is not held to what the app was given that makes it: it manages nothing, and does not grow with its account.
+fn of_an_app(asked: Option<Scopes>, account: &Account) -> Result<Option<Scopes>, Failed> {
+    match (asked, account.scopes.own().ceiling()) {
+        (Some(asked), _) if asked.iter().any(Scope::is_management) => {
+            Err(Failed::Forbidden("scopes: an app makes no key that manages."))
+        }
+        (None, ScopeLimit::Only(own)) => Ok(Some(own)),
+        (asked, _) => Ok(asked),
+    }
 }
 
 /// The key that the path names and its account, which is within reach.

@@ -193,6 +193,7 @@ pub async fn run(args: ClientArgs, sources: SourceArgs) -> Result<(), Failure> {
                     .then(|| SignatureMethods::of(args.signature_method)),
                 rsa_public_key: if args.no_rsa_public_key { Some(None) } else { rsa_public_key.map(Some) },
                 http_auth: args.http_auth.map(|switch| switch == Switch::On),
+                enabled: None,
             };
             operator.store.clients.update(&args.client_key, update, &operator.by).await?;
             show(&operator, format, &args.client_key).await?;

@@ -461,7 +461,8 @@ impl Patient {
                     return Ok(bad(
                         check,
                         format!("a client that says that it is {FORGED_ADDRESS} is believed"),
-                        "the proxy must set X-Forwarded-For to the address that it sees, in the question to Countersign too: nginx                          proxy_set_header X-Forwarded-For $remote_addr, HAProxy set-header X-Forwarded-For %[src]",
+                        "the proxy must set X-Forwarded-For to the address that it sees, in the question to Countersign too: nginx \
+                         proxy_set_header X-Forwarded-For $remote_addr, HAProxy set-header X-Forwarded-For %[src]",
                     ));
                 }
                 Some(false) => return Ok(good(check)),

@@ -140,7 +140,10 @@ impl Authz {
         // A form of any method is signed; one that mostly has none is not missed where the proxy does not speak of it.
         let is_form = received.has_form_type()
             && (["POST", "PUT", "PATCH"].iter().any(|method| received.method.eq_ignore_ascii_case(method))
-                || request.headers().get("x-original-content-length").is_some_and(|length| length != "0"));
+                || request
+                    .headers()
+                    .get("x-original-content-length")
+                    .is_some_and(|length| length != "0" && !length.is_empty()));
         let body = match family.body(request) {
             BodyIs::Own => match judge.rim.read_body(request, &mut payload).await {
                 Ok(body) => Some(body),

@@ -86,6 +86,8 @@ pub struct ClientUpdate {
     pub signature_methods: Option<SignatureMethods>,
     pub rsa_public_key: Option<Option<RsaPublicKey>>,
     pub http_auth: Option<bool>,
+    /// As [`Clients::set_enabled`].
+    pub enabled: Option<bool>,
 }
 
 /// A client as lists and the console show it.
@@ -228,6 +230,11 @@ impl Clients {
                         },
                     ))
                     .execute(transaction.connection)?;
+                if let Some(enabled) = update.enabled {
+                    set_status(transaction, &client_key, enabled, &by)?;
+                    let event = if enabled { Event::ClientEnabled } else { Event::ClientDisabled };
+                    changed(transaction, &client_key, event, &by)?;
+                }
                 changed(transaction, &client_key, Event::ClientUpdated, &by)
             })
             .await
@@ -278,30 +285,7 @@ impl Clients {
         let (client_key, by) = (client_key.clone(), by.clone());
         self.database
             .write(move |transaction| {
-                let owner = find(transaction.connection, &client_key)?.ok_or(ClientError::NotFound)?.owner;
-                let by_owner = matches!(&by.who, Actor::Account { id, .. } if *id == owner);
-                let reach = match &by.who {
-                    Actor::Account { id, .. } => accounts::find(transaction.connection, id)?.map(|actor| actor.reach()),
-                    Actor::Operator | Actor::Server | Actor::Stranger => Some(Reach::Everything),
-                };
-                let (disabled, above): (_, &[ClientStatus]) = match reach {
-                    Some(Reach::Everything) => (ClientStatus::Barred, &[]),
-                    Some(Reach::Company(_)) if !by_owner => (ClientStatus::Suspended, &[ClientStatus::Barred]),
-                    _ => (ClientStatus::Disabled, &[ClientStatus::Suspended, ClientStatus::Barred]),
-                };
-                let status = match (enabled, by_owner) {
-                    (true, _) => ClientStatus::Active,
-                    (false, true) => ClientStatus::Disabled,
-                    (false, false) => disabled,
-                };
-                // An owner never changes hands, so only the status is left to a race.
-                let above: Vec<&str> = above.iter().map(|status| status.as_str()).collect();
-                let changes = clients::table.find(client_key.as_str()).filter(clients::status.ne_all(above));
-                let rows =
-                    diesel::update(changes).set(clients::status.eq(status.as_str())).execute(transaction.connection)?;
-                if rows == 0 {
-                    return Err(ClientError::Suspended);
-                }
+                set_status(transaction, &client_key, enabled, &by)?;
                 let event = if enabled { Event::ClientEnabled } else { Event::ClientDisabled };
                 changed(transaction, &client_key, event, &by)
             })
@@ -319,6 +303,39 @@ impl Clients {
             })
             .await
     }
+}
+
+/// Enables or disables, as [`Clients::set_enabled`] says.
+fn set_status(
+    transaction: &mut Transaction<'_>,
+    client_key: &ClientKey,
+    enabled: bool,
+    by: &By,
+) -> Result<(), ClientError> {
+    let owner = find(transaction.connection, client_key)?.ok_or(ClientError::NotFound)?.owner;
+    let by_owner = matches!(&by.who, Actor::Account { id, .. } if *id == owner);
+    let reach = match &by.who {
+        Actor::Account { id, .. } => accounts::find(transaction.connection, id)?.map(|actor| actor.reach()),
+        Actor::Operator | Actor::Server | Actor::Stranger => Some(Reach::Everything),
+    };
+    let (disabled, above): (_, &[ClientStatus]) = match reach {
+        Some(Reach::Everything) => (ClientStatus::Barred, &[]),
+        Some(Reach::Company(_)) if !by_owner => (ClientStatus::Suspended, &[ClientStatus::Barred]),
+        _ => (ClientStatus::Disabled, &[ClientStatus::Suspended, ClientStatus::Barred]),
+    };
+    let status = match (enabled, by_owner) {
+        (true, _) => ClientStatus::Active,
+        (false, true) => ClientStatus::Disabled,
+        (false, false) => disabled,
+    };
+    // An owner never changes hands, so only the status is left to a race.
+    let above: Vec<&str> = above.iter().map(|status| status.as_str()).collect();
+    let changes = clients::table.find(client_key.as_str()).filter(clients::status.ne_all(above));
+    let rows = diesel::update(changes).set(clients::status.eq(status.as_str())).execute(transaction.connection)?;
+    if rows == 0 {
+        return Err(ClientError::Suspended);
+    }
+    Ok(())
 }
 
 fn check_callbacks(callbacks: &[Callback]) -> Result<(), ClientError> {

@@ -386,16 +386,18 @@ impl Answers {
 
 /// Whether JSON is wanted at least as much as a form (RFC 9110 §12.5.1).
 fn asks_for_json(accept: &str) -> bool {
-    let quality = |wanted: &str| {
+    let quality = |wanted: &[&str]| {
         let mut ranges = accept.split(',').map(|range| range.split(';').map(str::trim));
         ranges.find_map(|mut range| {
-            let named = range.next().is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+            let name = range.next().unwrap_or_default();
+            let named = wanted.iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
             let weight = range.find_map(|parameter| parameter.strip_prefix("q=").or(parameter.strip_prefix("Q=")));
             named.then(|| weight.map_or(1.0, |weight| weight.parse::<f32>().unwrap_or(0.0)))
         })
     };
-    let json = quality("application/json").unwrap_or(0.0);
-    json > 0.0 && json >= quality("application/x-www-form-urlencoded").unwrap_or(0.0)
+    let json = quality(&["application/json"]).unwrap_or(0.0);
+    let form = quality(&["application/x-www-form-urlencoded"]).or_else(|| quality(&["application/*", "*/*"]));
+    json > 0.0 && json >= form.unwrap_or(0.0)
 }
 
 /// An answer after which the connection is closed although the client still sends: `unread` is what it sends. While it

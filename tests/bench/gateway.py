@@ -48,6 +48,5 @@ def nginx(folder, asked, upstream, endpoint="/authz/nginx"):
     text = replaced(text, "http://countersign/authz/nginx", f"http://countersign{endpoint}")
     text = replaced(text, "keepalive 512;", f"keepalive 512; {KEPT}")
     text = replaced(text, "http {\n", f"http {{\n    {KEPT}\n")
-    text = replaced(text, "events {}", "events { worker_connections 4096; }")
     configuration.write_text(text)
     return command, made.port

@@ -288,6 +288,12 @@ def test_a_form_of_a_delete_comes_along_or_is_refused_by_name(behind, nginx, njs
         assert (refused.status, refused.one("X-Auth-Error")) == (403, "body_unavailable")
 
 
+@pytest.mark.parametrize("verb", ["GET", "DELETE"])
+def test_a_request_without_a_body_that_says_form_gets_through(advised, behind, verb):
+    headers = [*sign(advised, behind, verb, "/things"), FORM]
+    assert seen(advised.send(verb, "/things", headers))["size"] == 0
+
+
 def test_a_form_too_large_to_be_judged_is_413_at_njs(behind, njs):
     body = "a=" + "x" * 1_500_000
     headers = [*sign(njs, behind, "POST", "/things", form=body), FORM]

@@ -159,7 +159,7 @@ class Server:
         return f"http://{self.authority}"
 
     def start(self, stderr=None):
-        """Start and wait until /health/ready says 200, as an operator's probe would. `stderr`: another than the log file."""
+        """Start and wait until /health/ready says 200, as an operator's probe would. `stderr`: where both outputs go, if not into the log file."""
         command = [*self.launcher, str(binary()), "serve", "--listen", self.authority, "--config", str(self.config)]
         command += ["--database-url", self.database]
         if self.public_url:
@@ -168,7 +168,7 @@ class Server:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=log if stderr is None else stderr,
                 stderr=log if stderr is None else stderr,
                 cwd=self.folder,
                 env=clean_environment(RUST_BACKTRACE="1", **self.environment),

@@ -409,6 +409,18 @@ def test_a_client_that_an_admin_suspended_is_not_enabled_by_its_owner(house, peo
     assert good(ask(house, people.boss, "POST", f"{path}/enable")).get("suspended") is None
 
 
+def test_a_change_that_is_refused_in_one_field_changes_no_other(house, people):
+    client = house.client(people.member)
+    path = f"/clients/{client.key}"
+    refused(ask(house, people.member, "PATCH", path, {"status": "disabled", "name": ""}), 400)
+    assert good(ask(house, people.member, "GET", path))["status"] == "active"
+    good(ask(house, people.boss, "POST", f"{path}/disable"))
+    refused(ask(house, people.member, "PATCH", path, {"status": "active", "name": "Another"}), 403)
+    assert good(ask(house, people.member, "GET", path))["name"] != "Another"
+    changed = good(ask(house, people.boss, "PATCH", path, {"status": "active", "name": "Another"}))
+    assert (changed["status"], changed["name"]) == ("active", "Another")
+
+
 def test_what_the_operator_suspended_no_admin_of_a_company_enables(house, people):
     root = house.account(role="admin")
     for suspend in (lambda key: house.command("client", "disable", key), lambda key: good(ask(house, root, "POST", f"/clients/{key}/disable"))):
@@ -899,5 +911,6 @@ def test_the_audit_log_is_followed_by_its_links(house):
 
 def test_a_filter_that_a_list_does_not_know_is_400_and_named(house):
     root = house.account(role="admin")
+    refused(ask(house, root, "GET", "/audit?after=123"), 400)
     said = refused(ask(house, root, "GET", "/accounts?compny=acme"), 400)
     assert "compny" in said["message"] and "company" in said["message"]

@@ -154,6 +154,18 @@ def test_an_app_is_held_to_what_it_was_given_in_all_that_it_makes(house, app):
         (f"/clients/{theirs.key}/rotate-secret", {}),
     ]:
         refused(ask(house, app("POST", path), "POST", path, fields), 403)
+    admin = house.account(role="admin", scopes=["manage:read", "manage:write"])
+    for verb, path, fields in [
+        ("POST", "/accounts", {"username": "ruler", "password": "the app's password", "role": "admin", "scopes": LIMITED}),
+        ("POST", "/accounts", {"username": "ruler", "role": "integrator", "scopes": LIMITED}),
+        ("PATCH", f"/accounts/{member.username}", {"role": "admin"}),
+        ("PATCH", f"/accounts/{admin.username}", {"password": "the app's password"}),
+        ("POST", f"/accounts/{admin.username}/set-password", {"password": "the app's password"}),
+        ("POST", "/keys", {"name": "Ruler", "scopes": ["manage:write"]}),
+    ]:
+        refused(ask(house, app(verb, path), verb, path, fields), 403)
+    made = good(ask(house, app("POST", "/keys"), "POST", "/keys", {"name": "Key", "account": admin.username}), 201)
+    assert made["scopes"] == []
     made = good(ask(house, app("POST", "/accounts"), "POST", "/accounts", {"username": "of-an-app"}), 201)
     assert made["scopes"] == ["account:read"]
 

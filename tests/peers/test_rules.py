@@ -215,6 +215,8 @@ def test_a_method_that_a_path_has_not_hears_which_it_has(verb, path, allowed, se
         ("application/json;q=0", "application/x-www-form-urlencoded"),
         ("application/x-www-form-urlencoded, application/json;q=0.1", "application/x-www-form-urlencoded"),
         ("*/*", "application/x-www-form-urlencoded"),
+        ("application/json, */*", "application/json"),
+        ("application/json;q=0.1, */*", "application/x-www-form-urlencoded"),
     ],
 )
 def test_a_refusal_at_the_endpoints_is_json_where_it_is_asked_for(accept, kind, server):

@@ -890,6 +890,40 @@ fn nodes_whose_clocks_differ_a_little_may_start_in_any_order() {
 }
 
 #[test]
+fn after_a_loss_the_widest_window_counts_whoever_comes_first() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
+    let now = present();
+    let mut wide = settings();
+    wide.future_seconds = 1_000;
+    let far = place.open_with(&wide, now).expect("opens");
+    let narrow = place.open(now);
+    let ahead = after(now, 900);
+    assert!(block_on(claim(&far, "a", ahead, now)).is_ok());
+    let known = Some(far.hash_key());
+    server.command("FLUSHALL").expect("flushes");
+    assert!(claim_now(&narrow, "b", now).is_err());
+    let again = ReplayStore::open_redis(&place.url(), known, &wide, now).expect("opens");
+    let again = block_on(claim(&again, "a", ahead, now));
+    assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
+}
+
+#[test]
+fn another_installations_redis_is_left_as_it_is() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let now = present();
+    let mut wide = settings();
+    wide.past_seconds = 3_000;
+    let store = place.open(now);
+    assert!(ReplayStore::open_redis(&place.url(), Some([7; 16]), &wide, now).is_err());
+    assert!(claim_now(&store, "a", now).is_ok());
+}
+
+#[test]
 fn a_node_whose_clock_is_wrong_is_not_served() {
     for place in [Place::redis(), Place::postgres()].into_iter().flatten() {
         let refused = place.open_with(&ReplaySettings::default(), after(present(), 200)).err().expect("is refused");

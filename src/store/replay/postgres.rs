@@ -216,14 +216,14 @@ impl Journal for PostgresJournal {
     }
 
     fn expire(&mut self, first_kept: Bucket, now: Timestamp) -> Result<bool, JournalError> {
-        if !self.keeper {
-            return Ok(false);
-        }
         let store_now = clock_of(self.connection(now)?);
         match store_now {
             Ok(store_now) => self.times.check(store_now, now)?,
             // Closed while it was idle, or hanging: found out below.
             Err(error) => tracing::debug!(%error, "the clock of PostgreSQL could not be read"),
+        }
+        if !self.keeper {
+            return Ok(false);
         }
         let past_seconds = self.times.past_seconds;
         let dropped =

@@ -8,8 +8,8 @@
 //! restart (another run id), a promotion (another past) or a flush every timestamp that could have been accepted until then is refused. An empty Redis is
 //! taken for a new one only by an installation that never had one: the key of the fingerprints is known to the main database.
 //!
-//! Each minute has a mark, which expires with its nonces. Where a mark is missing before its time, the clock of Redis was ahead
-//! and has taken nonces along, and they count as lost too.
+//! Each minute has a mark, which expires when its nonces do. Where a mark is missing before its time, the clock of Redis was ahead
+//! and has taken nonces along, and they count as lost too. Redis removes what expired one by one, so a jump of moments may spare the mark.
 //!
 //! It deliberately does not speak the cluster protocol: one address, which may be a proxy's that follows the primary.
 
@@ -53,18 +53,22 @@ local hash_key, name, floor = state[1], state[2], tonumber(state[3] or -10000000
 if not name and state[8] and own_name:find(state[8] .. '/', 1, true) == 1 then name = own_name end
 local past, future = tonumber(state[4] or own_past), tonumber(state[5] or own_future)
 local marked_first, marked_last = tonumber(state[6] or 1), tonumber(state[7] or 0)
--- What was written for a smaller window expires by that.
-local lost = hash_key and (name ~= own_name or past < own_past) or not hash_key and in_use
-local unforeseen = math.floor((now + tolerance + future) / 60) + 1
+if in_use and hash_key and hash_key ~= own_key then return {hash_key, floor, past} end
+-- What was written for a smaller window expires by that; and who noticed a loss may have known a smaller one.
+local is_wider = past < own_past or future < own_future
+local lost = hash_key and (name ~= own_name or is_wider) or not hash_key and in_use
 if past < own_past then marked_first, marked_last = 1, 0 end
 past, future = math.max(past, own_past), math.max(future, own_future)
+local unforeseen = math.floor((now + tolerance + future) / 60) + 1
 local kept = 60 + past + tolerance
 local first, last = math.floor((now - tolerance - past) / 60), math.floor((now + tolerance + future) / 60) + tonumber(ARGV[8])
 for minute = first, last do
   local mark = KEYS[2] .. kept .. ':' .. string.format('%.0f', minute)
   local expires = string.format('%.0f', (minute * 60 + kept) * 1000)
   local was_missing = redis.call('SET', mark, 1, 'NX', 'PXAT', expires)
-  if was_missing and marked_first <= minute and minute <= marked_last then lost = true end
+  -- One that ends just now may end between our look at the clock and this.
+  local is_over = minute * 60 + kept <= now + 10
+  if was_missing and not is_over and marked_first <= minute and minute <= marked_last then lost = true end
 end
 if lost and floor < unforeseen then floor = unforeseen end
 redis.call('HSET', KEYS[1], 'hash_key', hash_key or own_key, 'name', own_name, 'floor', floor, 'past', past, 'future', future,
@@ -169,7 +173,8 @@ impl RedisJournal {
                 "this Redis remembers for another installation: give each one of its own, or empty it (FLUSHDB)",
             ));
         }
-        if Bucket(floor) > self.floor {
+        let is_felt = Bucket(floor).start().unix() > now.unix().saturating_sub(self.times.past_seconds);
+        if Bucket(floor) > self.floor && is_felt {
             tracing::warn!(
                 acceptable_from_unix = Bucket(floor).start().unix(),
                 "Redis may have lost nonces: older timestamps are refused"

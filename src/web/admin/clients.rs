@@ -7,6 +7,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
+use crate::domain::account::Reach;
 use crate::domain::client::ClientStatus;
 use crate::domain::credentials::ClientKey;
 use crate::protocol::encoding::encode;
@@ -36,17 +37,20 @@ pub struct AdministeredClientRow {
     pub owner_id: String,
     pub status: Badge,
     pub active: bool,
+    /// By who administers the server, which the visitor does not.
+    pub barred: bool,
     pub last_used: Option<Moment>,
 }
 
 /// `GET /admin/clients`
 pub async fn list(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let show = async |visit: &Visit<'_>| {
-        let listing = store.clients.list(&visit.reach()?, None, visit.now(), visit.list_page(ROWS)).await?;
+        let reach = visit.reach()?;
+        let listing = store.clients.list(&reach, None, visit.now(), visit.list_page(ROWS)).await?;
         let page = AdministeredClientsPage {
             frame: visit.frame(Section::Admin),
             text: visit.text,
-            clients: listing.items.iter().map(|summary| client_row(visit, summary)).collect(),
+            clients: listing.items.iter().map(|summary| client_row(visit, summary, &reach)).collect(),
             next: listing.next.map(|next| visit.path(&format!("/admin/clients?after={}", encode(&next.to_string())))),
         };
         Ok(visit.page(StatusCode::OK, &page))
@@ -79,7 +83,7 @@ pub async fn set_standing(
     pages.serve(&request, payload, Access::Administrators, set).await
 }
 
-fn client_row(visit: &Visit<'_>, summary: &ClientSummary) -> AdministeredClientRow {
+fn client_row(visit: &Visit<'_>, summary: &ClientSummary, reach: &Reach) -> AdministeredClientRow {
     let client = &summary.client;
     AdministeredClientRow {
         key: client.client_key.to_string(),
@@ -88,6 +92,7 @@ fn client_row(visit: &Visit<'_>, summary: &ClientSummary) -> AdministeredClientR
         owner_id: client.owner.to_string(),
         status: Badge::of_client(client.status, visit.text),
         active: client.status == ClientStatus::Active,
+        barred: client.status == ClientStatus::Barred && *reach != Reach::Everything,
         last_used: summary.last_used_at.map(|at| Moment::of(at, visit.text)),
     }
 }

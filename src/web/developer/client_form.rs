@@ -152,6 +152,7 @@ pub async fn update(
             signature_methods: Some(typed.methods),
             rsa_public_key: Some(typed.rsa_public_key),
             http_auth: Some(typed.http_auth),
+            enabled: None,
         };
         store.clients.update(&client.client_key, update, &visit.by()).await?;
         Ok(visit.go(&client_path("show", &client, "saved")))

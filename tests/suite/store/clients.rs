@@ -103,7 +103,7 @@ fn what_somebody_else_disabled_its_owner_can_not_enable() {
         };
         assert_eq!(set(false, &own).await, Ok(ClientStatus::Disabled));
         assert_eq!(set(true, &own).await, Ok(ClientStatus::Active));
-        assert_eq!(set(false, &by()).await, Ok(ClientStatus::Suspended));
+        assert_eq!(set(false, &by()).await, Ok(ClientStatus::Barred));
         for enabled in [true, false] {
             assert!(set(enabled, &own).await.is_err_and(|error| error.contains("suspended")));
         }
