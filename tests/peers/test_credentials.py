@@ -238,9 +238,10 @@ def clock(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ageing(new_server, clock):
-    """A server whose clock can be put forward."""
-    started = new_server(PATIENT, "ageing", environment=clock.environment)
+def ageing(new_server, clock, tmp_path_factory):
+    """A server whose clock can be put forward. With SQLite: a shared store serves nobody with another clock than its own."""
+    database = f"sqlite://{tmp_path_factory.mktemp('ageing')}/x.db"
+    started = new_server(PATIENT, "ageing", environment=clock.environment, database=database)
     yield started
     started.stop()
 

@@ -26,7 +26,8 @@ JSON = ("Content-Type", "application/json")
 
 @pytest.mark.parametrize("prefix", ["/v2/oauth?oauth_a=b", "/oauth?", "/oauth#x"])
 def test_an_endpoint_can_not_be_given_a_query_of_its_own(prefix, tmp_path):
-    stranger = Server(tmp_path / "server", f'[oauth]\nprefixes = ["{prefix}"]\n')
+    database = f"sqlite://{tmp_path}/x.db"
+    stranger = Server(tmp_path / "server", f'[oauth]\nprefixes = ["{prefix}"]\n', database=database)
     with pytest.raises(CommandFailed) as failed:
         stranger.command("account", "list")
     assert "oauth.prefixes" in failed.value.said
