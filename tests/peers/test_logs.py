@@ -12,8 +12,8 @@ JUNK = [("Authorization", "OAuth " + "x" * 900)]
 
 
 @pytest.fixture
-def quiet(new_server, request):
-    server = new_server(PATIENT, f"logs-{request.node.callspec.id if hasattr(request.node, 'callspec') else 'one'}")
+def quiet(new_server):
+    server = new_server(PATIENT, "logs")
     server.stop()
     server.environment["RUST_LOG"] = "trace"
     yield server

@@ -68,7 +68,8 @@ pub struct SharedTimes {
     pub past_seconds: i64,
     /// And in the future.
     pub future_seconds: i64,
-    /// How far this node's clock may be from the store's: [`CLOCK_TOLERANCE_SECONDS`] but for tests that travel in time.
+    /// How far this node's clock may be from the store's: some seconds less than [`CLOCK_TOLERANCE_SECONDS`], for commits that take a
+    /// while; more in tests that travel in time.
     pub clock_difference_seconds: i64,
 }
 

@@ -42,7 +42,7 @@ const MARKED_AHEAD: i64 = 5;
 /// Makes or checks the state in one step, as other nodes may do so too.
 ///
 /// Arguments: the hash key, `1` if it is known to have been in use, what tells this Redis from another, its clock in seconds, the window in
-/// seconds back and ahead, the tolerance of clocks. Answers: hash key, floor, and how far back nonces must be remembered: where
+/// seconds back and ahead, the tolerance of clocks, the minutes to mark ahead. Answers: hash key, floor, and how far back nonces must be remembered: where
 /// windows differ, the widest rules until Redis is emptied.
 const SETTLE: &str = "
 local own_key, in_use, own_name = ARGV[1], ARGV[2] == '1', ARGV[3]
