@@ -17,11 +17,12 @@ use crate::domain::scope::Scopes;
 use crate::protocol::oauth::{self, Problem, ProtocolError};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::request::ReceivedRequest;
-use crate::store::audit::{Actor, By, Page};
+use crate::store::audit::{Actor, By};
 use crate::store::delegations::{
     Decided, DelegationError, Delegations, ExchangeLimits, IssuedTemporary, IssuedToken, TokenFilter,
 };
 use crate::store::directory::{Directory, DirectoryClient};
+use crate::store::page::Page;
 use crate::time::{Lifetime, Timestamp};
 
 /// Issues, authorizes, exchanges and revokes.

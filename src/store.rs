@@ -8,6 +8,7 @@ pub mod changes;
 pub mod connection;
 pub mod vault;
 pub mod audit;
+pub mod page;
 pub mod digest_users;
 pub mod accounts;
 pub mod clients;

@@ -24,6 +24,20 @@ impl Timestamp {
         self.0
     }
 
+    /// The second of an RFC 3339 time, in any offset.
+    ///
+    /// # Errors
+    /// [`NotATime`].
+    ///
+    /// ```
+    /// use countersign::time::Timestamp;
+    /// assert_eq!(Timestamp::from_rfc3339("1974-05-07T06:00:00.9+02:00").unwrap().unix(), 137_131_200);
+    /// assert!(Timestamp::from_rfc3339("1974-05-07").is_err());
+    /// ```
+    pub fn from_rfc3339(text: &str) -> Result<Self, NotATime> {
+        DateTime::parse_from_rfc3339(text).map(|moment| Self(moment.timestamp())).map_err(|_| NotATime)
+    }
+
     /// RFC 3339 in UTC, as every JSON answer shows it.
     ///
     /// ```
@@ -35,6 +49,11 @@ impl Timestamp {
             .map_or_else(|| self.0.to_string(), |moment| moment.to_rfc3339_opts(SecondsFormat::Secs, true))
     }
 }
+
+/// What was read is no RFC 3339 time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("must be a time such as 2026-11-01T00:00:00Z")]
+pub struct NotATime;
 
 impl Add<Lifetime> for Timestamp {
     type Output = Self;

@@ -1,7 +1,6 @@
 //! The audit log: who did what, when and from where.
 
 use actix_web::HttpResponse;
-use chrono::DateTime;
 
 use super::call::Call;
 use super::failure::Failed;
@@ -27,9 +26,6 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 }
 
 fn moment(call: &Call<'_>, name: &str) -> Result<Option<Timestamp>, Failed> {
-    let Some(text) = call.asked(name) else { return Ok(None) };
-    match DateTime::parse_from_rfc3339(&text) {
-        Ok(moment) => Ok(Some(Timestamp::from_unix(moment.timestamp()))),
-        Err(_) => Err(Failed::field(name, "must be a time such as 2026-11-01T00:00:00Z")),
-    }
+    let moment = call.asked(name).map(|text| Timestamp::from_rfc3339(&text)).transpose();
+    moment.map_err(|error| Failed::field(name, error.to_string()))
 }

@@ -21,7 +21,8 @@ use crate::protocol::encoding::encode;
 use crate::protocol::parameters::{Parameters, Source};
 use crate::protocol::request::{ReceivedRequest, changes_something};
 use crate::store::Store;
-use crate::store::audit::{Actor, By, Cursor, Listing, Page};
+use crate::store::audit::{Actor, By};
+use crate::store::page::{Cursor, Listing, Page};
 use crate::time::Timestamp;
 use crate::web::judge::Judge;
 

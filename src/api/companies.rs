@@ -7,7 +7,7 @@ use super::failure::Failed;
 use crate::domain::account::{Company, Reach};
 use crate::domain::credentials::CompanyId;
 use crate::shape::CompanyShape;
-use crate::store::audit::Listing;
+use crate::store::page::Listing;
 
 /// `GET /companies`
 pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {

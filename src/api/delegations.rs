@@ -7,8 +7,8 @@ use super::call::{Call, done, one};
 use super::failure::Failed;
 use crate::domain::credentials::GrantId;
 use crate::shape::{GrantShape, TokenShape};
-use crate::store::audit::Page;
 use crate::store::delegations::{GrantFilter, GrantSummary, TokenFilter, TokenSummary};
+use crate::store::page::Page;
 
 /// `GET /tokens`
 pub async fn tokens(call: &Call<'_>) -> Result<HttpResponse, Failed> {

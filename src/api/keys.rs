@@ -13,7 +13,7 @@ use crate::domain::credentials::{PublicKey, Secret};
 use crate::domain::scope::{Scope, ScopeLimit, Scopes};
 use crate::shape::KeyShape;
 use crate::store::api_keys::NewApiKey;
-use crate::store::audit::Page;
+use crate::store::page::Page;
 use crate::time::Lifetime;
 
 /// `GET /keys`

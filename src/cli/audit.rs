@@ -1,6 +1,5 @@
 //! `audit`: who did what, when and from where.
 
-use chrono::DateTime;
 use clap::{Args, Subcommand};
 
 use super::operator::Operator;
@@ -41,10 +40,10 @@ struct ListArgs {
     #[arg(long)]
     event: Option<String>,
     /// From this moment on (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::from_rfc3339)]
     since: Option<Timestamp>,
     /// Before this moment (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::from_rfc3339)]
     until: Option<Timestamp>,
     /// Only what has a smaller id: the next page
     #[arg(long, value_name = "ID")]
@@ -58,12 +57,6 @@ impl Shape for AuditShape {
     const COLUMNS: &'static [&'static str] = &["id", "created_at", "event", "actor", "subject", "address", "detail"];
     const FIELDS: &'static [&'static str] =
         &["id", "created_at", "event", "actor", "subject", "account", "company", "client_key", "detail", "address"];
-}
-
-fn moment(text: &str) -> Result<Timestamp, String> {
-    DateTime::parse_from_rfc3339(text)
-        .map(|moment| Timestamp::from_unix(moment.timestamp()))
-        .map_err(|_| "should be a time such as 2026-11-01T00:00:00Z".to_owned())
 }
 
 /// Carries the command out.

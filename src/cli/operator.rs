@@ -13,9 +13,10 @@ use crate::domain::credentials::Secret;
 use crate::domain::scope::Scopes;
 use crate::opening;
 use crate::store::Store;
-use crate::store::audit::{Actor, By, Listing, Page};
+use crate::store::audit::{Actor, By};
 use crate::store::connection::StoreError;
 use crate::store::directory::DirectorySettings;
+use crate::store::page::{Listing, Page};
 use crate::store::vault::Vault;
 use crate::time::{Clock, Timestamp};
 

@@ -138,31 +138,24 @@ impl Authz {
         received: &ReceivedRequest<'_>,
     ) -> Result<Option<Bytes>, Rejection> {
         // A form of any method is signed; one that mostly has none is not missed where the proxy does not speak of it.
-        let is_form = received.has_form_type()
-            && (["POST", "PUT", "PATCH"].iter().any(|method| received.method.eq_ignore_ascii_case(method))
-                || request
-                    .headers()
-                    .get("x-original-content-length")
-                    .is_some_and(|length| length != "0" && !length.is_empty()));
-        let body = match family.body(request) {
+        let mostly_has_one =
+            || ["POST", "PUT", "PATCH"].iter().any(|method| received.method.eq_ignore_ascii_case(method));
+        let is_needed = match family.body(request) {
             BodyIs::Own => match judge.rim.read_body(request, &mut payload).await {
-                Ok(body) => Some(body),
-                Err(Refusal::BodyTooLarge { .. }) if !auth::needs_body(received) => None,
+                Ok(body) => return Ok(Some(body)),
+                Err(Refusal::BodyTooLarge { .. }) if !auth::needs_body(received) => false,
                 Err(refusal) => return Err(refusal.into()),
             },
             BodyIs::Header(base64) => {
-                let decoded = STANDARD.decode(base64);
-                let broken = || Rejection::because(Refusal::BodyUnavailable, "X-Original-Body is not base64");
-                Some(decoded.map(Bytes::from).map_err(|_| broken())?)
+                let broken = |_| Rejection::because(Refusal::BodyUnavailable, "X-Original-Body is not base64");
+                return STANDARD.decode(base64).map(Bytes::from).map(Some).map_err(broken);
             }
-            BodyIs::Empty => Some(Bytes::new()),
-            BodyIs::Missing | BodyIs::Cut => None,
+            BodyIs::Empty => return Ok(Some(Bytes::new())),
+            BodyIs::Missing => received.has_form_type() && mostly_has_one(),
+            BodyIs::Withheld => received.has_form_type(),
+            BodyIs::Cut => auth::needs_body(received),
         };
-        let is_needed = is_form || (family.body(request) == BodyIs::Cut && auth::needs_body(received));
-        if is_needed && body.is_none() {
-            return Err(Rejection::because(Refusal::BodyUnavailable, family.body_setting()));
-        }
-        Ok(body)
+        if is_needed { Err(Rejection::because(Refusal::BodyUnavailable, family.body_setting())) } else { Ok(None) }
     }
 
     /// `Err` for an answer that must not be given again.

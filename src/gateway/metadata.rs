@@ -44,8 +44,10 @@ pub enum BodyIs<'a> {
     Header(&'a str),
     /// The client sent none, or an empty one.
     Empty,
-    /// It did not come along.
+    /// It did not come along, and the proxy does not say whether there is one.
     Missing,
+    /// The client sent one, which did not come along.
+    Withheld,
     /// Only a part of it came along.
     Cut,
 }
@@ -95,24 +97,26 @@ impl Family {
         let headers = request.headers();
         let has_own = headers.contains_key("transfer-encoding")
             || single(headers, "content-length").is_some_and(|length| length.trim() != "0");
-        let said_empty = single(headers, "x-original-content-length") == Some("0");
+        let not_here = match single(headers, "x-original-content-length") {
+            Some("0") => BodyIs::Empty,
+            None | Some("") => BodyIs::Missing,
+            Some(_) => BodyIs::Withheld,
+        };
         match self {
             Self::Forward => match (headers.contains_key("x-original-body"), has_own) {
                 (true, false) => single(headers, "x-original-body").map_or(BodyIs::Missing, BodyIs::Header),
                 (false, true) => BodyIs::Own,
-                (false, false) if said_empty => BodyIs::Empty,
-                // Two bodies: which of them the upstream gets can't be told.
-                (false, false) | (true, true) => BodyIs::Missing,
+                (false, false) => not_here,
+                // Which of the two the upstream gets can't be told.
+                (true, true) => BodyIs::Withheld,
             },
-            Self::Nginx if said_empty => BodyIs::Empty,
-            Self::Nginx => BodyIs::Missing,
+            Self::Nginx => not_here,
             Self::Envoy => {
                 let cut = headers.get_all("x-envoy-auth-partial-body").any(|cut| cut != "false");
                 match (has_own, cut) {
                     (_, true) => BodyIs::Cut,
                     (true, false) => BodyIs::Own,
-                    (false, false) if said_empty => BodyIs::Empty,
-                    (false, false) => BodyIs::Missing,
+                    (false, false) => not_here,
                 }
             }
         }
@@ -255,7 +259,8 @@ mod tests {
             |family: Family, headers: &[(&'static str, &'static str)]| format!("{:?}", family.body(&with(headers)));
         assert_eq!(is(Family::Forward, &[("content-length", "3")]), "Own");
         assert_eq!(is(Family::Forward, &[("x-original-body", "YQ==")]), "Header(\"YQ==\")");
-        assert_eq!(is(Family::Forward, &[("x-original-body", "YQ=="), ("content-length", "3")]), "Missing");
+        assert_eq!(is(Family::Forward, &[("x-original-body", "YQ=="), ("content-length", "3")]), "Withheld");
+        assert_eq!(is(Family::Forward, &[("x-original-content-length", "3")]), "Withheld");
         assert_eq!(is(Family::Forward, &[("x-original-content-length", "0")]), "Empty");
         assert_eq!(is(Family::Forward, &[]), "Missing");
         assert_eq!(is(Family::Nginx, &[("x-original-body", "YQ==")]), "Missing");

@@ -12,10 +12,11 @@ use crate::domain::credentials::{AccountId, CompanyId, InvalidName, Secret, Sess
 use crate::domain::scope::ScopeLimit;
 use crate::time::Timestamp;
 
-use super::audit::{self, By, Cursor, Entry, Event, Listing, Page};
+use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
 use super::connection::{AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_taken};
 use super::digest_users::{self, DigestSecret};
+use super::page::{Cursor, Listing, Page};
 use super::schema::{accounts, api_keys, companies, digest_secrets, sessions};
 use super::vault::Vault;
 

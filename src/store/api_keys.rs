@@ -13,10 +13,11 @@ use crate::domain::scope::Scopes;
 use crate::time::Timestamp;
 
 use super::accounts;
-use super::audit::{self, By, Cursor, Entry, Event, Listing, Page};
+use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
 use super::connection::{AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_taken};
 use super::digest_users::{self, DigestSecret};
+use super::page::{Cursor, Listing, Page};
 use super::schema::{accounts as accounts_table, api_keys, digest_secrets};
 use super::vault::Vault;
 

@@ -15,11 +15,12 @@ use crate::domain::scope::Scopes;
 use crate::time::{Lifetime, Timestamp};
 
 use super::accounts;
-use super::audit::{self, Actor, By, Cursor, Entry, Event, Listing, Page};
+use super::audit::{self, Actor, By, Entry, Event};
 use super::changes::Change;
 use super::connection::{
     AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_dangling, is_taken,
 };
+use super::page::{Cursor, Listing, Page};
 use super::schema::{accounts as accounts_table, clients, token_credentials};
 use super::vault::{Place, Vault};
 

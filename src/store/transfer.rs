@@ -353,14 +353,9 @@ fn known_hash(hex: &str) -> Result<[u8; 32], Problem> {
         .ok_or_else(|| Problem::Record("a SHA-256 is 64 hex digits".to_owned()))
 }
 
-/// RFC 3339 to whole seconds.
 fn moment(text: Option<&str>) -> Result<Option<Timestamp>, Problem> {
-    text.map(|text| {
-        chrono::DateTime::parse_from_rfc3339(text)
-            .map(|moment| Timestamp::from_unix(moment.timestamp()))
-            .map_err(|_| Problem::Record(format!("a time is written 2026-11-21T23:54:00Z, not {text}")))
-    })
-    .transpose()
+    let told = |text| Timestamp::from_rfc3339(text).map_err(|error| Problem::Record(format!("{text}: a time {error}")));
+    text.map(told).transpose()
 }
 
 /// Keys that are read at a time.

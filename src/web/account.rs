@@ -14,7 +14,7 @@ use crate::domain::account::{Account, AccountStatus, Reach};
 use crate::domain::credentials::{CompanyId, Secret, SessionId, Username};
 use crate::store::Store;
 use crate::store::accounts::StoredPassword;
-use crate::store::audit::Page;
+use crate::store::page::Page;
 use crate::web::failed::Failed;
 use crate::web::page::{Frame, Moment, Problems, Section, role_name};
 use crate::web::reasons;

@@ -5,10 +5,10 @@ use diesel::prelude::*;
 use crate::domain::account::Reach;
 use crate::domain::credentials::{AccountId, ClientKey, GrantId, Username};
 use crate::domain::delegation::{Grant, TokenCredentials};
-use crate::store::audit::{Cursor, Listing, Page};
 use crate::store::connection::{MultiBackend, StoreError};
 use crate::store::delegations::Delegations;
 use crate::store::delegations::rows::{GrantRow, TokenRow};
+use crate::store::page::{Cursor, Listing, Page};
 use crate::store::schema::{accounts as accounts_table, clients, grants, token_credentials};
 use crate::time::Timestamp;
 

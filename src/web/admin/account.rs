@@ -12,7 +12,7 @@ use crate::domain::credentials::{AccountId, Secret, check_line};
 use crate::protocol::encoding::encode;
 use crate::store::Store;
 use crate::store::accounts::AccountUpdate;
-use crate::store::audit::Page;
+use crate::store::page::Page;
 use crate::web::account::enrol;
 use crate::web::admin::account_form::{AccountForm, TypedAccount, account_path, field_of, refused, roles};
 use crate::web::developer::key_form::{KeyForm, KeyPlace, key_form, make_key};

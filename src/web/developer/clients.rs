@@ -9,8 +9,8 @@ use askama::Template;
 
 use crate::domain::account::Reach;
 use crate::store::Store;
-use crate::store::audit::Page;
 use crate::store::clients::ClientSummary;
+use crate::store::page::Page;
 use crate::web::developer::own::MOST_ROWS;
 use crate::web::page::{Badge, Frame, Moment, Section, scope_names};
 use crate::web::texts::Texts;

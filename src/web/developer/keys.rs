@@ -12,7 +12,7 @@ use crate::domain::account::Reach;
 use crate::domain::credentials::Secret;
 use crate::store::Store;
 use crate::store::api_keys::ApiKeySummary;
-use crate::store::audit::Page;
+use crate::store::page::Page;
 use crate::web::developer::own::{MOST_ROWS, own_key};
 use crate::web::developer::shown_once::key_page;
 use crate::web::failed::Failed;

@@ -5,8 +5,8 @@ use countersign::domain::api_key::{ApiKeyRefusal, KeyPair};
 use countersign::domain::credentials::Secret;
 use countersign::store::accounts::AccountUpdate;
 use countersign::store::api_keys::{ApiKeyError, NewApiKey};
-use countersign::store::audit::Page;
 use countersign::store::digest_users::DigestUser;
+use countersign::store::page::Page;
 use countersign::time::Lifetime;
 
 use super::kit::{NOW, by, digest_secret, new_key, on_each_database};

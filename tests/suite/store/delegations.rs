@@ -6,8 +6,8 @@ use countersign::domain::account::{Reach, Role};
 use countersign::domain::credentials::GrantId;
 use countersign::domain::delegation::{TemporaryRefusal, TokenRefusal};
 use countersign::domain::scope::Scopes;
-use countersign::store::audit::Page;
 use countersign::store::delegations::{DelegationError, GrantFilter, TokenFilter};
+use countersign::store::page::Page;
 use countersign::time::Lifetime;
 use futures_util::future::join_all;
 
