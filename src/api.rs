@@ -90,11 +90,11 @@ async fn serve(
     let origin = judge.rim.origin(&request);
     let mut received = match judge.rim.receive(&request, &origin) {
         Ok(received) => received,
-        Err(refusal) => return judge.answers.refuse(None, None, &refusal.into()),
+        Err(refusal) => return judge.refuse(None, None, &refusal.into()),
     };
     let body = match judge.rim.read_body(&request, &mut payload).await {
         Ok(body) => body,
-        Err(refusal) => return cut_off(judge.answers.refuse(Some(&received), None, &refusal.into()), payload),
+        Err(refusal) => return cut_off(judge.refuse(Some(&received), None, &refusal.into()), payload),
     };
     received.body = Some(&body);
     // The one parameter that a path has, decoded.
@@ -106,10 +106,7 @@ async fn serve(
     };
     match answer {
         Ok(answer) => answer,
-        Err(Failed::Rejected(rejection)) => {
-            judge.note(Some(&received), &rejection);
-            judge.answers.refuse(Some(&received), Some(judge.policy.management()), &rejection)
-        }
+        Err(Failed::Rejected(rejection)) => judge.refuse(Some(&received), Some(judge.policy.management()), &rejection),
         Err(failed) => failed.answer(),
     }
 }

@@ -338,7 +338,6 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
             .app_data(Data::new(Arc::clone(&components.replay)))
             .app_data(Data::new(Arc::clone(&components.signing_key)))
             .app_data(Data::new(components.store.clone()))
-            .app_data(Data::new(components.store.database.clone()))
             .configure(|service| components.gateway.questions(service))
             .configure(|service| routes(service, &settings))
             .configure(|service| components.gateway.rest(service))

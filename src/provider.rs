@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::auth::oauth::OAuthVerifier;
-use crate::auth::verdict::{OAuthRefusal, Rejection, check_standing, unavailable};
+use crate::auth::verdict::{OAuthRefusal, Rejection, check_standing};
 use crate::config::BodyHashRule;
 use crate::domain::account::{Account, Reach};
 use crate::domain::client::{Callback, CallbackRefusal};
@@ -88,10 +88,10 @@ impl Provider {
     /// # Errors
     /// Why there is nothing to decide.
     pub async fn pending(&self, token: &str, now: Timestamp) -> Result<Pending, Rejection> {
-        let found = self.delegations.temporary(&TokenHash::of(token)).await.map_err(unavailable)?;
+        let found = self.delegations.temporary(&TokenHash::of(token)).await.map_err(Rejection::unavailable)?;
         let (credentials, _) = found.ok_or(DelegationError::Refused(TemporaryRefusal::Unknown)).map_err(refuse)?;
         credentials.decidable(now).map_err(|refusal| refuse(refusal.into()))?;
-        let client = self.directory.client(&credentials.client_key, now).await.map_err(unavailable)?;
+        let client = self.directory.client(&credentials.client_key, now).await.map_err(Rejection::unavailable)?;
         let client = client.ok_or(DelegationError::ClientNotFound).map_err(refuse)?;
         if client.standing.is_err() {
             return Err(client_refused());
@@ -117,7 +117,8 @@ impl Provider {
             ..TokenFilter::default()
         };
         let reach = Reach::Account(account.id.clone());
-        let tokens = self.delegations.tokens(&reach, filter, Page::first(1000)).await.map_err(unavailable)?;
+        let tokens =
+            self.delegations.tokens(&reach, filter, Page::first(1000)).await.map_err(Rejection::unavailable)?;
         Ok(tokens.items.iter().any(|found| pending.credentials.scopes.is_subset(&found.token.scopes)))
     }
 
@@ -168,7 +169,7 @@ impl Provider {
         };
         let client = verifier.client(&signed).await?;
         let hash = TokenHash::of(token);
-        let found = self.delegations.temporary(&hash).await.map_err(unavailable)?;
+        let found = self.delegations.temporary(&hash).await.map_err(Rejection::unavailable)?;
         let (_, secret) = found
             .filter(|(credentials, _)| credentials.client_key == client.client.client_key)
             .ok_or(DelegationError::Refused(TemporaryRefusal::Unknown))
@@ -232,7 +233,7 @@ fn client_refused() -> Rejection {
 
 fn refuse(error: DelegationError) -> Rejection {
     let (problem, advice) = match error {
-        DelegationError::Store(error) => return unavailable(error),
+        DelegationError::Store(error) => return Rejection::unavailable(error),
         DelegationError::ClientNotFound => return client_refused(),
         DelegationError::Refused(TemporaryRefusal::Unknown) | DelegationError::TokenNotFound => {
             (Problem::TokenRejected, "oauth_token is no request token of this client")

@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CACHE_CONTROL;
 
 use crate::auth::hashing::PasswordError;
-use crate::auth::verdict::{Refusal, Rejection};
+use crate::auth::verdict::Rejection;
 use crate::store::accounts::AccountError;
 use crate::store::api_keys::ApiKeyError;
 use crate::store::clients::ClientError;
@@ -64,19 +64,15 @@ impl From<Rejection> for Failed {
     }
 }
 
-fn unavailable(error: impl std::fmt::Display) -> Failed {
-    Failed::Rejected(Rejection::because(Refusal::Unavailable, error.to_string()))
-}
-
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
-        unavailable(error)
+        Rejection::unavailable(error).into()
     }
 }
 
 impl From<PasswordError> for Failed {
     fn from(error: PasswordError) -> Self {
-        unavailable(error)
+        Rejection::unavailable(error).into()
     }
 }
 

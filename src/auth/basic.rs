@@ -9,9 +9,7 @@ use crate::auth::client_key::{Beside, ClientKeyNames};
 use crate::auth::cookies;
 use crate::auth::hashing::{PasswordError, Passwords, StoredHash};
 use crate::auth::throttle::{Throttle, block};
-use crate::auth::verdict::{
-    Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key, unavailable,
-};
+use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key};
 use crate::config::{ClientKeyRule, Way};
 use crate::domain::account::Account;
 use crate::domain::credentials::{AccountId, PublicKey, Secret, Username};
@@ -119,13 +117,13 @@ impl Basic {
         secret: Secret,
     ) -> Result<Identity, Rejection> {
         let attempt = Attempt { request, admission, name, secret };
-        match named(&self.directory, attempt.name, request.arrived).await.map_err(unavailable)? {
+        match named(&self.directory, attempt.name, request.arrived).await.map_err(Rejection::unavailable)? {
             Named::Key(key) => self.by_key(&attempt, Some(&key), Some(&key.account.account)).await,
             Named::KeysOf(account) => {
                 // Before a guess can cost a look-up.
                 self.throttle.check(attempt.name, request.client_address, request.arrived)?;
                 let key = self.directory.api_key_of(&account.account.id, &attempt.secret, request.arrived).await;
-                self.by_key(&attempt, key.map_err(unavailable)?.as_ref(), Some(&account.account)).await
+                self.by_key(&attempt, key.map_err(Rejection::unavailable)?.as_ref(), Some(&account.account)).await
             }
             Named::KeyOfAnother => self.by_key(&attempt, None, None).await,
             // Nobody's name and a secret as only keys have it: a key that was deleted. It is told so, and not asked
@@ -227,9 +225,7 @@ impl Basic {
         let verified =
             self.passwords.verify(name, stored, password, block(request.client_address), request.arrived).await;
         let verified = verified.map_err(|error| match error {
-            PasswordError::Overloaded | PasswordError::Unreadable => {
-                Rejection::because(Refusal::Unavailable, error.to_string())
-            }
+            PasswordError::Overloaded | PasswordError::Unreadable => Rejection::unavailable(error),
         })?;
         // Of guesses that were sent together, none learns more than those that were sent one by one.
         self.throttle.check(name, request.client_address, request.arrived)?;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::auth::verdict::{Admission, Refusal, Rejection, unavailable};
+use crate::auth::verdict::{Admission, Refusal, Rejection};
 use crate::config::{ClientKeyRule, HttpAuthSettings};
 use crate::domain::account::Account;
 use crate::domain::credentials::ClientKey;
@@ -94,7 +94,7 @@ async fn admit(
     now: Timestamp,
 ) -> Result<Arc<DirectoryClient>, Rejection> {
     let client = match ClientKey::parse(key) {
-        Ok(key) => directory.client(&key, now).await.map_err(unavailable)?,
+        Ok(key) => directory.client(&key, now).await.map_err(Rejection::unavailable)?,
         Err(_) => None,
     };
     let refuse = |reason| Err(Rejection::because(Refusal::ClientKeyRefused, reason));

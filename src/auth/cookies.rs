@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::auth::client_key::Beside;
-use crate::auth::verdict::{Credential, Identity, Refusal, Rejection, check_standing, unavailable};
+use crate::auth::verdict::{Credential, Identity, Refusal, Rejection, check_standing};
 use crate::domain::account::Account;
 use crate::domain::credentials::{Secret, TokenHash};
 use crate::protocol::encoding::{self, Plus};
@@ -80,7 +80,7 @@ pub async fn holder_of(
     hash: &Secret,
     now: Timestamp,
 ) -> Result<Option<Arc<DirectoryAccount>>, Rejection> {
-    let found = directory.session(&TokenHash::of(hash.expose()), now).await.map_err(unavailable)?;
+    let found = directory.session(&TokenHash::of(hash.expose()), now).await.map_err(Rejection::unavailable)?;
     let found = found.filter(|found| found.session.kind == SessionKind::MemberHash && now < found.session.expires_at);
     Ok(found.map(|found| Arc::clone(&found.account)))
 }

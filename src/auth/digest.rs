@@ -10,9 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::auth::basic::Basic;
 use crate::auth::client_key::Beside;
-use crate::auth::verdict::{
-    Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key, unavailable,
-};
+use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key};
 use crate::config::{ClientKeyRule, Way};
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::digest::{self, DigestCredentials, DigestHash, DigestRefused, Ha1, Username};
@@ -98,7 +96,7 @@ impl Digest {
             Username::Hashed(hash) => DigestUser::Hashed(sent.hash, hash.clone()),
         };
         let now = request.arrived;
-        let found = self.directory.digest(&user, &self.realm, now).await.map_err(unavailable)?;
+        let found = self.directory.digest(&user, &self.realm, now).await.map_err(Rejection::unavailable)?;
         let beside = basic.client_keys().find(request, admission);
         let is_key = found.as_ref().is_some_and(|found| found.api_key.is_some());
         if !is_key && beside == Beside::Nothing && admission.client_key == ClientKeyRule::Required {
@@ -207,7 +205,7 @@ impl Digest {
                     Err(ClaimRefused::Used) => Err(repeated()),
                     // Too old for the store's window; unless nothing is taken just now, not even a new nonce.
                     Err(ClaimRefused::TimestampRefused { from, .. }) if from <= now => Err(Refusal::StaleNonce.into()),
-                    Err(refused) => Err(Rejection::because(Refusal::Unavailable, refused.to_string())),
+                    Err(refused) => Err(Rejection::unavailable(refused)),
                 }
             }
         }

@@ -4,12 +4,10 @@
 //! Digest needs one set of hashes for each spelling of the user name that a client may send, and for the realm: a renamed account or another
 //! realm makes them useless. They are as good as the password for Digest, so the store seals them.
 
-use md5::Md5;
-use sha2::{Digest, Sha256};
-
 use super::hashing::{PasswordError, Passwords, hash_password};
 use crate::domain::account::Account;
 use crate::domain::credentials::{CompanyId, PublicKey, Secret, Username};
+use crate::protocol::digest::{DigestHash, Ha1, user_hash};
 use crate::store::accounts::StoredPassword;
 use crate::store::digest_users::DigestSecret;
 
@@ -58,21 +56,15 @@ fn digest_secrets(name: &str, company: Option<&CompanyId>, realm: &str, secret: 
 }
 
 fn digest_secret(username: String, realm: &str, secret: &Secret) -> DigestSecret {
-    let name = [username.as_bytes(), b":", realm.as_bytes()];
-    let whole = [username.as_bytes(), b":", realm.as_bytes(), b":", secret.expose().as_bytes()];
+    let ha1 = |hash| Secret::new(Ha1::new(hash, &username, realm, secret.expose()).as_hex());
     DigestSecret {
-        md5: Secret::new(hex::<Md5>(&whole)),
-        sha256: Secret::new(hex::<Sha256>(&whole)),
-        user_hash_md5: hex::<Md5>(&name),
-        user_hash_sha256: hex::<Sha256>(&name),
+        md5: ha1(DigestHash::Md5),
+        sha256: ha1(DigestHash::Sha256),
+        user_hash_md5: user_hash(DigestHash::Md5, &username, realm),
+        user_hash_sha256: user_hash(DigestHash::Sha256, &username, realm),
         realm: realm.to_owned(),
         username,
     }
-}
-
-fn hex<D: Digest>(parts: &[&[u8]]) -> String {
-    let digest = parts.iter().fold(D::new(), |digest, part| digest.chain_update(part)).finalize();
-    digest.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 #[cfg(test)]

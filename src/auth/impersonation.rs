@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use crate::auth::enrolment;
-use crate::auth::verdict::{Credential, Identity, Refusal, Rejection, unavailable};
+use crate::auth::verdict::{Credential, Identity, Refusal, Rejection};
 use crate::domain::account::Account;
 use crate::domain::api_key::{ApiKey, KeyPair};
 use crate::domain::credentials::Secret;
@@ -60,7 +60,7 @@ impl Impersonations {
         if actor.impersonator().is_some() {
             return Err(Rejection::because(Refusal::ImpersonationRefused, "the caller is impersonated already"));
         }
-        let found = self.store.accounts.by_name_or_id(member).await.map_err(unavailable)?;
+        let found = self.store.accounts.by_name_or_id(member).await.map_err(Rejection::unavailable)?;
         let member = found
             .filter(|member| actor.account().may_impersonate(member))
             .ok_or_else(|| Rejection::because(Refusal::ImpersonationRefused, "no member of the caller's company"))?;
@@ -88,7 +88,7 @@ impl Impersonations {
 /// What changed between our look and the transaction is refused as if we had seen it.
 fn refuse(error: ApiKeyError) -> Rejection {
     match error {
-        ApiKeyError::Store(error) => unavailable(error),
+        ApiKeyError::Store(error) => Rejection::unavailable(error),
         error @ (ApiKeyError::NotFound
         | ApiKeyError::AccountNotFound
         | ApiKeyError::KeyTaken

@@ -13,9 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::auth::basic::Basic;
 use crate::auth::client_key::Beside;
 use crate::auth::signing_keys::{Kind, SigningKey, SigningKeyError};
-use crate::auth::verdict::{
-    Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key, unavailable,
-};
+use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key};
 use crate::config::{ClientKeyRule, Way};
 use crate::domain::credentials::{AccountId, PublicKey};
 use crate::domain::scope::GrantedScopes;
@@ -164,9 +162,12 @@ impl Tokens {
             return Err(Refusal::ClientKeyRequired.into());
         }
         let gone = || Refusal::BadToken("The account or key that it was made for is gone.");
-        let account = self.directory.account(&token.account, now).await.map_err(unavailable)?.ok_or_else(gone)?;
+        let account =
+            self.directory.account(&token.account, now).await.map_err(Rejection::unavailable)?.ok_or_else(gone)?;
         let api_key = match &token.api_key {
-            Some(key) => Some(self.directory.api_key(key, now).await.map_err(unavailable)?.ok_or_else(gone)?),
+            Some(key) => {
+                Some(self.directory.api_key(key, now).await.map_err(Rejection::unavailable)?.ok_or_else(gone)?)
+            }
             None => None,
         };
         let stored = match &api_key {

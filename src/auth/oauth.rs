@@ -10,9 +10,7 @@
 use std::sync::Arc;
 
 use crate::auth::inspection::Inspection;
-use crate::auth::verdict::{
-    Admission, Credential, Identity, OAuthRefusal, Refusal, Rejection, refuse_account, unavailable,
-};
+use crate::auth::verdict::{Admission, Credential, Identity, OAuthRefusal, Refusal, Rejection, refuse_account};
 use crate::config::{BodyHashRule, PlaintextRule, Way};
 use crate::domain::client::{ClientRefusal, SignatureMethods};
 use crate::domain::credentials::{ClientKey, TokenHash};
@@ -55,7 +53,7 @@ pub struct VerifiedClient {
     _proof: (SignatureVerified, Option<NonceRemembered>),
 }
 
-/// A client and token that signed their request well, as [`OAuthVerifier::verify_token`] found them.
+/// A client and token that signed their request well, as [`OAuthVerifier::prove_token`] found them.
 pub struct VerifiedToken {
     /// The token, with its client and account.
     pub token: Arc<DirectoryToken>,
@@ -187,15 +185,8 @@ impl OAuthVerifier {
         Ok(VerifiedClient { client, _proof: (proof, remembered) })
     }
 
-    /// Verifies a request signed with token credentials (RFC 5849 §3).
-    ///
-    /// # Errors
-    /// [`Refusal::OAuth`], [`Refusal::AccountLocked`], [`Refusal::AccountDisabled`], [`Refusal::Unavailable`].
-    pub async fn verify_token(&self, signed: &Signed<'_>) -> Result<VerifiedToken, Rejection> {
-        self.prove_token(signed).await?.remembered().await
-    }
-
-    /// As [`Self::verify_token`], for a request that ends the token: whoever is locked or disabled may still do that.
+    /// Verifies a request signed with token credentials (RFC 5849 §3) that ends the token: whoever is locked or disabled may
+    /// still do that.
     ///
     /// # Errors
     /// [`Refusal::OAuth`], [`Refusal::Unavailable`].
@@ -209,7 +200,7 @@ impl OAuthVerifier {
         ProvenToken { token, scopes, proof, nonce: self.remember(signed) }.remembered().await
     }
 
-    /// All of [`Self::verify_token`] but the wait for the nonce's commit.
+    /// Verifies a request signed with token credentials (RFC 5849 §3), all but the wait for the nonce's commit.
     async fn prove_token(&self, signed: &Signed<'_>) -> Result<ProvenToken<'_>, Rejection> {
         let (token, proof) = self.signed_token(signed).await?;
         let scopes = token.standing(signed.request.arrived).map_err(refuse_token)?.clone();
@@ -229,7 +220,7 @@ impl OAuthVerifier {
     /// `consumer_key_unknown`.
     pub async fn client(&self, signed: &Signed<'_>) -> Result<Arc<DirectoryClient>, Rejection> {
         let found = match ClientKey::parse(signed.protocol.client_key.as_ref()) {
-            Ok(key) => self.directory.client(&key, signed.request.arrived).await.map_err(unavailable)?,
+            Ok(key) => self.directory.client(&key, signed.request.arrived).await.map_err(Rejection::unavailable)?,
             Err(_) => None,
         };
         found.ok_or_else(|| {
@@ -240,8 +231,11 @@ impl OAuthVerifier {
 
     async fn token(&self, signed: &Signed<'_>, client: &DirectoryClient) -> Result<Arc<DirectoryToken>, Rejection> {
         let presented = signed.protocol.token.as_deref().unwrap_or_default();
-        let found =
-            self.directory.token(&TokenHash::of(presented), signed.request.arrived).await.map_err(unavailable)?;
+        let found = self
+            .directory
+            .token(&TokenHash::of(presented), signed.request.arrived)
+            .await
+            .map_err(Rejection::unavailable)?;
         found.filter(|token| token.credentials.client_key == client.client.client_key).ok_or_else(|| {
             OAuthRefusal::new(
                 Problem::TokenRejected,
@@ -376,7 +370,7 @@ impl Remembering<'_> {
                 Err(OAuthRefusal::timestamp((from, until), self.now).into())
             }
             Err(refused @ (ClaimRefused::ClientShareExhausted | ClaimRefused::Full | ClaimRefused::Unavailable)) => {
-                Err(Rejection::because(Refusal::Unavailable, refused.to_string()))
+                Err(Rejection::unavailable(refused))
             }
         }
     }

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use crate::auth::basic::Basic;
 use crate::auth::client_key::Beside;
-use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection, check_standing, unavailable};
+use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection, check_standing};
 use crate::config::Way;
 use crate::domain::credentials::{Secret, SessionId, TokenHash};
 use crate::protocol::parameters::{Parameters, Source};
@@ -68,7 +68,7 @@ impl Sessions {
     /// The store does not answer.
     pub async fn current(&self, cookies: Option<&str>, now: Timestamp) -> Result<Option<Session>, Rejection> {
         let Some(value) = cookies.and_then(|cookies| cookie(cookies, COOKIE)) else { return Ok(None) };
-        let found = self.directory.session(&TokenHash::of(value), now).await.map_err(unavailable)?;
+        let found = self.directory.session(&TokenHash::of(value), now).await.map_err(Rejection::unavailable)?;
         let found = found.filter(|found| found.session.kind == SessionKind::Browser && now < found.session.expires_at);
         Ok(found.map(|found| Session {
             account: Arc::clone(&found.account),
@@ -90,7 +90,7 @@ impl Sessions {
         password: &Secret,
     ) -> Result<NewSession, Rejection> {
         let now = request.arrived;
-        let account = self.directory.account_by_login_name(name, now).await.map_err(unavailable)?;
+        let account = self.directory.account_by_login_name(name, now).await.map_err(Rejection::unavailable)?;
         let account = basic.prove(request, name, password, account.as_ref()).await?;
         let cookie = self.begin(account, SessionKind::Browser, request).await?;
         Ok(NewSession { cookie, lifetime: self.lifetime })
@@ -109,7 +109,7 @@ impl Sessions {
         password: &Secret,
     ) -> Result<(Secret, Arc<DirectoryAccount>), Rejection> {
         let now = request.arrived;
-        let found = self.directory.account_by_login_name(username, now).await.map_err(unavailable)?;
+        let found = self.directory.account_by_login_name(username, now).await.map_err(Rejection::unavailable)?;
         let is_member =
             |account: &DirectoryAccount| account.account.company.as_ref().is_some_and(|of| of.as_str() == company);
         let found = found.filter(|account| is_member(account));
@@ -132,7 +132,7 @@ impl Sessions {
         };
         let agent = request.headers.user_agent;
         let begun = self.stored.begin(&account.account, kind, self.lifetime, agent, &by).await;
-        begun.map_err(unavailable).map(|(_, secret)| secret)
+        begun.map_err(Rejection::unavailable).map(|(_, secret)| secret)
     }
 
     /// Ends a session.
@@ -140,7 +140,7 @@ impl Sessions {
     /// # Errors
     /// The store does not answer.
     pub async fn log_out(&self, session: &Session, by: &By) -> Result<(), Rejection> {
-        self.stored.end(&session.account.account.id, &session.id, by).await.map_err(unavailable).map(|_| ())
+        self.stored.end(&session.account.account.id, &session.id, by).await.map_err(Rejection::unavailable).map(|_| ())
     }
 
     /// Who calls the protected API with `auth=session`.

@@ -12,7 +12,6 @@ use crate::domain::api_key::ApiKeyRefusal;
 use crate::domain::credentials::{PublicKey, Username};
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::oauth::{self, Problem, ProtocolError};
-use crate::store::connection::StoreError;
 use crate::store::directory::{DirectoryAccount, DirectoryApiKey, DirectoryClient};
 use crate::time::{Lifetime, Timestamp};
 
@@ -173,6 +172,11 @@ impl Rejection {
     /// A rejection whose log line says more than its answer.
     pub fn because(public: Refusal, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { public, reason: reason.into() }
+    }
+
+    /// Nobody's fault but ours, such as the store's failure; the reason is for the log.
+    pub fn unavailable(error: impl std::fmt::Display) -> Self {
+        Self::because(Refusal::Unavailable, error.to_string())
     }
 
     /// Whether a signature failed that was looked at.
@@ -379,9 +383,4 @@ pub(super) fn refuse_account(refusal: AccountRefusal) -> Rejection {
         AccountRefusal::Locked { reason } => Refusal::AccountLocked(reason).into(),
         AccountRefusal::Disabled { reason } => Refusal::AccountDisabled(reason).into(),
     }
-}
-
-/// The store's failure is nobody's fault but ours; the reason is for the log.
-pub(crate) fn unavailable(error: StoreError) -> Rejection {
-    Rejection::because(Refusal::Unavailable, error.to_string())
 }

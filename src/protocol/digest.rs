@@ -197,8 +197,6 @@ pub struct DigestCredentials<'a> {
     pub nonce: Cow<'a, str>,
     /// The hash of the algorithm, with or without `-sess`: which [`Ha1`] is needed.
     pub hash: DigestHash,
-    /// What the challenge said, if the client gave it back.
-    pub opaque: Option<Cow<'a, str>>,
     session: bool,
     uri: Cow<'a, str>,
     response: Cow<'a, str>,
@@ -344,7 +342,7 @@ impl<'a> SentParameters<'a> {
     }
 
     fn into_credentials(self) -> Result<DigestCredentials<'a>, DigestError> {
-        let [username, extended, userhash, realm, nonce, uri, response, algorithm, qop, nc, cnonce, opaque] = self.0;
+        let [username, extended, userhash, realm, nonce, uri, response, algorithm, qop, nc, cnonce, _opaque] = self.0;
         let hashed = userhash.is_some_and(|value| value.eq_ignore_ascii_case("true"));
         let (hash, session) = parse_algorithm(algorithm.as_deref())?;
         let protection = qop.map(|qop| parse_protection(qop, nc, cnonce)).transpose()?;
@@ -356,7 +354,6 @@ impl<'a> SentParameters<'a> {
             realm: realm.ok_or(DigestError::Absent("realm"))?,
             nonce: nonce.ok_or(DigestError::Absent("nonce"))?,
             hash,
-            opaque,
             session,
             uri: uri.ok_or(DigestError::Absent("uri"))?,
             response: response.ok_or(DigestError::Absent("response"))?,

@@ -204,11 +204,6 @@ pub fn requested_scope<'a>(parameters: &'a Parameters<'_>) -> Result<Option<Cow<
     }
 }
 
-/// Whether any parameter makes this a request with OAuth credentials.
-pub fn is_signed(parameters: &Parameters<'_>) -> bool {
-    parameters.iter().any(|parameter| parameter.name.starts_with("oauth_"))
-}
-
 /// Whether undecoded query or form text holds an `oauth_` parameter: a look without collecting anything.
 pub fn mentions_oauth(form: &str) -> bool {
     form.split('&').any(|pair| {

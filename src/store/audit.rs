@@ -213,8 +213,6 @@ pub struct AuditRow {
     pub event: String,
     /// [`Actor::name`].
     pub actor: String,
-    /// The actor's account id.
-    pub actor_account: Option<String>,
     /// The id of the account whose business it was.
     pub account: Option<String>,
     pub company: Option<String>,

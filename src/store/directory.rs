@@ -148,11 +148,6 @@ impl Directory {
         Self { database, vault, caches, uses: Arc::default(), lifetime: settings.lifetime }
     }
 
-    #[cfg(test)]
-    fn cached_client(&self, client_key: &ClientKey, now: Timestamp) -> Option<Arc<DirectoryClient>> {
-        self.cached(&self.caches.clients, client_key, now)
-    }
-
     /// The API key, if it is at hand: no waiting, no database.
     pub fn cached_api_key(&self, public_key: &PublicKey, now: Timestamp) -> Option<Arc<DirectoryApiKey>> {
         self.cached(&self.caches.api_keys, public_key, now)
@@ -514,6 +509,10 @@ mod tests {
         runtime.block_on(future)
     }
 
+    fn cached_client(directory: &Directory, client_key: &ClientKey) -> Option<Arc<DirectoryClient>> {
+        directory.cached(&directory.caches.clients, client_key, NOW)
+    }
+
     fn by() -> By {
         By { who: Actor::Operator, address: None, now: NOW }
     }
@@ -543,9 +542,9 @@ mod tests {
             let owner = account(&store, "jo").await;
             let issued = store.clients.create(NewClient::named(owner, "App"), &by()).await.expect("a client");
             let key = &issued.client.client_key;
-            assert!(store.directory.cached_client(key, NOW).is_none());
+            assert!(cached_client(&store.directory, key).is_none());
             let loaded = store.directory.client(key, NOW).await.expect("an answer").expect("is there");
-            let hit = store.directory.cached_client(key, NOW).expect("is at hand");
+            let hit = cached_client(&store.directory, key).expect("is at hand");
             assert!(Arc::ptr_eq(&loaded, &hit));
         });
     }
@@ -638,7 +637,7 @@ mod tests {
                 let stranger = ClientKey::parse(format!("stranger{number}")).expect("a key");
                 assert!(directory.client(&stranger, NOW).await.expect("an answer").is_none());
             }
-            assert!(directory.cached_client(key, NOW).is_some());
+            assert!(cached_client(directory, key).is_some());
             assert!(directory.caches.clients.len() == 1 && directory.caches.unknown.len() <= 64);
         });
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
-use actix_web::web::{self, Data, Payload};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::auth::enrolment;
-use crate::auth::verdict::{Refusal, Rejection};
+use crate::auth::verdict::Refusal;
 use crate::domain::account::{Account, AccountStatus, Reach};
 use crate::domain::credentials::{CompanyId, Secret, SessionId, Username};
 use crate::store::Store;
@@ -82,8 +82,8 @@ pub async fn change_password(
             return Ok(answer);
         }
         let account = visit.account()?;
-        let (username, company) = (account.username.clone(), account.company.clone());
-        let password = enrol(visit, username, company, Secret::new(visit.field("new_password"))).await?;
+        let new = Secret::new(visit.field("new_password"));
+        let password = enrol(visit, &account.username, account.company.as_ref(), &new).await?;
         let keep = visit.session.as_ref().map(|session| session.id.clone());
         store.accounts.set_password(&account.id, Some(password), keep, &visit.by()).await?;
         Ok(visit.go("/account?done=password"))
@@ -122,23 +122,18 @@ pub async fn end_other_sessions(
     pages.serve(&request, payload, Access::LoggedIn, end).await
 }
 
-/// Hashes a new password, off the request threads.
+/// Hashes a new password, on the hashing threads.
 ///
 /// # Errors
 /// The server is too busy, or the password too long.
 pub async fn enrol(
     visit: &Visit<'_>,
-    username: Username,
-    company: Option<CompanyId>,
-    password: Secret,
+    username: &Username,
+    company: Option<&CompanyId>,
+    password: &Secret,
 ) -> Result<StoredPassword, Failed> {
-    let realm = visit.pages.realm.clone();
-    let hashed = web::block(move || enrolment::password(&password, &username, company.as_ref(), &realm)).await;
-    match hashed {
-        Ok(Ok(stored)) => Ok(stored),
-        Ok(Err(error)) => Err(Rejection::because(Refusal::Unavailable, error.to_string()).into()),
-        Err(error) => Err(Rejection::because(Refusal::Unavailable, error.to_string()).into()),
-    }
+    let threads = visit.pages.judge.authenticator.basic.passwords();
+    Ok(enrolment::password_on(threads, password, username, company, &visit.pages.realm).await?)
 }
 
 /// What is wrong with the current password, the new one, and the new one again; and the seconds to wait after too many

@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 
+use crate::auth::hashing::PasswordError;
 use crate::auth::verdict::{OAuthRefusal, Refusal, Rejection};
 use crate::protocol::oauth::Problem;
 use crate::store::accounts::AccountError;
@@ -44,7 +45,13 @@ impl From<Rejection> for Failed {
 
 impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
-        Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string()))
+        Self::Rejected(Rejection::unavailable(error))
+    }
+}
+
+impl From<PasswordError> for Failed {
+    fn from(error: PasswordError) -> Self {
+        Rejection::unavailable(error).into()
     }
 }
 
@@ -57,9 +64,7 @@ impl From<DelegationError> for Failed {
             | DelegationError::ClientNotFound
             | DelegationError::AccountNotFound => Self::NotFound,
             DelegationError::Account(_) => Self::Forbidden,
-            DelegationError::Refused(refusal) => {
-                Self::Rejected(Rejection::because(Refusal::Unavailable, refusal.to_string()))
-            }
+            DelegationError::Refused(refusal) => Self::Rejected(Rejection::unavailable(refusal)),
         }
     }
 }
@@ -70,7 +75,7 @@ impl From<ClientError> for Failed {
             ClientError::Store(error) => error.into(),
             ClientError::NotFound | ClientError::OwnerNotFound => Self::NotFound,
             ClientError::Suspended => Self::Forbidden,
-            ClientError::KeyTaken => Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string())),
+            ClientError::KeyTaken => Self::Rejected(Rejection::unavailable(error)),
             ClientError::TooManyCallbacks | ClientError::Invalid(_) => Self::Unreadable,
         }
     }
@@ -82,7 +87,7 @@ impl From<ApiKeyError> for Failed {
             ApiKeyError::Store(error) => error.into(),
             ApiKeyError::NotFound | ApiKeyError::AccountNotFound => Self::NotFound,
             ApiKeyError::MayNotImpersonate => Self::Forbidden,
-            ApiKeyError::KeyTaken => Self::Rejected(Rejection::because(Refusal::Unavailable, error.to_string())),
+            ApiKeyError::KeyTaken => Self::Rejected(Rejection::unavailable(error)),
             ApiKeyError::Invalid(_) => Self::Unreadable,
         }
     }

@@ -320,22 +320,3 @@ fn every_form_that_changes_something_carries_the_csrf_token() {
         }
     }
 }
-
-#[test]
-fn the_pages_can_be_written_to_a_folder() {
-    let Some(folder) = std::env::var_os("COUNTERSIGN_GALLERY").map(std::path::PathBuf::from) else { return };
-    std::fs::create_dir_all(folder.join("assets")).unwrap();
-    for (asset, content) in [
-        ("style.css", include_str!("style.css")),
-        ("script.js", include_str!("script.js")),
-        ("icon.svg", include_str!("icon.svg")),
-    ] {
-        std::fs::write(folder.join("assets").join(asset), content).unwrap();
-    }
-    for language in Language::ALL {
-        for (name, page) in pages(&Words { language, nasty: false }) {
-            let page = page.replace("\"/assets/", "\"assets/").replace("?test\"", "\"");
-            std::fs::write(folder.join(format!("{name}-{}.html", language.code())), page).unwrap();
-        }
-    }
-}

@@ -135,7 +135,8 @@ impl Judge {
         Ok(identity)
     }
 
-    fn refuse(
+    /// Notes a refusal and answers it as the protected API does.
+    pub fn refuse(
         &self,
         received: Option<&ReceivedRequest<'_>>,
         route: Option<&Route>,
@@ -145,7 +146,7 @@ impl Judge {
         self.answers.refuse(received, route, rejection)
     }
 
-    /// Counts and logs a refusal, once, where it is handled. No secret is in any field.
+    /// Counts and logs a refusal, once, where it is handled: for those who answer it otherwise. No secret is in any field.
     pub fn note(&self, received: Option<&ReceivedRequest<'_>>, rejection: &Rejection) {
         self.metrics.refused(&rejection.public);
         let code = status(&rejection.public).as_u16();

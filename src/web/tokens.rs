@@ -35,19 +35,16 @@ pub async fn issue(judge: Data<Arc<Judge>>, request: HttpRequest, mut payload: P
     let origin = judge.rim.origin(&request);
     let mut received = match judge.rim.receive(&request, &origin) {
         Ok(received) => received,
-        Err(refusal) => return judge.answers.refuse(None, None, &refusal.into()),
+        Err(refusal) => return judge.refuse(None, None, &refusal.into()),
     };
     let body = match judge.rim.read_body(&request, &mut payload).await {
         Ok(body) => body,
-        Err(refusal) => return cut_off(judge.answers.refuse(Some(&received), None, &refusal.into()), payload),
+        Err(refusal) => return cut_off(judge.refuse(Some(&received), None, &refusal.into()), payload),
     };
     received.body = Some(&body);
     match make(&judge, &received).await {
         Ok(issued) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(issued),
-        Err(rejection) => {
-            judge.note(Some(&received), &rejection);
-            judge.answers.refuse(Some(&received), None, &rejection)
-        }
+        Err(rejection) => judge.refuse(Some(&received), None, &rejection),
     }
 }
 

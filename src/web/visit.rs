@@ -127,7 +127,7 @@ impl Pages {
         let origin = judge.rim.origin(request);
         let mut received = match judge.rim.receive(request, &origin) {
             Ok(received) => received,
-            Err(refusal) => return judge.answers.refuse(None, None, &refusal.into()),
+            Err(refusal) => return judge.refuse(None, None, &refusal.into()),
         };
         let mut failed = None;
         let body;

@@ -141,8 +141,7 @@ pub async fn set_password(
             problems.add("new_password", reason);
             return account_page(visit, &store, &account, AccountForm::of(&account), problems).await;
         }
-        let (username, company) = (account.username.clone(), account.company.clone());
-        let password = enrol(visit, username, company, Secret::new(typed)).await?;
+        let password = enrol(visit, &account.username, account.company.as_ref(), &Secret::new(typed)).await?;
         store.accounts.set_password(&account.id, Some(password), None, &visit.by()).await?;
         Ok(visit.go(&account_path(&account.id, "saved")))
     };

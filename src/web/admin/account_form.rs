@@ -89,8 +89,8 @@ pub async fn create(
             ..NewAccount::named(username)
         };
         if !password.is_empty() {
-            let (username, company) = (new.username.clone(), new.company.clone());
-            new.password = Some(enrol(visit, username, company, Secret::new(password)).await?);
+            let password = Secret::new(password);
+            new.password = Some(enrol(visit, &new.username, new.company.as_ref(), &password).await?);
         }
         match store.accounts.create(new, &visit.by()).await {
             Ok(account) => Ok(visit.go(&account_path(&account.id, "account-created"))),

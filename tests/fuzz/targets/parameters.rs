@@ -1,7 +1,7 @@
 //! Parameters of a form: normalized once, they are normalized for good.
 #![no_main]
 
-use countersign::protocol::oauth::{ProtocolParameters, is_signed, mentions_oauth};
+use countersign::protocol::oauth::{ProtocolParameters, mentions_oauth};
 use countersign::protocol::parameters::{Parameters, Source};
 use libfuzzer_sys::fuzz_target;
 
@@ -14,6 +14,7 @@ fuzz_target!(|form: &str| {
     let Ok(parameters) = Parameters::of_form(form, Source::Body) else { return };
     let once = normalized(&parameters);
     assert_eq!(normalized(&Parameters::of_form(&once, Source::Query).expect("canonical")), once);
-    assert_eq!(mentions_oauth(form), is_signed(&parameters));
+    let is_signed = parameters.iter().any(|parameter| parameter.name.starts_with("oauth_"));
+    assert_eq!(mentions_oauth(form), is_signed);
     let _ = ProtocolParameters::read(&parameters);
 });
