@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use crate::app::{self, Components};
 use crate::auth::enrolment;
 use crate::config::{Configuration, DatabaseUrl, Diagnose, Durability};
+use crate::domain::api_key::KeyPair;
 use crate::domain::client::Callback;
 use crate::domain::credentials::{ClientKey, PublicKey, Secret, Username};
 use crate::domain::scope::Scopes;
@@ -98,10 +99,7 @@ async fn seed(components: &Components, realm: &str) -> anyhow::Result<Seeds> {
     client.scopes = Scopes::parse("photos:read photos:print")?;
     let issued = store.clients.create(client, &by).await?;
 
-    let (public_key, private_key) = {
-        let mut rng = rand::rng();
-        (PublicKey::generate(&mut rng), Secret::generate(&mut rng))
-    };
+    let KeyPair { public_key, private_key } = KeyPair::generate(&mut rand::rng());
     let key = NewApiKey {
         public_key: public_key.clone(),
         digest: enrolment::private_key(&private_key, &public_key, &account, realm),

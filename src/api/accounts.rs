@@ -9,7 +9,7 @@ use super::operations::Action;
 use crate::auth::enrolment;
 use crate::auth::verdict::Credential;
 use crate::domain::account::{Account, AccountStatus, Reach, Role};
-use crate::domain::credentials::{CompanyId, Secret, Username};
+use crate::domain::credentials::{CompanyId, PASSWORD_LENGTH, Secret, Username};
 use crate::domain::scope::{ScopeLimit, Scopes};
 use crate::shape::{AccountShape, KeyShape};
 use crate::store::accounts::{AccountFilter, AccountUpdate, NewAccount, StoredPassword};
@@ -251,7 +251,7 @@ async fn enrol(
     username: &Username,
     company: Option<&CompanyId>,
 ) -> Result<StoredPassword, Failed> {
-    if !(8..=1024).contains(&password.chars().count()) {
+    if !PASSWORD_LENGTH.contains(&password.chars().count()) {
         return Err(Failed::field("password", "must have 8 to 1024 characters"));
     }
     let threads = call.house.judge.authenticator.basic.passwords();

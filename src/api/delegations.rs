@@ -55,16 +55,9 @@ pub async fn revoke_grant(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 async fn reached_token(call: &Call<'_>) -> Result<TokenSummary, Failed> {
     let delegations = &call.store.delegations;
     let token = delegations.token(&call.named).await?.ok_or(Failed::NotFound("access token"))?;
-    let filter = TokenFilter { grant: Some(token.grant), ..TokenFilter::default() };
-    let mut page = Page::first(1000);
-    loop {
-        let listing = delegations.tokens(&call.reach(), filter.clone(), page).await?;
-        if let Some(found) = listing.items.into_iter().find(|found| found.token.id == token.id) {
-            return Ok(found);
-        }
-        let after = listing.next.ok_or(Failed::NotFound("access token"))?;
-        page = Page { after: Some(after), limit: 1000 };
-    }
+    let filter = TokenFilter { id: Some(token.id), ..TokenFilter::default() };
+    let listing = delegations.tokens(&call.reach(), filter, Page::first(1)).await?;
+    listing.items.into_iter().next().ok_or(Failed::NotFound("access token"))
 }
 
 async fn reached_grant(call: &Call<'_>) -> Result<GrantSummary, Failed> {

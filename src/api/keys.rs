@@ -8,12 +8,11 @@ use super::failure::Failed;
 use crate::auth::enrolment;
 use crate::auth::verdict::Credential;
 use crate::domain::account::Account;
-use crate::domain::api_key::ApiKey;
+use crate::domain::api_key::{ApiKey, KeyPair};
 use crate::domain::credentials::{PublicKey, Secret};
 use crate::domain::scope::{Scope, ScopeLimit, Scopes};
 use crate::shape::KeyShape;
 use crate::store::api_keys::NewApiKey;
-use crate::store::page::Page;
 use crate::time::Lifetime;
 
 /// `GET /keys`
@@ -40,10 +39,7 @@ pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     if expires_in == Some(0) {
         return Err(Failed::field("expires_in", "must be 1 or more"));
     }
-    let (public_key, private_key) = {
-        let mut rng = rand::rng();
-        (PublicKey::generate(&mut rng), Secret::generate(&mut rng))
-    };
+    let KeyPair { public_key, private_key } = KeyPair::generate(&mut rand::rng());
     let new = NewApiKey {
         digest: enrolment::private_key(&private_key, &public_key, &account, &call.house.settings.realm),
         public_key,
@@ -60,16 +56,9 @@ pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 
 /// `GET /keys/{public_key}`
 pub async fn show(call: &Call<'_>) -> Result<HttpResponse, Failed> {
-    let (key, account) = reached(call).await?;
-    let mut page = Page::first(1000);
-    loop {
-        let listing = call.store.api_keys.list(&call.reach(), Some(&account.id), page).await?;
-        if let Some(found) = listing.items.iter().find(|found| found.key.public_key == key.public_key) {
-            return one(&KeyShape::from(found));
-        }
-        let after = listing.next.ok_or(Failed::NotFound("API key"))?;
-        page = Page { after: Some(after), limit: 1000 };
-    }
+    let (key, _) = reached(call).await?;
+    let found = call.store.api_keys.show(&key.public_key).await?.ok_or(Failed::NotFound("API key"))?;
+    one(&KeyShape::from(&found))
 }
 
 /// `POST /keys/{public_key}/regenerate`

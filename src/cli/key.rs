@@ -7,6 +7,7 @@ use super::output::{self, FormatArgs, Shape, say};
 use super::{Failure, SourceArgs};
 use crate::auth::enrolment;
 use crate::domain::account::Reach;
+use crate::domain::api_key::KeyPair;
 use crate::domain::credentials::{PublicKey, Secret};
 use crate::domain::scope::Scopes;
 use crate::shape::KeyShape;
@@ -84,10 +85,7 @@ pub async fn run(args: KeyArgs, sources: SourceArgs) -> Result<(), Failure> {
     match args.command {
         KeyCommand::Create(args) => {
             let account = operator.account(&args.account).await?;
-            let (public_key, private_key) = {
-                let mut rng = rand::rng();
-                (PublicKey::generate(&mut rng), Secret::generate(&mut rng))
-            };
+            let KeyPair { public_key, private_key } = KeyPair::generate(&mut rand::rng());
             let new = NewApiKey {
                 digest: enrolment::private_key(&private_key, &public_key, &account, realm),
                 public_key,

@@ -54,6 +54,9 @@ impl Client {
     }
 }
 
+/// The most callbacks that a client has.
+pub const MOST_CALLBACKS: usize = 32;
+
 /// Whether a client may be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClientStatus {

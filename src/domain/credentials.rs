@@ -43,6 +43,9 @@ impl Secret {
     }
 }
 
+/// How long a password is that somebody chooses on a page or by the API, in characters. The command line takes any.
+pub const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 8..=1024;
+
 /// Why a text can't be one of our identifiers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {

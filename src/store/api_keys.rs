@@ -129,6 +129,30 @@ impl ApiKeys {
         self.database.read(move |connection| Ok(find(connection, &public_key)?.map(|found| found.key))).await
     }
 
+    /// As [`Self::list`] has it, whoever asks.
+    pub async fn show(&self, public_key: &PublicKey) -> Result<Option<ApiKeySummary>, StoreError> {
+        let public_key = public_key.clone();
+        self.database
+            .read(move |connection| {
+                let row: Option<SummaryRow> =
+                    summaries().filter(api_keys::public_key.eq(public_key.to_string())).first(connection).optional()?;
+                row.map(|row| summarize(connection, row)).transpose()
+            })
+            .await
+    }
+
+    /// How many keys an account has, expired ones too.
+    pub async fn count(&self, account: &AccountId) -> Result<usize, StoreError> {
+        let account = account.clone();
+        self.database
+            .read(move |connection| {
+                let keys = api_keys::table.filter(api_keys::account.eq(account.to_string()));
+                let count: i64 = keys.count().get_result(connection)?;
+                Ok(usize::try_from(count).unwrap_or(usize::MAX))
+            })
+            .await
+    }
+
     /// Keys of accounts within `reach`, newest first; of one account, if given. Expired ones too.
     pub async fn list(
         &self,
@@ -139,10 +163,7 @@ impl ApiKeys {
         let (reach, account) = (reach.clone(), account.cloned());
         self.database
             .read(move |connection| {
-                let mut query = api_keys::table
-                    .inner_join(accounts_table::table)
-                    .select((ApiKeyRow::as_select(), accounts_table::username, api_keys::hint, api_keys::last_used_at))
-                    .into_boxed::<MultiBackend>();
+                let mut query = summaries();
                 match reach {
                     Reach::Everything => {}
                     Reach::Company(company) => {
@@ -159,20 +180,12 @@ impl ApiKeys {
                             api_keys::created_at.eq(after.created_at).and(api_keys::public_key.lt(after.id.clone())),
                         ));
                 }
-                let rows: Vec<(ApiKeyRow, String, String, Option<i64>)> = query
+                let rows: Vec<SummaryRow> = query
                     .order((api_keys::created_at.desc(), api_keys::public_key.desc()))
                     .limit(page.rows())
                     .load(connection)?;
-                let mut items = Vec::with_capacity(rows.len());
-                for (row, username, hint, last_used_at) in rows {
-                    items.push(ApiKeySummary {
-                        key: row.into_key(connection)?,
-                        username: Username::parse(username)
-                            .map_err(|_| StoreError::Corrupt { what: "accounts.username" })?,
-                        hint: Hint::from_stored(hint),
-                        last_used_at: last_used_at.map(Timestamp::from_unix),
-                    });
-                }
+                let items =
+                    rows.into_iter().map(|row| summarize(connection, row)).collect::<Result<Vec<_>, StoreError>>()?;
                 Ok(Listing::cut(items, &page, |item: &ApiKeySummary| Cursor {
                     created_at: item.key.created_at.unix(),
                     id: item.key.public_key.to_string(),
@@ -233,6 +246,33 @@ impl ApiKeys {
             })
             .await
     }
+}
+
+type SummaryRow = (ApiKeyRow, String, String, Option<i64>);
+
+#[diesel::dsl::auto_type]
+fn summary_query() -> _ {
+    let row: diesel::dsl::AsSelect<ApiKeyRow, MultiBackend> = ApiKeyRow::as_select();
+    api_keys::table.inner_join(accounts_table::table).select((
+        row,
+        accounts_table::username,
+        api_keys::hint,
+        api_keys::last_used_at,
+    ))
+}
+
+fn summaries<'a>() -> diesel::dsl::IntoBoxed<'a, summary_query, MultiBackend> {
+    summary_query().into_boxed()
+}
+
+fn summarize(connection: &mut AnyConnection, row: SummaryRow) -> Result<ApiKeySummary, StoreError> {
+    let (row, username, hint, last_used_at) = row;
+    Ok(ApiKeySummary {
+        key: row.into_key(connection)?,
+        username: Username::parse(username).map_err(|_| StoreError::Corrupt { what: "accounts.username" })?,
+        hint: Hint::from_stored(hint),
+        last_used_at: last_used_at.map(Timestamp::from_unix),
+    })
 }
 
 /// Notes and writes down a change to a key that must be there.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use diesel::prelude::*;
 
 use crate::domain::account::{Account, Reach};
-use crate::domain::client::{Callback, Client, ClientStatus, RsaPublicKey, SignatureMethods, check_name};
+use crate::domain::client::{
+    Callback, Client, ClientStatus, MOST_CALLBACKS, RsaPublicKey, SignatureMethods, check_name,
+};
 use crate::domain::credentials::{AccountId, ClientKey, InvalidName, Secret, Username};
 use crate::domain::scope::Scopes;
 use crate::time::{Lifetime, Timestamp};
@@ -35,7 +37,7 @@ pub enum ClientError {
     KeyTaken,
     #[error("an administrator has suspended this client, and has to enable it again")]
     Suspended,
-    #[error("a client has at most 32 callbacks")]
+    #[error("a client has at most {MOST_CALLBACKS} callbacks")]
     TooManyCallbacks,
     #[error(transparent)]
     Invalid(#[from] InvalidName),
@@ -340,7 +342,7 @@ fn set_status(
 }
 
 fn check_callbacks(callbacks: &[Callback]) -> Result<(), ClientError> {
-    if callbacks.len() > 32 { Err(ClientError::TooManyCallbacks) } else { Ok(()) }
+    if callbacks.len() > MOST_CALLBACKS { Err(ClientError::TooManyCallbacks) } else { Ok(()) }
 }
 
 /// Notes and writes down a change to a client that must be there.

@@ -10,11 +10,10 @@ use askama::Template;
 
 use crate::auth::enrolment;
 use crate::auth::verdict::Refusal;
-use crate::domain::account::{Account, AccountStatus, Reach};
+use crate::domain::account::{Account, AccountStatus};
 use crate::domain::credentials::{CompanyId, Secret, SessionId, Username};
 use crate::store::Store;
 use crate::store::accounts::StoredPassword;
-use crate::store::page::Page;
 use crate::web::failed::Failed;
 use crate::web::page::{Frame, Moment, Problems, Section, role_name};
 use crate::web::reasons;
@@ -104,7 +103,7 @@ pub async fn end_session(
         store.sessions.end(&visit.account()?.id, &id, &visit.by()).await?;
         Ok(visit.go("/account?done=ended"))
     };
-    pages.serve(&request, payload, Access::LoggedIn, end).await
+    pages.serve(&request, payload, Access::LoggedInToTakeAway, end).await
 }
 
 /// `POST /account/sessions/end-others`
@@ -119,7 +118,7 @@ pub async fn end_other_sessions(
         store.sessions.end_all(&visit.account()?.id, keep, &visit.by()).await?;
         Ok(visit.go("/account?done=ended"))
     };
-    pages.serve(&request, payload, Access::LoggedIn, end).await
+    pages.serve(&request, payload, Access::LoggedInToTakeAway, end).await
 }
 
 /// Hashes a new password, on the hashing threads.
@@ -181,8 +180,7 @@ async fn page(visit: &Visit<'_>, store: &Store, problems: Problems) -> Result<Ht
         since: Moment::of(session.created_at, visit.text),
         expires: Moment::of(session.expires_at, visit.text),
     });
-    let reach = Reach::Account(account.id.clone());
-    let keys = store.api_keys.list(&reach, Some(&account.id), Page::first(1000)).await?.items.len();
+    let keys = store.api_keys.count(&account.id).await?;
     let (status, frame) = visit.returned(Section::Account, problems);
     let page = AccountPage {
         frame,

@@ -73,7 +73,7 @@ pub async fn revoke(
         };
         Ok(visit.go(&format!("/apps?done={done}")))
     };
-    pages.serve(&request, payload, Access::LoggedIn, revoke).await
+    pages.serve(&request, payload, Access::LoggedInToTakeAway, revoke).await
 }
 
 /// `POST /apps/revoke-all`
@@ -87,7 +87,7 @@ pub async fn revoke_all(
         store.delegations.revoke_all_of_account(&visit.account()?.id, &visit.by()).await?;
         Ok(visit.go("/apps?done=all-revoked"))
     };
-    pages.serve(&request, payload, Access::LoggedIn, revoke).await
+    pages.serve(&request, payload, Access::LoggedInToTakeAway, revoke).await
 }
 
 fn connected(visit: &Visit<'_>, summary: &GrantSummary) -> ConnectedApp {

@@ -114,7 +114,7 @@ pub async fn inspect(
         };
         page(visit, &store, &client, inspection, problems).await
     };
-    pages.serve(&request, payload, Access::LoggedIn, inspect).await
+    pages.serve(&request, payload, Access::LoggedInToTakeAway, inspect).await
 }
 
 async fn page(

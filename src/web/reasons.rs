@@ -1,13 +1,10 @@
 //! Why something that was typed is refused, in the page's language. What is good comes back parsed.
 
-use crate::domain::client::{Callback, InvalidCallback, RsaPublicKey};
-use crate::domain::credentials::InvalidName;
+use crate::domain::client::{Callback, InvalidCallback, MOST_CALLBACKS, RsaPublicKey};
+use crate::domain::credentials::{InvalidName, PASSWORD_LENGTH};
 use crate::domain::scope::{InvalidScope, Scopes};
 use crate::protocol::signature::RsaKeyError;
 use crate::web::texts::Texts;
-
-/// The most callbacks of a client: as many as the store keeps.
-const MOST_CALLBACKS: usize = 32;
 
 /// A name, an address, a reason: one line.
 pub fn name(error: &InvalidName, text: &Texts) -> String {
@@ -91,8 +88,8 @@ pub fn rsa_key(typed: &str, text: &Texts) -> Result<Option<RsaPublicKey>, String
 /// The sentence beside the field.
 pub fn password<'a>(typed: &'a str, text: &Texts) -> Result<&'a str, String> {
     match typed.chars().count() {
-        0..8 => Err(text.account.password_short.to_owned()),
-        8..=1024 => Ok(typed),
+        length if PASSWORD_LENGTH.contains(&length) => Ok(typed),
+        length if length < *PASSWORD_LENGTH.start() => Err(text.account.password_short.to_owned()),
         _ => Err(text.account.password_long.to_owned()),
     }
 }

@@ -71,8 +71,11 @@ pub enum Access {
     Anybody,
     /// Everybody, also in a window that an app opened and watches: its pages are not cut off from their opener.
     Dance,
-    /// Whoever is logged in, in whatever state the account is: to see and revoke.
+    /// Whoever is logged in; to see, in whatever state the account is.
     LoggedIn,
+    /// The same, and what is sent gives nobody anything: it ends something of the visitor's own, or only looks.
+    /// Whoever is locked or disabled may do that too, as at the management API.
+    LoggedInToTakeAway,
     /// Whoever administers a company or the server.
     Administrators,
 }
@@ -194,23 +197,6 @@ impl Pages {
     }
 }
 
-/// Whether what is sent to this page of ours gives nobody anything: it ends something of the visitor's own, or only looks.
-fn only_takes_away(path: &str) -> bool {
-    [
-        "/apps/revoke",
-        "/apps/revoke-all",
-        "/account/sessions/end",
-        "/account/sessions/end-others",
-        "/developer/clients/inspector",
-        "/developer/clients/revoke",
-        "/developer/clients/disable",
-        "/developer/clients/delete",
-        "/developer/keys/delete",
-    ]
-    .iter()
-    .any(|page| path.ends_with(page))
-}
-
 impl<'a> Visit<'a> {
     fn new(
         pages: &'a Pages,
@@ -234,14 +220,13 @@ impl<'a> Visit<'a> {
     fn may_pass(&self) -> Result<(), Failed> {
         match (self.access, &self.session) {
             (Access::Anybody | Access::Dance, _) => Ok(()),
-            (Access::LoggedIn | Access::Administrators, None) => Err(Failed::LoggedOut),
+            (_, None) => Err(Failed::LoggedOut),
             (Access::Administrators, Some(session)) if !administers(&session.account.account) => Err(Failed::Forbidden),
-            (Access::LoggedIn | Access::Administrators, Some(session)) => {
+            (_, Some(session)) => {
                 if changes_something(self.received.method) && !session.admits(&self.received) {
                     return Err(Failed::Form);
                 }
-                // As at the management API: whoever is locked or disabled may see and revoke.
-                if changes_something(self.received.method) && !only_takes_away(self.received.path) {
+                if changes_something(self.received.method) && self.access != Access::LoggedInToTakeAway {
                     check_standing(&session.account.account)?;
                 }
                 Ok(())

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 
 use crate::domain::account::Reach;
-use crate::domain::credentials::{AccountId, ClientKey, GrantId, Username};
+use crate::domain::credentials::{AccountId, ClientKey, TokenId, Username};
 use crate::domain::delegation::{Grant, TokenCredentials};
 use crate::store::connection::{MultiBackend, StoreError};
 use crate::store::delegations::Delegations;
@@ -39,7 +39,8 @@ pub struct GrantSummary {
 pub struct TokenFilter {
     pub account: Option<AccountId>,
     pub client_key: Option<ClientKey>,
-    pub grant: Option<GrantId>,
+    /// That one alone.
+    pub id: Option<TokenId>,
     /// Only tokens that are neither revoked nor expired then.
     pub alive_at: Option<Timestamp>,
 }
@@ -89,8 +90,8 @@ impl Delegations {
                 if let Some(client_key) = filter.client_key {
                     query = query.filter(token_credentials::client_key.eq(client_key.to_string()));
                 }
-                if let Some(grant) = filter.grant {
-                    query = query.filter(token_credentials::grant_id.eq(grant.to_string()));
+                if let Some(id) = filter.id {
+                    query = query.filter(token_credentials::id.eq(id.to_string()));
                 }
                 if let Some(now) = filter.alive_at {
                     query = query.filter(token_credentials::revoked_at.is_null()).filter(

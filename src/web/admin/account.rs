@@ -12,7 +12,6 @@ use crate::domain::credentials::{AccountId, Secret, check_line};
 use crate::protocol::encoding::encode;
 use crate::store::Store;
 use crate::store::accounts::AccountUpdate;
-use crate::store::page::Page;
 use crate::web::account::enrol;
 use crate::web::admin::account_form::{AccountForm, TypedAccount, account_path, field_of, refused, roles};
 use crate::web::developer::key_form::{KeyForm, KeyPlace, key_form, make_key};
@@ -222,7 +221,7 @@ async fn account_page(
     form: AccountForm,
     problems: Problems,
 ) -> Result<HttpResponse, Failed> {
-    let keys = store.api_keys.list(&visit.reach()?, Some(&account.id), Page::first(1000)).await?.items.len();
+    let keys = store.api_keys.count(&account.id).await?;
     let (status, mut frame) = visit.returned(Section::Admin, problems);
     // A form that came back with a mistake is about this page too.
     frame.here = visit.path(&format!("/admin/accounts/show?id={}", encode(account.id.as_str())));

@@ -154,7 +154,7 @@ pub async fn revoke_token(
         store.delegations.revoke_token(&id, &visit.by()).await?;
         Ok(visit.go(&client_path("show", &client, "token-revoked")))
     };
-    pages.serve(&request, payload, Access::LoggedIn, revoke).await
+    pages.serve(&request, payload, Access::LoggedInToTakeAway, revoke).await
 }
 
 /// `POST /developer/clients/disable?key=…`
@@ -189,7 +189,8 @@ async fn set_enabled(
         store.clients.set_enabled(&client.client_key, enabled, &visit.by()).await?;
         Ok(visit.go(&client_path("show", &client, "saved")))
     };
-    pages.serve(request, payload, Access::LoggedIn, set).await
+    let access = if enabled { Access::LoggedIn } else { Access::LoggedInToTakeAway };
+    pages.serve(request, payload, access, set).await
 }
 
 /// `POST /developer/clients/delete?key=…`
@@ -204,7 +205,7 @@ pub async fn delete(
         store.clients.delete(&client.client_key, &visit.by()).await?;
         Ok(visit.go("/developer/clients?done=client-deleted"))
     };
-    pages.serve(&request, payload, Access::LoggedIn, delete).await
+    pages.serve(&request, payload, Access::LoggedInToTakeAway, delete).await
 }
 
 fn token_row(visit: &Visit<'_>, summary: &TokenSummary) -> TokenRow {

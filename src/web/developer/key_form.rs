@@ -9,7 +9,8 @@ use askama::Template;
 
 use crate::auth::enrolment;
 use crate::domain::account::Account;
-use crate::domain::credentials::{PublicKey, Secret, check_line};
+use crate::domain::api_key::KeyPair;
+use crate::domain::credentials::check_line;
 use crate::domain::scope::Scopes;
 use crate::store::Store;
 use crate::store::api_keys::NewApiKey;
@@ -147,10 +148,7 @@ pub async fn make_key(
     if problems.any() {
         return Ok(visit.page(StatusCode::UNPROCESSABLE_ENTITY, &key_form(visit, place, form, problems)));
     }
-    let (public_key, private_key) = {
-        let mut rng = rand::rng();
-        (PublicKey::generate(&mut rng), Secret::generate(&mut rng))
-    };
+    let KeyPair { public_key, private_key } = KeyPair::generate(&mut rand::rng());
     let new = NewApiKey {
         digest: enrolment::private_key(&private_key, &public_key, account, &visit.pages.realm),
         public_key: public_key.clone(),

@@ -96,7 +96,7 @@ pub async fn delete(
         store.api_keys.delete(&public_key, &visit.by()).await?;
         Ok(visit.go("/developer/keys?done=key-deleted"))
     };
-    pages.serve(&request, payload, Access::LoggedIn, delete).await
+    pages.serve(&request, payload, Access::LoggedInToTakeAway, delete).await
 }
 
 fn key_row(visit: &Visit<'_>, number: usize, summary: &ApiKeySummary) -> KeyRow {
