@@ -265,13 +265,20 @@ impl FromStr for Network {
         };
         let address: IpAddr = address.trim().parse().map_err(|_| InvalidValue::Network)?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
+        let prefix: u8 = match prefix {
             Some(digits) => {
                 digits.trim().parse().ok().filter(|prefix| *prefix <= longest).ok_or(InvalidValue::Network)?
             }
             None => longest,
         };
-        Ok(Network { address, prefix })
+        // A listener of both families hears IPv4 in this spelling, and addresses are compared in their own.
+        match address.to_canonical() {
+            IpAddr::V4(mapped) if address.is_ipv6() => match prefix.checked_sub(96) {
+                Some(prefix) => Ok(Network { address: mapped.into(), prefix }),
+                None => Err(InvalidValue::Network),
+            },
+            IpAddr::V4(_) | IpAddr::V6(_) => Ok(Network { address, prefix }),
+        }
     }
 }
 
@@ -632,6 +639,9 @@ mod tests {
         assert!(network.contains("::ffff:10.1.2.3".parse().unwrap()));
         assert!(!network.contains("10.2.0.1".parse().unwrap()));
         assert!(!network.contains("::1".parse().unwrap()));
+        let mapped: Network = "::ffff:10.1.0.0/112".parse().unwrap();
+        assert_eq!(mapped, network);
+        assert!("::ffff:10.1.0.0/95".parse::<Network>().is_err());
         let single: Network = "fd00::1".parse().unwrap();
         assert!(single.contains("fd00::1".parse().unwrap()));
         assert!(!single.contains("fd00::2".parse().unwrap()));

@@ -31,7 +31,7 @@ use crate::policy::Route;
 use crate::protocol::request::is_form_type;
 use crate::web::cors::add_cors;
 use crate::web::judge::{Judge, Judged};
-use crate::web::request::peer_of;
+use crate::web::request::{is_endless, peer_of};
 use crate::web::response::UpstreamFailure;
 
 /// The reverse proxy, as one worker thread has it.
@@ -263,7 +263,7 @@ fn reads(route: &Route) -> Reads {
 fn asks_for_upgrade(request: &HttpRequest) -> bool {
     let websocket =
         request.headers().get("upgrade").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    websocket && request.head().upgrade() && request.method() == actix_web::http::Method::GET
+    websocket && is_endless(request) && request.head().upgrade() && request.method() == actix_web::http::Method::GET
 }
 
 fn has_body(request: &HttpRequest) -> bool {
@@ -293,11 +293,17 @@ fn failed(error: &Unanswered, request: &HttpRequest) -> UpstreamFailure {
         reason = format!("{reason}: {deeper}");
         cause = deeper.source();
     }
-    tracing::warn!(method = %request.method(), path = request.uri().path(), reason, "the upstream gave no answer");
+    let (method, path) = (request.method(), request.uri().path());
     match error {
-        Unanswered::Broken(_) => UpstreamFailure::Unreachable,
-        Unanswered::Slow(_) => UpstreamFailure::Slow,
+        Unanswered::Stalled(_) => {
+            tracing::info!(%method, path, reason, "an upload was given up");
+            return UpstreamFailure::UploadStalled;
+        }
+        Unanswered::Broken(_) | Unanswered::Slow(_) => {
+            tracing::warn!(%method, path, reason, "the upstream gave no answer");
+        }
     }
+    if matches!(error, Unanswered::Slow(_)) { UpstreamFailure::Slow } else { UpstreamFailure::Unreachable }
 }
 
 /// The client's connection and the upstream's become one.

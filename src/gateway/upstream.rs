@@ -68,6 +68,9 @@ pub enum Unanswered {
     /// No head of an answer in time.
     #[error("the upstream did not answer within {} s", .0.as_secs())]
     Slow(Duration),
+    /// It was the client from whom nothing more came.
+    #[error("the client did not go on with its upload within {} s", .0.as_secs())]
+    Stalled(Duration),
 }
 
 impl Upstream {
@@ -139,6 +142,7 @@ impl Upstream {
             match timeout_at(deadline, answer.as_mut()).await {
                 Ok(answer) => return Ok(answer?),
                 Err(_) if upload.last_moved.get() + self.patience > Instant::now() => {}
+                Err(_) if upload.waits_for_client.get() => return Err(Unanswered::Stalled(self.patience)),
                 Err(_) => return Err(Unanswered::Slow(self.patience)),
             }
         }
@@ -209,14 +213,17 @@ impl Outgoing {
     pub fn stream(mut payload: Payload, length: Option<u64>) -> (Self, Upload) {
         let (sender, receiver) = channel(CHUNKS_WAITING);
         let mut upload = Upload::none();
-        let last_moved = Rc::clone(&upload.last_moved);
+        let (last_moved, waits_for_client) = (Rc::clone(&upload.last_moved), Rc::clone(&upload.waits_for_client));
         upload.task = Some(actix_web::rt::spawn(async move {
             loop {
+                waits_for_client.set(true);
                 // When the upstream wants no more, what the client still sends is not read.
                 let read = tokio::select! {
-                    read = payload.next() => read,
-                    () = sender.closed() => return,
+                    read = payload.next() => Some(read),
+                    () = sender.closed() => None,
                 };
+                waits_for_client.set(false);
+                let Some(read) = read else { return };
                 let piece = match read {
                     Some(Ok(chunk)) => Piece::Chunk(chunk),
                     Some(Err(_)) => return,
@@ -273,13 +280,15 @@ impl Body for Outgoing {
 /// one that is gone.
 pub struct Upload {
     last_moved: Rc<Cell<Instant>>,
+    /// It is the client's turn, not the upstream's.
+    waits_for_client: Rc<Cell<bool>>,
     task: Option<JoinHandle<()>>,
 }
 
 impl Upload {
     /// Nothing is uploaded, or it was before.
     pub fn none() -> Self {
-        Self { last_moved: Rc::new(Cell::new(Instant::now())), task: None }
+        Self { last_moved: Rc::new(Cell::new(Instant::now())), waits_for_client: Rc::default(), task: None }
     }
 }
 

@@ -158,11 +158,38 @@ impl<'a> ReceivedRequest<'a> {
     }
 
     /// Whether the body is said to be a form and can't be read as one here, though a reader behind us may: then nobody knows
-    /// what a signature covers.
+    /// what a signature covers, nor which method the form means.
     pub fn is_unreadable_form(&self) -> bool {
         self.has_form_type()
             && self.body.is_some_and(|body| !body.is_empty())
-            && (self.headers.encoded || self.form().is_none())
+            && (self.headers.encoded || self.is_in_foreign_charset() || self.form().is_none())
+    }
+
+    /// Whether the content type names a character set in which ASCII is written otherwise, or may be: UTF-16, UTF-7, EBCDIC.
+    fn is_in_foreign_charset(&self) -> bool {
+        const AS_ASCII: [&str; 12] = [
+            "utf-8",
+            "utf8",
+            "us-ascii",
+            "ascii",
+            "shift_jis",
+            "euc-jp",
+            "euc-kr",
+            "gbk",
+            "gb2312",
+            "gb18030",
+            "big5",
+            "koi8-r",
+        ];
+        let parameters = self.headers.content_type.unwrap_or_default().split([';', ',']).skip(1);
+        parameters
+            .filter_map(|parameter| parameter.split_once('='))
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+            .map(|(_, charset)| charset.trim().trim_matches(['"', '\'']).to_ascii_lowercase())
+            .any(|charset| {
+                let extends_ascii = charset.starts_with("iso-8859-") || charset.starts_with("windows-125");
+                !AS_ASCII.contains(&charset.as_str()) && !extends_ascii
+            })
     }
 
     /// The methods that the request says it means, in capitals: by headers, or by `_method` in its query or form. Some
@@ -205,13 +232,13 @@ impl<'a> ReceivedRequest<'a> {
 }
 
 /// Whether a reader behind us could take this for the field `_method`: PHP drops leading spaces, ends a name at a NUL, and
-/// writes `_` for signs that its variables can't have.
+/// writes `_` for signs that its variables can't have; Slim asks for `_METHOD`.
 fn is_method_field(name: &[u8]) -> bool {
     let name = name.split(|octet| *octet == 0).next().unwrap_or_default().trim_ascii_start();
     name.strip_prefix(b"_")
         .or_else(|| name.strip_prefix(b"."))
         .or_else(|| name.strip_prefix(b"["))
-        .is_some_and(|rest| rest == b"method")
+        .is_some_and(|rest| rest.eq_ignore_ascii_case(b"method"))
 }
 
 /// How many headers of one request may say that it means another method.
@@ -251,6 +278,50 @@ mod tests {
         assert_eq!(cookie("xcountersign_session=x", "countersign_session"), None);
         assert_eq!(cookie("countersign_session=", "countersign_session"), None);
         assert_eq!(cookie("", "countersign_session"), None);
+    }
+
+    fn posted(body: &[u8]) -> ReceivedRequest<'_> {
+        ReceivedRequest {
+            method: "POST",
+            scheme: UriScheme::Https,
+            authority: "h",
+            path: "/",
+            query: None,
+            headers: Headers::default(),
+            body: Some(body),
+            client_address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+            arrived: Timestamp::from_unix(1),
+        }
+    }
+
+    #[test]
+    fn every_method_that_a_request_says_it_means_is_found() {
+        let mut request = posted(b"_method=PATCH&x_method=no");
+        request.query = Some("a=1&%5fmethod=put&_method");
+        request.headers.meant_methods = [None, Some(" delete "), Some("get, TRACE"), None];
+        assert_eq!(request.meant_methods(), ["DELETE", "GET", "TRACE", "PUT"]);
+        request.headers.content_type = Some("application/x-www-form-urlencoded");
+        assert_eq!(request.meant_methods(), ["DELETE", "GET", "TRACE", "PUT", "PATCH"]);
+        request.body = Some(b"\xff=1&_METHOD=PATCH");
+        assert_eq!(request.meant_methods(), ["DELETE", "GET", "TRACE", "PUT", "PATCH"]);
+    }
+
+    #[test]
+    fn a_form_in_another_alphabet_than_ascii_is_unreadable() {
+        let is_unreadable = |parameter: &str| {
+            let content_type = format!("application/x-www-form-urlencoded{parameter}");
+            let mut request = posted(b"a=1");
+            request.headers.content_type = Some(&content_type);
+            request.is_unreadable_form()
+        };
+        for read in
+            ["", "; charset=UTF-8", "; charset=\"utf-8\"", ";charset=ISO-8859-1", "; charset=windows-1252", "; v=1"]
+        {
+            assert!(!is_unreadable(read), "{read}");
+        }
+        for unread in ["; charset=utf-16", "; Charset = UTF-7", "; v=1; charset='ibm037'", ", charset=utf-16le"] {
+            assert!(is_unreadable(unread), "{unread}");
+        }
     }
 
     #[test]

@@ -152,6 +152,12 @@ impl Rim {
         for (name, value) in map {
             self.sort_in(&mut headers, name, value)?;
         }
+        let brings_body =
+            || map.contains_key("transfer-encoding") || map.get("content-length").is_some_and(|length| length != "0");
+        if headers.websocket && brings_body() {
+            // Whoever passes a connection on as a tunnel, and whoever still reads HTTP from it, would not agree where the body ends.
+            return Err(Refusal::Target("a request for a WebSocket has no body"));
+        }
         Ok(headers)
     }
 
@@ -468,6 +474,17 @@ mod tests {
         assert!(!with(&[("upgrade", "h2c")]), "Java's client offers h2c with every request");
         assert!(!with(&[("upgrade", "websocket"), ("transfer-encoding", "chunked")]));
         assert!(!with(&[]));
+    }
+
+    #[test]
+    fn a_request_for_a_websocket_that_brings_a_body_is_refused() {
+        let is_taken = |header: (&'static str, &'static str)| {
+            let request = from("192.0.2.1").insert_header(("upgrade", "websocket")).insert_header(header);
+            rim(|_| ()).headers(request.to_http_request().headers()).is_ok()
+        };
+        assert!(is_taken(("content-length", "0")));
+        assert!(!is_taken(("content-length", "5")));
+        assert!(!is_taken(("transfer-encoding", "chunked")));
     }
 
     #[actix_web::test]

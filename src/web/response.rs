@@ -120,6 +120,8 @@ pub enum UpstreamFailure {
     Unreachable,
     /// No answer in time: 504.
     Slow,
+    /// The client did not go on with its upload: 408.
+    UploadStalled,
 }
 
 /// What our pages and whatever they might hold may do: none of what browsers ask a policy about. Left out are
@@ -230,6 +232,9 @@ impl Answers {
             }
             UpstreamFailure::Slow => {
                 (StatusCode::GATEWAY_TIMEOUT, "upstream_slow", "The API behind this server did not answer in time.")
+            }
+            UpstreamFailure::UploadStalled => {
+                (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body of the request stopped coming.")
             }
         };
         HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Failure {

@@ -6,7 +6,7 @@ import re
 import pytest
 import ways
 import wire
-from harness import Server, free_port
+from harness import REPOSITORY, Server, free_port
 from proxies import DEPLOY
 
 IDENTITY = ["Account", "External-Id", "Company", "Client", "Scopes", "Credential", "Impersonated-By", "Assertion"]
@@ -41,6 +41,14 @@ def test_the_configurations_listen_where_the_proxies_look_for_them(name):
     assert 'listen = "127.0.0.1:8080"' in text(name)
     for proxy in ("nginx.conf", "nginx-njs.conf", "Caddyfile", "haproxy.cfg", "traefik.yaml", "envoy.yaml"):
         assert "127.0.0.1:8080" in text(proxy) or "address: 127.0.0.1, port_value: 8080" in text(proxy)
+
+
+@pytest.mark.parametrize("name", ["nginx.conf", "nginx-njs.conf", "Caddyfile", "traefik.yaml", "envoy.yaml"])
+def test_every_page_of_countersign_is_on_the_list_of_its_paths(name):
+    pages = set(re.findall(r'at\("/([a-z]+)', (REPOSITORY / "src" / "web.rs").read_text()))
+    assert {"login", "account", "admin"} <= pages
+    listed = re.search(r"/\(([a-z|]+\|\\+\.well-known)\)", text(name)).group(1).split("|")
+    assert pages <= set(listed)
 
 
 @pytest.mark.parametrize("name", ["nginx.conf", "nginx-njs.conf", "Caddyfile", "traefik.yaml"])

@@ -106,9 +106,9 @@ def test_a_mistake_in_njs_is_found_and_named(server, new_proxy, monkeypatch, tmp
 
 
 @pytest.mark.parametrize(("line", "wrong", "check", "seen"), [
-    (" X-Auth-Client ", " ", "nobody can forge it", "x-auth-client is missing"),
-    (" X-Auth-External-Id ", " ", "nobody can forge it", "x-auth-external-id is missing"),
-    (" X-Auth-Scopes ", " ", "nobody can forge it", "x-auth-scopes is missing"),
+    (" X-Auth-Client X-", " X-", "nobody can forge it", "x-auth-client is missing"),
+    (" X-Auth-External-Id X-", " X-", "nobody can forge it", "x-auth-external-id is missing"),
+    (" X-Auth-Scopes X-", " X-", "nobody can forge it", "x-auth-scopes is missing"),
     ("request_header -X-Original-*", "", "in the proxy's name", "says that it is empty"),
     ("header_up -Authorization", "", "no credential", "Authorization arrives"),
     ("header_up X-Request-Id {http.request.uuid}", "", "good for once", "the client chose its X-Request-Id"),

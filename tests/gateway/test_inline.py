@@ -14,6 +14,7 @@ import time
 
 import pytest
 import signer
+import ways
 import wire
 from browser import logged_in
 from harness import eventually
@@ -307,6 +308,14 @@ def test_an_api_that_breaks_off_is_502_and_a_slow_one_504(inline):
     assert (answer.status, answer.json["code"]) == (504, "upstream_slow")
 
 
+def test_a_client_that_stops_its_upload_hears_that_it_was_the_client(inline):
+    with connect(inline) as connection:
+        head = ["PUT /things HTTP/1.1", f"Host: {inline.server.authority}", ": ".join(basic(inline)), "Content-Length: 10"]
+        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\nhello")
+        answer = wire.read_answer(connection)
+    assert (answer.status, answer.json["code"]) == (408, "request_timeout")
+
+
 def test_an_api_that_is_down_is_502_and_a_stranger_does_not_hear_of_it(new_server):
     from harness import free_port
 
@@ -493,6 +502,15 @@ def test_a_form_beside_an_offer_of_http_2_is_read_and_judged(inline):
     assert answer.status == 401, "a form can't be hidden behind the offer"
 
 
+def test_nothing_is_smuggled_behind_a_web_socket_that_is_chunked(inline):
+    with connect(inline) as connection:
+        head = ["GET /ws HTTP/1.1", f"Host: {inline.server.authority}", ": ".join(basic(inline)), "Connection: Upgrade",
+                "Upgrade: websocket", "Transfer-Encoding: chunked"]
+        hidden = f"GET /metrics HTTP/1.1\r\nHost: {inline.server.authority}\r\n\r\n"
+        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n" + hidden.encode())
+        assert wire.read_answer(connection).status == 400, "a proxy in front makes a tunnel of a 101"
+
+
 @pytest.mark.parametrize("framing", ["Content-Length: 7", "Transfer-Encoding: chunked"])
 def test_a_form_can_not_be_hidden_behind_a_web_socket(inline, api, framing):
     form = b"a=1&b=2" if "Length" in framing else b"7\r\na=1&b=2\r\n0\r\n\r\n"
@@ -576,12 +594,31 @@ def test_a_request_needs_the_scopes_of_every_method_that_a_reader_could_take_it_
     assert status("GET", form, body="_method=DELETE") == 403
     for field in (".method=DELETE", "[method=DELETE", "+_method=DELETE", "%20_method=DELETE", "_method%00x=DELETE"):
         assert status("GET", form, body=field) == 403, f"PHP: {field}"
+    assert status("GET", form, body="_METHOD=DELETE") == 403, "Slim"
     for field in ("a=1;_method=DELETE", "a=1&+_method=DELETE"):
         assert status("GET", form, body=field) == 403, f"Rack: {field}"
     assert status("GET", target="/strict/x?a=1;_method=DELETE") == 403
     assert status("GET", form, body="a_method=DELETE&method=DELETE") == 200
     assert status("GET", form, ("Content-Type", "text/plain"), body="_method=DELETE") == 400
     assert status("GET", form, body=b"_method=DELETE&x=\xff") == 400
+
+
+def test_a_form_that_can_not_be_read_may_mean_any_method(inline):
+    """By a password, which proves nothing of the form; the client may read below /strict and write nothing."""
+    client = [ways.basic(inline.owner.username, inline.owner.password), ("X-Client-Key", inline.client.key)]
+    form = "application/x-www-form-urlencoded"
+
+    def status(body, content_type=form, more=(), target="/strict/x"):
+        return send(inline, "GET", target, [*client, ("Content-Type", content_type), *more], body).status
+
+    assert status(b"a=1") == 200
+    for body, content_type, more in [
+        (gzip.compress(b"_method=DELETE"), form, [("Content-Encoding", "gzip")]),
+        ("_method=DELETE".encode("utf-16"), f"{form}; charset=utf-16", ()),
+        ("_method=DELETE".encode("cp037"), f"{form}; charset=ibm037", ()),
+    ]:
+        assert status(body, content_type, more) == 403, content_type
+        assert status(body, content_type, more, "/things") == 200, "where methods need no scopes it does not matter"
 
 
 def test_a_final_dot_does_not_make_another_host(new_server, api):

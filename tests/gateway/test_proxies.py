@@ -71,6 +71,34 @@ def test_identity_headers_of_the_client_do_not_arrive(advised, behind, name):
     assert "forged" not in sent.values()
 
 
+def test_a_client_can_not_take_identity_headers_away(advised, behind):
+    taken = ("Connection", "X-Auth-Account, X-Auth-Scopes, X-Auth-Credential")
+    headers = seen(advised.send("GET", "/things", [*sign(advised, behind, "GET", "/things"), taken]))["headers"]
+    assert headers["x-auth-account"] == behind.owner.username
+    assert (headers["x-auth-scopes"], headers["x-auth-credential"]) == ("thing:read", "oauth1")
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "X-Real-IP", "X-Forwarded-Port", "X-Forwarded-Scheme", "X-Forwarded-Prefix", "X-Forwarded-User"])
+def test_what_a_client_says_of_the_way_does_not_arrive(advised, behind, name):
+    headers = sign(advised, behind, "GET", "/things")
+    sent = seen(advised.send("GET", "/things", [*headers, (name, "6666")]))["headers"]
+    assert "6666" not in sent.values()
+
+
+@pytest.mark.parametrize("path", ["/account", "/apps", "/developer/clients", "/admin/accounts"])
+def test_the_pages_are_reached_through_the_proxy(advised, path):
+    answer = advised.send("GET", path)
+    assert answer.status == 303 and "/login?next=" in answer.one("Location"), answer
+
+
+@pytest.mark.parametrize("claimed", [("X-Forwarded-Port", "6666"), ("X-Forwarded-Scheme", "ftp"), ("X-Forwarded-Host", "h.example")])
+def test_what_a_client_says_of_the_origin_is_not_signed_for(advised, behind, claimed):
+    url = f"{advised.base}/oauth/request_token"
+    signed = signer.authorization("POST", url, behind.client, oauth_callback=behind.client.callback)
+    answer = advised.send("POST", "/oauth/request_token", [("Authorization", signed), claimed])
+    assert answer.status == 200, answer
+
+
 @pytest.mark.parametrize("name", ["X-Original-URL", "X-Original-URI", "X-Rewrite-URL"])
 def test_no_header_tells_the_api_another_path(advised, behind, name):
     headers = sign(advised, behind, "GET", "/things")
@@ -269,11 +297,12 @@ def test_nginx_lets_an_empty_form_through_that_says_nothing_of_its_length(behind
         assert seen(proxy.exchange("\r\n".join(lines).encode() + b"\r\n\r\n", "POST"))["size"] == 0
 
 
-def test_nginx_does_not_take_a_chunked_form_for_an_empty_one(behind, nginx):
-    name, value = sign(nginx, behind, "POST", "/things")[0]
-    lines = ["POST /things HTTP/1.1", f"Host: {nginx.authority}", f"{name}: {value}", ": ".join(FORM), "Transfer-Encoding: chunked"]
+@pytest.mark.parametrize("verb", ["POST", "DELETE", "GET"])
+def test_nginx_does_not_take_a_chunked_form_for_an_empty_one(behind, nginx, verb):
+    name, value = sign(nginx, behind, verb, "/things")[0]
+    lines = [f"{verb} /things HTTP/1.1", f"Host: {nginx.authority}", f"{name}: {value}", ": ".join(FORM), "Transfer-Encoding: chunked"]
     made = "\r\n".join(lines).encode() + b"\r\n\r\n3\r\na=1\r\n0\r\n\r\n"
-    answer = nginx.exchange(made, "POST")
+    answer = nginx.exchange(made, verb)
     assert (answer.status, answer.one("X-Auth-Error")) == (403, "body_unavailable")
 
 
