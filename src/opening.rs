@@ -15,9 +15,10 @@ use crate::config::{Configuration, Durability, RedisUrl};
 use crate::domain::credentials::Secret;
 use crate::store::Store;
 use crate::store::connection::{Database, DatabaseSettings, OpenError, StoreError};
+use crate::store::master_key;
 use crate::store::replay::{self, ReplaySettings, ReplayStore};
 use crate::store::vault::{MasterKey, MasterKeyError, MasterKeys, Vault};
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 /// The opened store.
 #[derive(Clone)]
@@ -42,6 +43,12 @@ pub enum OpeningError {
     /// PostgreSQL is not at this version.
     #[error("the database lacks {} migration(s) of this version ({}): run `countersign migrate`", .0.len(), .0.join(", "))]
     NotMigrated(Vec<String>),
+    /// Nothing was changed.
+    #[error(
+        "the database was sealed with another master key: give the right one by COUNTERSIGN_MASTER_KEY or \
+         COUNTERSIGN_MASTER_KEY_FILE{}", .0.as_ref().map(|path| format!(", or put {} back", path.display())).unwrap_or_default()
+    )]
+    OtherMasterKey(Option<PathBuf>),
     #[error("a PostgreSQL database needs a master key: set COUNTERSIGN_MASTER_KEY or COUNTERSIGN_MASTER_KEY_FILE")]
     NoMasterKey,
 }
@@ -62,8 +69,13 @@ pub async fn open(configuration: &Configuration, patience: Option<Duration>) -> 
     } else {
         database.migrate().await?;
     }
-    let keys = master_keys(configuration)?;
-    Ok(Opened { database, vault: Arc::new(keys.vault()), master_key: keys.active().clone(), is_new })
+    let keys = master_keys(configuration, &database).await?;
+    let vault = Arc::new(keys.vault());
+    match master_key::prove(&database, &vault, Clock::system().now()).await {
+        Err(StoreError::Sealed { .. }) => return Err(OpeningError::OtherMasterKey(key_file(configuration))),
+        proved => proved?,
+    }
+    Ok(Opened { database, vault, master_key: keys.active().clone(), is_new })
 }
 
 /// Opens the database as it is.
@@ -76,14 +88,23 @@ pub fn open_database(configuration: &Configuration, patience: Option<Duration>) 
     Database::open(configuration.database.url.expose(), settings)
 }
 
-fn master_keys(configuration: &Configuration) -> Result<MasterKeys, OpeningError> {
-    match (&configuration.master_key, configuration.database.url.sqlite_path()) {
+async fn master_keys(configuration: &Configuration, database: &Database) -> Result<MasterKeys, OpeningError> {
+    match (&configuration.master_key, key_file(configuration)) {
         (Some(given), _) => Ok(MasterKeys::from_base64(given.expose())?),
-        (None, Some(database)) => Ok(MasterKeys::load_or_create(&master_key_path(database))?),
+        // A new key would open nothing of what is there.
+        (None, Some(file)) if !file.exists() && master_key::is_in_use(database).await? => {
+            Err(OpeningError::OtherMasterKey(Some(file)))
+        }
+        (None, Some(file)) => Ok(MasterKeys::load_or_create(&file)?),
         (None, None) if configuration.database.url.is_postgres() => Err(OpeningError::NoMasterKey),
         // What a database in memory holds is gone with its key.
         (None, None) => Ok(MasterKeys::generate()),
     }
+}
+
+/// Where the key lies unless it is configured.
+fn key_file(configuration: &Configuration) -> Option<PathBuf> {
+    configuration.database.url.sqlite_path().map(master_key_path)
 }
 
 /// `countersign.db` → `countersign.db.key`, in the same folder.

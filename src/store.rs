@@ -17,6 +17,7 @@ pub mod delegations;
 pub mod sessions;
 pub mod sent_forms;
 pub mod settings;
+pub mod master_key;
 pub mod refusals;
 pub mod last_use;
 pub mod transfer;

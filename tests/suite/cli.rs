@@ -565,8 +565,22 @@ fn the_master_key_is_made_beside_the_database_for_its_owner_alone_and_needed_aga
     assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
     desk.json(&["client", "create", "--owner", "jo", "--name", "App"]);
     std::fs::remove_file(&key).unwrap();
-    desk.run(&["export", "all.jsonl"]).fails(1, "is this the right master key?");
+    desk.run(&["export", "all.jsonl"]).fails(1, "or put countersign.db.key back");
     assert!(!desk.path("all.jsonl").exists() && !desk.path("all.jsonl.unfinished").exists());
+    assert!(!key.exists(), "a new one would open nothing");
+}
+
+#[test]
+fn nothing_is_sealed_under_another_master_key_than_the_databases() {
+    let desk = Desk::new();
+    let given = [("COUNTERSIGN_MASTER_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")];
+    desk.run_with(&["company", "create", "acme"], "", &given).done();
+    let create = ["account", "create", "--username", "jo", "--password-stdin"];
+    for environment in [vec![], vec![("COUNTERSIGN_MASTER_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")]] {
+        desk.run_with(&create, "a password", &environment).fails(1, "sealed with another master key");
+    }
+    assert!(!desk.path("countersign.db.key").exists());
+    desk.run_with(&create, "a password", &given).done();
 }
 
 #[test]
@@ -591,23 +605,23 @@ fn after_a_new_master_key_and_reseal_the_old_one_is_not_needed_any_more() {
 
     // The new key alone opens nothing, and a failed attempt changes nothing.
     std::fs::write(&key, new).unwrap();
-    desk.run(&["reseal"]).fails(1, "is this the right master key?");
+    desk.run(&["reseal"]).fails(1, "sealed with another master key");
     std::fs::write(&key, &old).unwrap();
     desk.run(&["export", "before.jsonl"]).done();
 
     std::fs::write(&key, format!("{new}{old}")).unwrap();
-    // The secrets of the client and of the token.
-    assert!(desk.run(&["reseal"]).done().stderr.contains("2 secrets were sealed anew"));
+    // The secrets of the client and of the token, and the value that proves the key.
+    assert!(desk.run(&["reseal"]).done().stderr.contains("3 secrets were sealed anew"));
     assert!(desk.run(&["reseal"]).done().stderr.contains("already"));
     std::fs::write(&key, new).unwrap();
     desk.run(&["export", "after.jsonl"]).done();
     let read = |name: &str| std::fs::read_to_string(desk.path(name)).unwrap();
     assert_eq!(read("before.jsonl"), read("after.jsonl"));
     let written = desk.json(&["audit", "list", "--event", "setting.changed", "--format", "json"]);
-    assert!(text(&written[1], "detail").starts_with("2 secrets sealed anew under key "), "{written}");
+    assert!(text(&written[1], "detail").starts_with("3 secrets sealed anew under key "), "{written}");
 
     std::fs::write(&key, &old).unwrap();
-    desk.run(&["export", "old.jsonl"]).fails(1, "is this the right master key?");
+    desk.run(&["export", "old.jsonl"]).fails(1, "sealed with another master key");
 }
 
 #[test]
