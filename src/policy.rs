@@ -12,7 +12,7 @@ use crate::config::{Challenge, ClientKeyRule, RouteSettings, Way};
 use crate::domain::scope::{InvalidScope, Scopes};
 use crate::protocol::base_string::split_authority;
 use crate::protocol::encoding::{self, Plus};
-use crate::protocol::request::{ReceivedRequest, UriScheme};
+use crate::protocol::request::ReceivedRequest;
 
 /// All routes, in the order of the configuration.
 pub struct Policy {
@@ -77,7 +77,7 @@ impl Policy {
             return Err(Refusal::Target("parameters or letter case in the path lead to another rule").into());
         }
         let route = self.routes.get(position).ok_or(Refusal::NoRoute)?;
-        if route.require_tls && request.scheme == UriScheme::Http {
+        if route.require_tls && !request.is_by_tls() {
             return Err(Refusal::TlsRequired.into());
         }
         if route.require_user_agent && request.headers.user_agent.is_none() {

@@ -7,7 +7,6 @@ use super::call::{Call, done, made, one};
 use super::failure::Failed;
 use super::operations::Action;
 use crate::auth::enrolment;
-use crate::auth::verdict::Credential;
 use crate::domain::account::{Account, AccountStatus, Reach, Role};
 use crate::domain::credentials::{CompanyId, PASSWORD_LENGTH, Secret, Username};
 use crate::domain::scope::{ScopeLimit, Scopes};
@@ -82,6 +81,13 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     }
     if standing && account.id == call.account().id {
         return Err(YOURSELF);
+    }
+    if call.is_app() && ["username", "company"].iter().any(|field| fields.given(field)) {
+        // Whoever gives a name away can give it to somebody else, and a company says whose things an admin reaches.
+        return Err(Failed::Forbidden("username, company: an app changes neither."));
+    }
+    if account.id != call.account().id {
+        may_appoint(call, account.role)?;
     }
     if fields.given("password") {
         may_know_password(call, &account)?;
@@ -187,7 +193,11 @@ const YOURSELF: Failed = Failed::Forbidden("Nobody does this to their own accoun
 async fn another(call: &Call<'_>) -> Result<Account, Failed> {
     let account = call.reached(&call.named).await?;
     call.administers()?;
-    if account.id == call.account().id { Err(YOURSELF) } else { Ok(account) }
+    if account.id == call.account().id {
+        return Err(YOURSELF);
+    }
+    may_appoint(call, account.role)?;
+    Ok(account)
 }
 
 fn new_status(text: &str, reason: Option<&str>) -> Result<AccountStatus, Failed> {
@@ -223,7 +233,7 @@ fn scopes(call: &Call<'_>, holder: Option<&Account>) -> Result<Option<ScopeLimit
 /// makes for its own account. `holder`: whose the thing is that is made, or nobody for a new account.
 pub(super) fn may_give(call: &Call<'_>, holder: Option<&Account>, given: &ScopeLimit) -> Result<(), Failed> {
     let is_own = holder.is_some_and(|holder| holder.id == call.account().id);
-    let is_bound = is_own || call.identity.credential() == Credential::OAuth1;
+    let is_bound = is_own || call.is_app();
     if call.account().may_give(holder, given) && (!is_bound || call.identity.scopes().covers(given)) {
         Ok(())
     } else {
@@ -237,9 +247,9 @@ fn may_know_password(call: &Call<'_>, account: &Account) -> Result<(), Failed> {
     may_give(call, Some(account), &account.scopes)
 }
 
-/// No app makes an admin, and so itself one by a password that it knows.
+/// No app makes an admin, and so itself one by a password that it knows; nor does it rule over one.
 fn may_appoint(call: &Call<'_>, role: Role) -> Result<(), Failed> {
-    if role == Role::Member || call.identity.credential() != Credential::OAuth1 {
+    if role == Role::Member || !call.is_app() {
         return Ok(());
     }
     Err(Failed::Forbidden("role: an app makes and changes members only."))
@@ -251,8 +261,9 @@ async fn enrol(
     username: &Username,
     company: Option<&CompanyId>,
 ) -> Result<StoredPassword, Failed> {
-    if !PASSWORD_LENGTH.contains(&password.chars().count()) {
-        return Err(Failed::field("password", "must have 8 to 1024 characters"));
+    // As the command line: people who choose their own on a page need more characters.
+    if password.is_empty() || password.chars().count() > *PASSWORD_LENGTH.end() {
+        return Err(Failed::field("password", "must have 1 to 1024 characters"));
     }
     let threads = call.house.judge.authenticator.basic.passwords();
     let password = Secret::new(password);

@@ -11,7 +11,7 @@ use super::failure::Failed;
 use super::fields::Fields;
 use super::operations::{Action, Operation};
 use crate::auth::impersonation::Impersonations;
-use crate::auth::verdict::{Identity, Refusal, Rejection};
+use crate::auth::verdict::{Credential, Identity, Refusal, Rejection};
 use crate::config::Configuration;
 use crate::domain::account::{Account, Reach};
 use crate::domain::client::SignatureMethods;
@@ -67,6 +67,14 @@ pub struct Call<'a> {
     query: Parameters<'a>,
 }
 
+/// The caller, and the app in whose hands the caller's name is.
+fn acting(identity: &Identity) -> Actor {
+    match identity.client() {
+        Some(client) => Actor::app(&client.client.client_key, identity.account()),
+        None => Actor::account(identity.account()),
+    }
+}
+
 impl<'a> Call<'a> {
     /// Admits a call. The login cookie counts where no other credential was sent, with the CSRF token for changes.
     ///
@@ -114,6 +122,11 @@ impl<'a> Call<'a> {
         self.identity.account()
     }
 
+    /// Whether an app calls, in somebody's name or its owner's.
+    pub fn is_app(&self) -> bool {
+        self.identity.credential() == Credential::OAuth1
+    }
+
     /// When it arrived.
     pub const fn now(&self) -> Timestamp {
         self.received.arrived
@@ -126,7 +139,7 @@ impl<'a> Call<'a> {
 
     /// Who acts, for the audit log.
     pub fn by(&self) -> By {
-        By { who: Actor::account(self.account()), address: Some(self.address().to_string()), now: self.now() }
+        By { who: acting(&self.identity), address: Some(self.address().to_string()), now: self.now() }
     }
 
     /// Whose things the caller sees.

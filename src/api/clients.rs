@@ -9,7 +9,7 @@ use super::operations::Action;
 use crate::domain::account::Account;
 use crate::domain::client::{Callback, Client, RsaPublicKey, SignatureMethods};
 use crate::domain::credentials::ClientKey;
-use crate::domain::scope::{ScopeLimit, Scopes};
+use crate::domain::scope::{Scope, ScopeLimit, Scopes};
 use crate::shape::ClientShape;
 use crate::store::clients::{ClientUpdate, NewClient};
 use crate::time::Lifetime;
@@ -46,6 +46,7 @@ pub async fn show(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 /// `PATCH /clients/{client_key}`
 pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let (client, owner) = reached(call).await?;
+    not_by_an_app(call, &client.scopes)?;
     let key = client.client_key;
     if call.fields.given("rsa_public_key") {
         answers_for(call, &client.scopes, &owner)?;
@@ -88,6 +89,7 @@ pub async fn delete(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 /// `POST /clients/{client_key}/rotate-secret`
 pub async fn rotate_secret(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let (client, owner) = reached(call).await?;
+    not_by_an_app(call, &client.scopes)?;
     answers_for(call, &client.scopes, &owner)?;
     let grace = Lifetime::from_seconds(call.fields.seconds("grace").unwrap_or(0));
     let issued = call.store.clients.rotate_secret(&client.client_key, grace, &call.by()).await?;
@@ -121,6 +123,15 @@ fn callbacks(call: &Call<'_>) -> Result<Option<Vec<Callback>>, Failed> {
     parsed.map(Some).map_err(|error| Failed::field("callbacks", error))
 }
 
+/// An app comes by no client that manages: it would go on after the app was revoked. `client`: the scopes that such a client has,
+/// or gets.
+fn not_by_an_app(call: &Call<'_>, client: &Scopes) -> Result<(), Failed> {
+    if call.is_app() && client.iter().any(Scope::is_management) {
+        return Err(Failed::Forbidden("scopes: an app makes and changes no client that manages."));
+    }
+    Ok(())
+}
+
 /// A client without a token acts as its owner. So no credential that may do less than its account comes by one that may do
 /// more.
 fn answers_for(call: &Call<'_>, client: &Scopes, owner: &Account) -> Result<(), Failed> {
@@ -136,6 +147,7 @@ fn scopes(call: &Call<'_>, owner: &Account) -> Result<Option<Scopes>, Failed> {
     if let Some(beyond) = scopes.iter().find(|scope| scope.is_management() && !held(scope.as_str())) {
         return Err(Failed::field("scopes", format!("{beyond} is more than caller and owner have")));
     }
+    not_by_an_app(call, &scopes)?;
     answers_for(call, &scopes, owner)?;
     Ok(Some(scopes))
 }

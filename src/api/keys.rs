@@ -6,7 +6,6 @@ use super::accounts::may_give;
 use super::call::{Call, done, made, one};
 use super::failure::Failed;
 use crate::auth::enrolment;
-use crate::auth::verdict::Credential;
 use crate::domain::account::Account;
 use crate::domain::api_key::{ApiKey, KeyPair};
 use crate::domain::credentials::{PublicKey, Secret};
@@ -24,7 +23,7 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 
 /// `POST /keys`
 pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
-    let account = call.account_in("account").await?;
+    let account = call.account_in(if call.fields.given("username") { "username" } else { "account" }).await?;
     let scopes = match call.fields.texts("scopes") {
         Some(given) => Some(Scopes::parse_each(given).map_err(|error| Failed::field("scopes", error))?),
         None => None,
@@ -34,7 +33,7 @@ pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         return Err(Failed::field("scopes", format!("{scope} is more than the account has")));
     }
     may_give(call, Some(&account), &scopes.clone().map_or_else(|| account.scopes.clone(), ScopeLimit::Only))?;
-    let scopes = if call.identity.credential() == Credential::OAuth1 { of_an_app(scopes, &account)? } else { scopes };
+    let scopes = if call.is_app() { of_an_app(scopes, &account)? } else { scopes };
     let expires_in = call.fields.seconds("expires_in");
     if expires_in == Some(0) {
         return Err(Failed::field("expires_in", "must be 1 or more"));
@@ -77,7 +76,11 @@ pub async fn regenerate(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 
 /// `DELETE /keys/{public_key}`
 pub async fn delete(call: &Call<'_>) -> Result<HttpResponse, Failed> {
-    let (key, _) = reached(call).await?;
+    let key = named(call).await?;
+    // Whoever acts with it for somebody else ends that, too.
+    if key.impersonator.as_ref().is_none_or(|actor| actor.account != call.account().id) {
+        call.owner(&key.account, "API key").await?;
+    }
     call.store.api_keys.delete(&key.public_key, &call.by()).await?;
     done()
 }
@@ -95,8 +98,12 @@ fn of_an_app(asked: Option<Scopes>, account: &Account) -> Result<Option<Scopes>,
 
 /// The key that the path names and its account, which is within reach.
 async fn reached(call: &Call<'_>) -> Result<(ApiKey, Account), Failed> {
-    let public_key = PublicKey::parse(call.named.as_str()).map_err(|_| Failed::NotFound("API key"))?;
-    let key = call.store.api_keys.find(&public_key).await?.ok_or(Failed::NotFound("API key"))?;
+    let key = named(call).await?;
     let account = call.owner(&key.account, "API key").await?;
     Ok((key, account))
+}
+
+async fn named(call: &Call<'_>) -> Result<ApiKey, Failed> {
+    let public_key = PublicKey::parse(call.named.as_str()).map_err(|_| Failed::NotFound("API key"))?;
+    call.store.api_keys.find(&public_key).await?.ok_or(Failed::NotFound("API key"))
 }

@@ -144,6 +144,7 @@ const CHANGED_CLIENT: &[Field] =
     &[NAME, CALLBACKS, SCOPES, METHODS, RSA, HTTP_AUTH, Field::new("status", Kind::Text, "active or disabled")];
 const NEW_KEY: &[Field] = &[
     Field::new("account", Kind::Text, "Username or id; the caller unless told"),
+    Field::new("username", Kind::Text, "The same, by the name that the answer has"),
     Field::needed("name", Kind::Text, "For people"),
     Field::new("scopes", Kind::Texts, "The most that the key may do; what the account may do unless told"),
     Field::new("expires_in", Kind::Seconds, "No end unless told"),

@@ -20,7 +20,7 @@ use crate::protocol::base_string::SignatureBaseString;
 use crate::protocol::body_hash::{self, BodyHash};
 use crate::protocol::oauth::{self, Freshness, Problem, ProtocolError, ProtocolParameters};
 use crate::protocol::parameters::Parameters;
-use crate::protocol::request::{ReceivedRequest, UriScheme};
+use crate::protocol::request::ReceivedRequest;
 use crate::protocol::signature::{SharedSecrets, SignatureMethod, SignatureVerified, VerificationKey, verify};
 use crate::store::directory::{Directory, DirectoryClient, DirectoryToken};
 use crate::store::replay::{ClaimRefused, Claiming, NonceClaim, NonceRemembered, ReplayStore};
@@ -147,7 +147,7 @@ impl OAuthVerifier {
                 "the body is said to be a form, and is no UTF-8 or is compressed: its parameters can't be signed";
             return Err(OAuthRefusal::new(Problem::ParameterRejected, advice).into());
         }
-        self.check_method(protocol.signature_method, request.scheme)?;
+        self.check_method(protocol.signature_method, request.is_by_tls())?;
         if let Some(fresh) = &protocol.freshness {
             let acceptable = (request.arrived - self.window, request.arrived + self.window);
             if fresh.timestamp < acceptable.0 || acceptable.1 < fresh.timestamp {
@@ -245,7 +245,7 @@ impl OAuthVerifier {
         })
     }
 
-    fn check_method(&self, method: SignatureMethod, scheme: UriScheme) -> Result<(), Rejection> {
+    fn check_method(&self, method: SignatureMethod, by_tls: bool) -> Result<(), Rejection> {
         if !self.methods.admits(method) {
             return Err(OAuthRefusal::new(
                 Problem::SignatureMethodRejected,
@@ -255,7 +255,7 @@ impl OAuthVerifier {
         }
         let admitted = match (method, self.plaintext) {
             (SignatureMethod::Plaintext, PlaintextRule::Never) => false,
-            (SignatureMethod::Plaintext, PlaintextRule::Tls) => scheme == UriScheme::Https,
+            (SignatureMethod::Plaintext, PlaintextRule::Tls) => by_tls,
             (_, PlaintextRule::Never | PlaintextRule::Tls | PlaintextRule::Always) => true,
         };
         if admitted {

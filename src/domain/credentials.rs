@@ -43,7 +43,7 @@ impl Secret {
     }
 }
 
-/// How long a password is that somebody chooses on a page or by the API, in characters. The command line takes any.
+/// How long a password is that somebody chooses on a page, in characters. The command line and the API take shorter ones.
 pub const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 8..=1024;
 
 /// Why a text can't be one of our identifiers.

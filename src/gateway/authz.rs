@@ -19,7 +19,7 @@ use crate::gateway::identity_headers;
 use crate::gateway::metadata::{BodyIs, Described, Family};
 use crate::gateway::shared_verdicts::{SharedVerdicts, question};
 use crate::policy::Route;
-use crate::protocol::request::ReceivedRequest;
+use crate::protocol::request::{ReceivedRequest, UriScheme};
 use crate::time::Lifetime;
 use crate::web::cors::preflight;
 use crate::web::judge::Judge;
@@ -91,8 +91,11 @@ impl Authz {
             tracing::warn!(%peer, "a client sent an identity header in another spelling, which the API could take for ours");
             return ProxyAnswer::forbidden("forged_identity").into_response();
         }
-        let described = match family.describe(request) {
-            Ok(told) => Described { origin: judge.rim.origin_told(told.origin), ..told },
+        let (described, came_in_clear) = match family.describe(request) {
+            Ok(told) => {
+                let came_in_clear = told.origin.scheme == UriScheme::Http;
+                (Described { origin: judge.rim.origin_told(told.origin), ..told }, came_in_clear)
+            }
             Err(missing) => {
                 tracing::warn!(%peer, missing, "a proxy asked without saying about what");
                 return ProxyAnswer::forbidden("metadata_missing").into_response();
@@ -102,6 +105,7 @@ impl Authz {
             Ok(received) => received,
             Err(refusal) => return self.refuse(family, judge, None, None, &refusal.into()).into_response(),
         };
+        received.headers.came_in_clear = came_in_clear;
         let body = match self.body(family, judge, request, payload, &received).await {
             Ok(body) => body,
             Err(rejection) => return self.refuse(family, judge, Some(&received), None, &rejection).into_response(),

@@ -76,6 +76,7 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
         accept,
         requested_method,
         encoded,
+        came_in_clear,
         websocket,
         // Decides nothing.
         unread_body: _,
@@ -90,6 +91,7 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
         }
     }
     add(encoded.then_some(b"encoded"));
+    add(came_in_clear.then_some(b"clear"));
     add(websocket.then_some(b"websocket"));
     for text in
         [cookie, user_agent, content_type, origin, fetch_site, csrf_token, oauth_scope, accept, requested_method]
@@ -166,7 +168,7 @@ mod tests {
     #[test]
     fn anything_that_differs_makes_another_question() {
         type Change = fn(&mut ReceivedRequest<'static>);
-        let changes: [Change; 23] = [
+        let changes: [Change; 26] = [
             |_| {},
             |request| request.method = "HEAD",
             |request| request.scheme = UriScheme::Http,
@@ -187,7 +189,10 @@ mod tests {
             |request| request.headers.fetch_site = Some("none"),
             |request| request.headers.csrf_token = Some("t"),
             |request| request.headers.requested_method = Some("PUT"),
+            |request| request.headers.oauth_scope = Some("a"),
+            |request| request.headers.accept = Some("text/html"),
             |request| request.headers.encoded = true,
+            |request| request.headers.came_in_clear = true,
             |request| request.headers.websocket = true,
             |request| request.headers.meant_methods[0] = Some("PUT"),
         ];

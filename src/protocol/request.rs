@@ -112,6 +112,8 @@ pub struct Headers<'a> {
     pub requested_method: Option<&'a str>,
     /// Whether `Content-Encoding` says that the body is another text than its octets.
     pub encoded: bool,
+    /// Whether a trusted proxy says that the client came without TLS, whatever scheme the public URL has.
+    pub came_in_clear: bool,
     /// Whether it asks to become a WebSocket (RFC 6455 §4.1).
     pub websocket: bool,
     /// Whether a small body follows that nobody has read yet, because the judgement does not depend on it.
@@ -223,6 +225,11 @@ impl<'a> ReceivedRequest<'a> {
             // No browser: scripts send neither.
             (None, None) => false,
         }
+    }
+
+    /// Whether it came by TLS, as far as the public URL and the proxies say.
+    pub fn is_by_tls(&self) -> bool {
+        self.scheme == UriScheme::Https && !self.headers.came_in_clear
     }
 
     /// Whether the request may change something, also for a reader behind us who believes that it means another method.

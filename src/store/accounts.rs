@@ -368,6 +368,7 @@ impl Accounts {
                 let kept = keep.as_ref().map_or("", SessionId::as_str);
                 diesel::delete(sessions::table.filter(sessions::account.eq(id.as_str())).filter(sessions::id.ne(kept)))
                     .execute(transaction.connection)?;
+                super::api_keys::end_impersonations(transaction, &id, &by)?;
                 note_account(transaction, &account);
                 let entry = Entry::new(Event::PasswordSet, account.username.as_str()).of(&account);
                 audit::append(transaction.connection, entry, &by)?;

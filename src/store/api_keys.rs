@@ -215,6 +215,7 @@ impl ApiKeys {
                 diesel::delete(digest_secrets::table.filter(digest_secrets::public_key.eq(public_key.as_str())))
                     .execute(transaction.connection)?;
                 digest_users::insert(transaction, &vault, &key.account, Some(&public_key), &digest)?;
+                end_impersonations(transaction, &key.account, &by)?;
                 Ok(key)
             })
             .await
@@ -225,8 +226,9 @@ impl ApiKeys {
         let (public_key, by) = (public_key.clone(), by.clone());
         self.database
             .write(move |transaction| {
-                changed(transaction, &public_key, Event::KeyDeleted, &by)?;
+                let key = changed(transaction, &public_key, Event::KeyDeleted, &by)?;
                 diesel::delete(api_keys::table.find(public_key.as_str())).execute(transaction.connection)?;
+                end_impersonations(transaction, &key.account, &by)?;
                 Ok(())
             })
             .await
@@ -246,6 +248,29 @@ impl ApiKeys {
             })
             .await
     }
+}
+
+/// Ends what `actor` does in other accounts' names: what it was begun with is not good any more. Which credential that was is
+/// not kept, so all of them end; a new one is made by one request.
+pub(super) fn end_impersonations(
+    transaction: &mut Transaction<'_>,
+    actor: &AccountId,
+    by: &By,
+) -> Result<(), StoreError> {
+    let keys: Vec<String> = api_keys::table
+        .filter(api_keys::impersonator.eq(actor.as_str()))
+        .select(api_keys::public_key)
+        .load(transaction.connection)?;
+    for key in keys {
+        let key = PublicKey::parse(key).map_err(|_| StoreError::Corrupt { what: "api_keys.public_key" })?;
+        match changed(transaction, &key, Event::KeyDeleted, by) {
+            Ok(_) => diesel::delete(api_keys::table.find(key.as_str())).execute(transaction.connection)?,
+            Err(ApiKeyError::Store(error)) => return Err(error),
+            // Gone meanwhile.
+            Err(_) => continue,
+        };
+    }
+    Ok(())
 }
 
 type SummaryRow = (ApiKeyRow, String, String, Option<i64>);

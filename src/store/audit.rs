@@ -24,8 +24,8 @@ pub struct By {
 /// Who does something.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Actor {
-    /// Somebody who is logged in or signed.
-    Account { id: AccountId, username: Username },
+    /// Somebody who is logged in or signed; `app`: the client that acts in their name.
+    Account { id: AccountId, username: Username, app: Option<ClientKey> },
     /// Whoever may run the command line on the machine.
     Operator,
     /// The server by itself, e.g. when something expired.
@@ -37,7 +37,12 @@ pub enum Actor {
 impl Actor {
     /// This account.
     pub fn account(account: &Account) -> Self {
-        Self::Account { id: account.id.clone(), username: account.username.clone() }
+        Self::Account { id: account.id.clone(), username: account.username.clone(), app: None }
+    }
+
+    /// This app, in the name of this account.
+    pub fn app(client_key: &ClientKey, account: &Account) -> Self {
+        Self::Account { id: account.id.clone(), username: account.username.clone(), app: Some(client_key.clone()) }
     }
 
     /// The username, or `(operator)`, `(server)`, `(stranger)`.
@@ -332,9 +337,9 @@ fn concerns(id: &AccountId) -> Concerns {
 
 /// Adds a row in the transaction of what it tells about.
 pub(super) fn append(connection: &mut AnyConnection, entry: Entry, by: &By) -> Result<(), StoreError> {
-    let actor_account = match &by.who {
-        Actor::Account { id, .. } => Some(id.as_str()),
-        Actor::Operator | Actor::Server | Actor::Stranger => None,
+    let (actor_account, app) = match &by.who {
+        Actor::Account { id, app, .. } => (Some(id.as_str()), app.as_ref().map(ClientKey::to_string)),
+        Actor::Operator | Actor::Server | Actor::Stranger => (None, None),
     };
     diesel::insert_into(audit::table)
         .values((
@@ -344,7 +349,7 @@ pub(super) fn append(connection: &mut AnyConnection, entry: Entry, by: &By) -> R
             audit::actor_account.eq(actor_account),
             audit::account.eq(entry.account),
             audit::company.eq(entry.company),
-            audit::client_key.eq(entry.client_key),
+            audit::client_key.eq(entry.client_key.or(app)),
             audit::subject.eq(entry.subject),
             audit::detail.eq(entry.detail),
             audit::address.eq(by.address.as_deref()),

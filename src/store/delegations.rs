@@ -18,7 +18,7 @@ use crate::domain::credentials::{
     AccountId, ClientKey, GrantId, Hint, Secret, TokenHash, TokenId, Username, generate_token, generate_verifier,
 };
 use crate::domain::delegation::{Grant, TemporaryCredentials, TemporaryRefusal, TemporaryState, TokenCredentials};
-use crate::domain::scope::Scopes;
+use crate::domain::scope::{Scope, Scopes};
 use crate::time::{Lifetime, Timestamp};
 
 use super::accounts;
@@ -353,6 +353,9 @@ impl Delegations {
                     .execute(transaction.connection)?;
                 if revoked > 0 {
                     transaction.note(Change::Token(token.token));
+                    if token.scopes.iter().any(Scope::is_management) {
+                        super::api_keys::end_impersonations(transaction, &token.account, &by)?;
+                    }
                     let mut entry = Entry::new(Event::TokenRevoked, id.as_str()).with_client(&token.client_key);
                     if let Some(holder) = accounts::find(transaction.connection, &token.account)? {
                         entry = entry.of(&holder);
@@ -380,6 +383,7 @@ impl Delegations {
         let (account, by) = (account.clone(), by.clone());
         self.database
             .write(move |transaction| {
+                withdraw_approvals(transaction, &account, None)?;
                 let rows: Vec<GrantRow> = grants::table
                     .filter(grants::account.eq(account.as_str()))
                     .select(GrantRow::as_select())
@@ -543,7 +547,31 @@ pub(super) fn extend_grant(
     Ok(grant.id)
 }
 
+/// What was allowed and not yet exchanged is not allowed any more. `client_key`: only to this client. It comes before all else in
+/// its transaction: an exchange under way holds its row, and has then left a grant behind.
+fn withdraw_approvals(
+    transaction: &mut Transaction<'_>,
+    account: &AccountId,
+    client_key: Option<&ClientKey>,
+) -> Result<(), DelegationError> {
+    let approvals = temporary_credentials::table
+        .filter(temporary_credentials::state.eq(AUTHORIZED))
+        .filter(temporary_credentials::account.eq(account.as_str()));
+    let denied = temporary_credentials::state.eq(DENIED);
+    match client_key {
+        Some(client_key) => {
+            let to_client = approvals.filter(temporary_credentials::client_key.eq(client_key.as_str()));
+            diesel::update(to_client).set(denied).execute(transaction.connection)?;
+        }
+        None => {
+            diesel::update(approvals).set(denied).execute(transaction.connection)?;
+        }
+    }
+    Ok(())
+}
+
 fn end_grant(transaction: &mut Transaction<'_>, grant: &Grant, by: &By) -> Result<(), DelegationError> {
+    withdraw_approvals(transaction, &grant.account, Some(&grant.client_key))?;
     // The grant first: its row is where this waits for an exchange under way, whose token is then found below.
     diesel::delete(grants::table.find(grant.id.as_str())).execute(transaction.connection)?;
     let alive = token_credentials::table
@@ -554,6 +582,9 @@ fn end_grant(transaction: &mut Transaction<'_>, grant: &Grant, by: &By) -> Resul
         transaction.note(Change::Token(stored_hash(&token)?));
     }
     diesel::update(alive).set(token_credentials::revoked_at.eq(by.now.unix())).execute(transaction.connection)?;
+    if grant.scopes.iter().any(Scope::is_management) {
+        super::api_keys::end_impersonations(transaction, &grant.account, by)?;
+    }
     let mut entry = Entry::new(Event::GrantRevoked, grant.client_key.as_str()).with_client(&grant.client_key);
     if let Some(holder) = accounts::find(transaction.connection, &grant.account)? {
         entry = entry.of(&holder);

@@ -10,7 +10,7 @@ use actix_web::http::header::{CACHE_CONTROL, ContentType};
 use actix_web::web::{Data, Payload};
 use serde::Serialize;
 
-use crate::auth::verdict::Identity;
+use crate::auth::verdict::{Identity, Refusal};
 use crate::web::cors::readable;
 use crate::web::judge::{Judge, Judged};
 
@@ -72,7 +72,10 @@ fn answer(body: &Body<'_>) -> HttpResponse {
 /// A path under a route, with nothing of ours behind it: the caller is judged all the same.
 pub async fn elsewhere(judge: Data<Arc<Judge>>, request: HttpRequest, payload: Payload) -> HttpResponse {
     match judge.admit(&request, payload).await {
-        Ok(Judged { route, .. }) => readable(HttpResponse::NotFound().finish(), route, &request),
+        Ok(Judged { route, .. }) => {
+            let nothing = judge.answers.refuse(None, Some(route), &Refusal::NoRoute.into());
+            readable(nothing, route, &request)
+        }
         Err(refused) => refused,
     }
 }

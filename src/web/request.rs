@@ -106,11 +106,7 @@ impl Rim {
         let headers = request.headers();
         let proxied = self.trusts(peer_of(request));
         let forwarded = |name: &str| if proxied { last_of_list(headers, name) } else { None };
-        let scheme = match forwarded("x-forwarded-proto").or_else(|| forwarded("x-forwarded-scheme")) {
-            Some(scheme) if scheme.eq_ignore_ascii_case("https") => UriScheme::Https,
-            Some(_) => UriScheme::Http,
-            None => self.scheme,
-        };
+        let scheme = if proxied { forwarded_scheme(headers) } else { None }.unwrap_or(self.scheme);
         let host = forwarded("x-forwarded-host").unwrap_or_else(|| host_of(request));
         let port = forwarded("x-forwarded-port")
             .filter(|port| split_authority(host).1.is_none() && *port != scheme.default_port());
@@ -130,13 +126,16 @@ impl Rim {
         if !is_authority(&origin.authority) {
             return Err(Refusal::Target("the Host header is missing or is no host name"));
         }
+        let mut headers = self.headers(request.headers())?;
+        headers.came_in_clear =
+            self.trusts(peer_of(request)) && forwarded_scheme(request.headers()) == Some(UriScheme::Http);
         Ok(ReceivedRequest {
             method: request.method().as_str(),
             scheme: origin.scheme,
             authority: &origin.authority,
             path: request.uri().path(),
             query: request.uri().query(),
-            headers: self.headers(request.headers())?,
+            headers,
             body: None,
             client_address: self.client_address(request),
             arrived: self.clock.now(),
@@ -264,6 +263,12 @@ impl Rim {
             .await
             .unwrap_or(Err(Refusal::Target("the body came too slowly")))
     }
+}
+
+/// What a proxy says of the client's scheme.
+fn forwarded_scheme(headers: &HeaderMap) -> Option<UriScheme> {
+    let said = last_of_list(headers, "x-forwarded-proto").or_else(|| last_of_list(headers, "x-forwarded-scheme"))?;
+    Some(if said.eq_ignore_ascii_case("https") { UriScheme::Https } else { UriScheme::Http })
 }
 
 async fn gather(limit: usize, mut place: Place, payload: &mut Payload) -> Result<Bytes, Refusal> {

@@ -114,6 +114,29 @@ def test_a_path_that_readers_read_differently_is_403(behind, target):
         assert ask(behind, family, "GET", target, signed(behind, "GET", target)).status == 403
 
 
+def test_a_proxy_that_says_http_is_believed_where_tls_is_required(new_server):
+    config = '''
+[server]
+public_url = "https://api.example.com"
+trusted_proxies = ["127.0.0.1"]
+[[route]]
+path = "/**"
+methods = ["api_key"]
+require_tls = true
+'''
+    server = new_server(config, "tls-told")
+    key = server.key(server.account("t@example.com"))
+    credential = ("Authorization", "Basic " + base64.b64encode(f"{key.public}:{key.private}".encode()).decode())
+
+    def status(scheme):
+        told = [("X-Original-Method", "GET"), ("X-Original-URL", f"{scheme}://api.example.com/things")]
+        return wire.send(server, "GET", "/authz/nginx", [*told, credential]).status
+
+    assert (status("https"), status("http")) == (200, 403)
+    assert wire.send(server, "GET", "/v2/me", [credential, ("X-Forwarded-Proto", "http")]).status == 403
+    assert wire.send(server, "GET", "/v2/me", [credential]).status == 200
+
+
 def test_a_tunnel_is_refused(behind):
     assert ask(behind, "nginx", "CONNECT", "/things", signed(behind, "CONNECT", "/things")).status == 403
 

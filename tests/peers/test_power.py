@@ -9,7 +9,8 @@ import signer
 import wire
 from browser import Browser, Page, logged_in
 from conftest import PATIENT
-from dance import authorize_url, dance, temporary
+from dance import access_token, authorize_url, dance, temporary
+from harness import eventually
 from test_management import ask, good, refused
 from ways import Digest, basic, client_key
 
@@ -126,7 +127,7 @@ def test_an_admin_of_a_company_acts_for_its_accounts_and_makes_none_that_may_do_
 
 
 def test_mistakes_of_an_admin_who_may_do_less_are_named_as_mistakes(house, limited):
-    for fields, word in [({"password": "short"}, "password"), ({"role": "root"}, "role")]:
+    for fields, word in [({"password": "x" * 1025}, "password"), ({"role": "root"}, "role")]:
         answer = ask(house, limited, "POST", "/accounts", {"username": "mistaken"} | fields)
         assert (answer.status, word in answer.body.decode()) == (400, True), answer.body
     refused(ask(house, limited, "POST", "/accounts", {"username": limited.username}), 409)
@@ -168,6 +169,93 @@ def test_an_app_is_held_to_what_it_was_given_in_all_that_it_makes(house, app):
     assert made["scopes"] == []
     made = good(ask(house, app("POST", "/accounts"), "POST", "/accounts", {"username": "of-an-app"}), 201)
     assert made["scopes"] == ["account:read"]
+
+
+def test_an_app_comes_by_no_client_that_manages(house, app):
+    member = house.account()
+    managing = house.client(member, scopes=["manage:read", "manage:write"])
+    plain = house.client(member, scopes=["account:read"])
+    for verb, path, fields in [
+        ("POST", "/clients", {"name": "Stays", "callbacks": ["oob"], "scopes": ["manage:read", "manage:write"]}),
+        ("PATCH", f"/clients/{plain.key}", {"scopes": ["manage:read"]}),
+        ("PATCH", f"/clients/{managing.key}", {"callbacks": ["https://evil.example/"]}),
+        ("POST", f"/clients/{managing.key}/rotate-secret", {}),
+    ]:
+        refused(ask(house, app(verb, path), verb, path, fields), 403)
+    good(ask(house, app("PATCH", f"/clients/{plain.key}"), "PATCH", f"/clients/{plain.key}", {"name": "Renamed"}))
+
+
+def test_an_app_does_not_rule_over_admins_and_gives_no_names_away(house, app):
+    admin, robot = (house.account(company="ruled", role=role) for role in ("admin", "integrator"))
+    member = house.account(company="ruled")
+    for verb, path, fields in [
+        ("PATCH", f"/accounts/{admin.username}", {"company": None}),
+        ("PATCH", f"/accounts/{robot.username}", {"company": "elsewhere"}),
+        ("PATCH", f"/accounts/{admin.username}", {"role": "member"}),
+        ("PATCH", f"/accounts/{admin.username}", {"name": "Somebody"}),
+        ("PATCH", f"/accounts/{member.username}", {"username": "given-away"}),
+        ("POST", f"/accounts/{admin.username}/disable", {}),
+        ("DELETE", f"/accounts/{robot.username}", None),
+    ]:
+        refused(ask(house, app(verb, path), verb, path, fields), 403)
+    good(ask(house, app("POST", f"/accounts/{member.username}/lock"), "POST", f"/accounts/{member.username}/lock", {}))
+
+
+def test_the_log_says_which_app_did_it_in_whose_name(house, app):
+    made = good(ask(house, app("POST", "/keys"), "POST", "/keys", {"name": "By an app", "scopes": ["account:read"]}), 201)
+    written = house.json("audit", "list", "--event", "key.created", "--limit", "1")[0]
+    assert (written["subject"], written["actor"]) == (made["public_key"], made["username"]) and written["client_key"]
+
+
+def test_what_was_allowed_and_not_yet_exchanged_is_revoked_too(house):
+    holder = house.account()
+    client = house.client(house.account(), callback="oob", scopes=["account:read", "invoice:read"])
+    browser, login = Browser(holder), logged_in(house, holder)
+
+    def refused_after(revoke):
+        asked = temporary(house, client)
+        verifier = browser.verifier(authorize_url(house, asked))
+        revoke()
+        answer = access_token(house, client, asked, verifier)
+        assert (answer.status, answer.form["oauth_problem"]) == (403, "permission_denied"), answer
+
+    refused_after(lambda: post(house, login, "/apps/revoke-all"))
+    dance(house, client, browser, scopes=["account:read"])
+    grant = house.json("grant", "list", "--account", holder.username)[0]["id"]
+    refused_after(lambda: house.command("grant", "revoke", grant))
+
+
+@pytest.mark.parametrize("end", ["password", "revoke", "key"])
+def test_an_impersonation_ends_with_what_it_was_begun_with(house, end):
+    robot, member = house.account(company=f"ends-{end}", role="integrator"), house.account(company=f"ends-{end}")
+    own = house.key(robot, scopes=["manage:read", "manage:write"])
+    client = house.client(house.account(), callback="oob", scopes=["manage:write"])
+    dance(house, client, Browser(robot))
+    made = good(ask(house, basic(own.public, own.private), "POST", f"/members/{member.username}/tokens"), 201)
+    credential = basic(made["public_key"], made["private_key"])
+    assert wire.send(house, "GET", "/v2/me", [credential]).status == 200
+    if end == "password":
+        house.command("account", "set-password", robot.username, "--password-stdin", stdin="another password")
+    elif end == "revoke":
+        house.command("grant", "revoke", house.json("grant", "list", "--account", robot.username)[0]["id"])
+    else:
+        house.command("key", "delete", own.public)
+    assert eventually(lambda: wire.send(house, "GET", "/v2/me", [credential]).status == 401)
+
+
+def test_whoever_impersonates_ends_it(house):
+    robot, member = house.account(company="ended", role="integrator"), house.account(company="ended")
+    made = good(ask(house, robot, "POST", f"/members/{member.username}/tokens"), 201)
+    other = house.account(company="ended", role="integrator")
+    refused(ask(house, other, "DELETE", f"/keys/{made['public_key']}"), 404)
+    good(ask(house, robot, "DELETE", f"/keys/{made['public_key']}"), 204)
+    assert wire.send(house, "GET", "/v2/me", [basic(made["public_key"], made["private_key"])]).status == 401
+
+
+def test_a_key_is_made_by_the_name_that_its_answer_has(house, ruler):
+    member = house.account()
+    made = good(ask(house, ruler, "POST", "/keys", {"name": "Key", "username": member.username}), 201)
+    assert made["username"] == member.username
 
 
 def test_no_scopes_are_none_and_not_all(house):
