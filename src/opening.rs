@@ -115,7 +115,41 @@ pub fn master_key_path(database: &Path) -> PathBuf {
 }
 
 /// Redis if there is one, else PostgreSQL if that is the database, else a journal file beside the SQLite file.
+///
+/// The database remembers which it was: another one, or a new journal, knows nothing of what was accepted before.
 pub async fn open_replay(configuration: &Configuration, store: &Store, now: Timestamp) -> anyhow::Result<ReplayStore> {
+    let opened = open_configured_replay(configuration, store, now).await?;
+    let kind = match (&configuration.redis.url, configuration.database.url.is_postgres()) {
+        (Some(_), _) => "redis",
+        (None, true) => "postgresql",
+        (None, false) => "journal",
+    };
+    let this = format!("{kind} {}", STANDARD.encode(opened.hash_key()));
+    let changed = format!("{this} {}", now.unix());
+    let mut known = store.settings.establish(REPLAY_STORE, Secret::new(format!("{this} -")), now).await?;
+    if !known.value.expose().starts_with(&this) {
+        tracing::warn!(store = kind, "nonces are remembered elsewhere than before: older timestamps are refused");
+        known = store.settings.replace(REPLAY_STORE, known.value, Secret::new(changed), now).await?;
+    }
+    let since = known.value.expose().strip_prefix(&this).and_then(|since| since.trim().parse().ok());
+    ensure!(
+        known.value.expose().starts_with(&this),
+        "another node remembers nonces elsewhere: redis.url must be the same for all nodes of one database"
+    );
+    if let Some(since) = since {
+        opened.refuse_accepted_until(Timestamp::from_unix(since));
+    }
+    Ok(opened)
+}
+
+/// The setting that names the replay store, its hash key, and since when after another one.
+const REPLAY_STORE: &str = "replay_store";
+
+async fn open_configured_replay(
+    configuration: &Configuration,
+    store: &Store,
+    now: Timestamp,
+) -> anyhow::Result<ReplayStore> {
     let window = configuration.oauth.timestamp_window_seconds;
     let mut settings = ReplaySettings::default();
     (settings.past_seconds, settings.future_seconds) = (window, window);

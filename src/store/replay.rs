@@ -351,6 +351,12 @@ impl ReplayStore {
         self.note_time(now);
     }
 
+    /// Refuses every timestamp that any node can have accepted until `time`, in another store than this one.
+    pub fn refuse_accepted_until(&self, time: Timestamp) {
+        let latest = time.unix().saturating_add(journal::CLOCK_TOLERANCE_SECONDS).saturating_add(self.future_seconds);
+        self.memory.window.raise_floor(Bucket::of(Timestamp::from_unix(latest)).next());
+    }
+
     /// The secret key under which nonces are hashed, 128 bits. All nodes have the same.
     #[must_use]
     pub fn hash_key(&self) -> [u8; 16] {

@@ -54,6 +54,26 @@ impl Settings {
             .await
     }
 
+    /// The value that `name` has, which is `new` if it was `old` until now.
+    pub async fn replace(&self, name: &str, old: Secret, new: Secret, now: Timestamp) -> Result<Setting, StoreError> {
+        let (name, vault) = (name.to_owned(), self.vault.clone());
+        self.database
+            .write(move |transaction| {
+                let row: Option<(String, Vec<u8>, i64)> =
+                    settings::table.find(&name).first(transaction.connection).optional()?;
+                let (_, sealed, _) = row.ok_or(StoreError::Corrupt { what: COLUMN })?;
+                let place = Place { column: COLUMN, row: &name };
+                if vault.open(&sealed, place)?.matches(old.expose().as_bytes()) {
+                    diesel::update(settings::table.find(&name))
+                        .filter(settings::sealed_value.eq(sealed))
+                        .set((settings::sealed_value.eq(vault.seal(&new, place)), settings::created_at.eq(now.unix())))
+                        .execute(transaction.connection)?;
+                }
+                find(transaction.connection, &vault, &name)?.ok_or(StoreError::Corrupt { what: COLUMN })
+            })
+            .await
+    }
+
     /// The value that `name` has.
     pub async fn get(&self, name: &str) -> Result<Option<Setting>, StoreError> {
         let (name, vault) = (name.to_owned(), self.vault.clone());

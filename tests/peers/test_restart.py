@@ -2,6 +2,7 @@
 
 import threading
 
+import databases
 import pytest
 import signer
 import wire
@@ -102,6 +103,37 @@ def test_an_access_token_is_good_after_a_restart_and_a_revoked_one_stays_revoked
     assert signed(server, "GET", "/v2/me", client, token).status == 200
     answer = signed(server, "GET", "/v2/me", client, revoked)
     assert (answer.status, answer.problem) == (401, "token_revoked")
+
+
+def replays(server, values):
+    return {wire.send(server, "GET", "/v2/me", [("Authorization", value)]).status for value in values}
+
+
+@pytest.mark.parametrize("loss", ["another store", "renamed", "lost"])
+def test_nonces_of_a_store_that_is_not_used_any_more_are_not_accepted_again(loss, new_server, tmp_path):
+    server = new_server(PATIENT, "elsewhere", database=f"sqlite://{tmp_path}/a.db")
+    client = server.client(server.account())
+    token = dance(server, client, Browser(server.account()))
+    values = [signer.authorization("GET", f"{server.base}/v2/me", client, token) for _ in range(5)]
+    redis = databases.Redis(tmp_path) if loss == "another store" else None
+    assert replays(server, values) == {200}
+    server.kill()
+    if redis:
+        server.environment["COUNTERSIGN_REDIS_URL"] = redis.url
+    elif loss == "renamed":
+        for name in ("", "-wal", "-shm", ".key"):
+            if (tmp_path / f"a.db{name}").exists():
+                (tmp_path / f"a.db{name}").rename(tmp_path / f"b.db{name}")
+        server.database = f"sqlite://{tmp_path}/b.db"
+    elif loss == "lost":
+        for file in tmp_path.glob("a.db.nonces*"):
+            file.unlink()
+    server.start()
+    assert replays(server, values) == {401}
+    assert "older timestamps are refused" in server.log_text()
+    server.stop()
+    if redis:
+        redis.stop()
 
 
 def test_sigterm_lets_the_server_end_with_code_0(world):
