@@ -56,8 +56,18 @@ pub(super) fn insert<'a>(
             ))
             .execute(transaction.connection)?;
         transaction.note(Change::Username(secret.username.clone()));
+        for (hash, user_hash) in
+            [(DigestHash::Md5, &secret.user_hash_md5), (DigestHash::Sha256, &secret.user_hash_sha256)]
+        {
+            transaction.note(Change::Username(hidden_name(hash, user_hash)));
+        }
     }
     Ok(())
+}
+
+/// What a name that a client hides (`userhash`) is called in the directory. No username holds a colon.
+pub(super) fn hidden_name(hash: DigestHash, user_hash: &str) -> String {
+    format!(":{}:{user_hash}", hash.as_str())
 }
 
 pub(super) fn row_of(username: &str, realm: &str) -> String {

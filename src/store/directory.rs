@@ -324,7 +324,7 @@ impl Directory {
             // No username holds a colon. What is sent may, and must not be taken for the hash of one.
             DigestUser::Plain(username) if username.contains(':') => return Ok(None),
             DigestUser::Plain(username) => username.clone(),
-            DigestUser::Hashed(algorithm, hash) => format!(":{}:{hash}", algorithm.as_str()),
+            DigestUser::Hashed(algorithm, hash) => digest_users::hidden_name(*algorithm, hash),
         };
         if presented.len() > 512 || presented.contains(|character: char| character.is_control()) {
             return Ok(None);
@@ -415,7 +415,9 @@ impl Directory {
             return Ok(Some(entry));
         }
         // On the heap, so that the many requests that need no load carry no room for one while they wait.
-        Box::pin(self.look_up_in_store(cache, kind, key, hashed, now, load)).await
+        let loaded = Box::pin(self.look_up_in_store(cache, kind, key, hashed, now, load));
+        // Who waits for another's load begins one when that fails: all that together is one patience, not one for each.
+        self.database.in_time(loaded).await
     }
 
     async fn look_up_in_store<K, V, H>(

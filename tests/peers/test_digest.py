@@ -51,6 +51,16 @@ def test_the_username_may_come_hashed(server, person, headers):
     assert answer.status == 200, answer.body
 
 
+def test_a_hidden_name_that_was_asked_for_too_early_is_known_as_soon_as_it_has_a_password(server):
+    late = server.account(api_only=True)
+    digest = Digest(server, late.username, "a late password", headers=[client_key(server.client(late))])
+    hashed = hashlib.sha256(f"{late.username}:{digest.challenge['realm']}".encode()).hexdigest()
+    send = lambda: digest.send(changes={"username": f'"{hashed}"', "userhash": "true"}).status  # noqa: E731
+    assert send() == 401
+    server.command("account", "set-password", late.username, "--password-stdin", stdin="a late password")
+    assert eventually(lambda: send() == 200, 5)
+
+
 def test_a_wrong_password_is_refused(server, person, headers):
     answer = Digest(server, person.username, "wrong", headers=headers).send()
     assert answer.status == 401
