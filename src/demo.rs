@@ -4,6 +4,13 @@
 //! It uses nothing that a client could not use: requests are signed with `protocol/client`, pages are read as a browser
 //! would, and every step prints what it sent.
 
+/// Prints a line. A reader that has gone away ends the demonstration, and is no reason to panic.
+macro_rules! say {
+    ($($text:tt)*) => {
+        std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)))?
+    };
+}
+
 mod browser;
 mod sample;
 mod walk;
@@ -51,11 +58,11 @@ pub fn run(mut configuration: Configuration) -> anyhow::Result<()> {
         let serving = actix_web::rt::spawn(server);
 
         let origin = format!("http://{address}");
-        println!("Countersign {} demonstration at {origin}\n", env!("CARGO_PKG_VERSION"));
+        say!("Countersign {} demonstration at {origin}\n", env!("CARGO_PKG_VERSION"));
         let outcome = walk::walk(&origin, &seeds).await;
         match outcome {
             Ok(token) => {
-                walk::print_commands(&origin, &seeds, &token);
+                walk::print_commands(&origin, &seeds, &token)?;
                 serving.await.context("the server was lost")??;
             }
             Err(error) => {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
-/// What is said when nobody chose.
-const USUAL: &str = "warn,countersign=info";
+/// What is said when nobody chose. actix's words are about requests that can't be read: any stranger could fill the log with them.
+const USUAL: &str = "warn,countersign=info,actix_http=off";
 
 /// Lines that may wait for their reader: some megabytes.
 const WAITING: usize = 10_000;

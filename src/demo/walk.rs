@@ -26,32 +26,32 @@ pub struct AppToken {
 /// A step that did not do what it should.
 pub async fn walk(origin: &str, seeds: &Seeds) -> anyhow::Result<AppToken> {
     let mut app = Browser::new();
-    println!("1. The app asks for a request token (RFC 5849 §2.1)");
+    say!("1. The app asks for a request token (RFC 5849 §2.1)");
     let url = format!("{origin}/oauth/request_token");
     let answer =
         send_signed(&mut app, seeds, None, "POST", &url, &[(oauth::CALLBACK, "http://127.0.0.1:9000/ready")]).await?;
     let request_token = read_token(&answer)?;
 
-    println!("2. The account holder logs in and allows it (RFC 5849 §2.2)");
+    say!("2. The account holder logs in and allows it (RFC 5849 §2.2)");
     let verifier = allow(origin, seeds, &request_token).await?;
 
-    println!("3. The app turns the request token into an access token (RFC 5849 §2.3)");
+    say!("3. The app turns the request token into an access token (RFC 5849 §2.3)");
     let url = format!("{origin}/oauth/access_token");
     let answer =
         send_signed(&mut app, seeds, Some(&request_token), "POST", &url, &[(oauth::VERIFIER, &verifier)]).await?;
     let access_token = read_token(&answer)?;
 
-    println!("4. The app calls the API with the access token (RFC 5849 §3)");
+    say!("4. The app calls the API with the access token (RFC 5849 §3)");
     send_signed(&mut app, seeds, Some(&access_token), "GET", &format!("{origin}/v2/me"), &[]).await?;
-    println!("   ... and the sample API behind the proxy, which never sees a credential");
+    say!("   ... and the sample API behind the proxy, which never sees a credential");
     send_signed(&mut app, seeds, Some(&access_token), "GET", &format!("{origin}/photos?size=original"), &[]).await?;
 
-    println!("5. A script of the same owner calls with Basic and the client key (RFC 7617)");
+    say!("5. A script of the same owner calls with Basic and the client key (RFC 7617)");
     let password = format!("{}:{}", seeds.username, seeds.password.expose());
     let basic = format!("Basic {}", STANDARD.encode(password));
-    println!("   GET {origin}/v2/me");
-    println!("   Authorization: {basic}");
-    println!("   X-Client-Key: {}", seeds.client_key);
+    say!("   GET {origin}/v2/me");
+    say!("   Authorization: {basic}");
+    say!("   X-Client-Key: {}", seeds.client_key);
     let headers = [("authorization", basic.as_str()), ("x-client-key", seeds.client_key.as_str())];
     let answer = app.send("GET", &format!("{origin}/v2/me"), &headers, None).await?;
     show(&answer)?;
@@ -62,7 +62,7 @@ pub async fn walk(origin: &str, seeds: &Seeds) -> anyhow::Result<AppToken> {
 async fn allow(origin: &str, seeds: &Seeds, request_token: &AppToken) -> anyhow::Result<String> {
     let mut browser = Browser::new();
     let page = format!("{origin}/oauth/authorize?oauth_token={}", encode(&request_token.token));
-    println!("   GET {page}");
+    say!("   GET {page}");
     let login = browser.send("GET", &page, &[], None).await?;
     let form = format!(
         "csrf_token={}&username={}&password={}",
@@ -70,7 +70,7 @@ async fn allow(origin: &str, seeds: &Seeds, request_token: &AppToken) -> anyhow:
         encode(seeds.username),
         encode(seeds.password.expose())
     );
-    println!("   POST {page}   (username, password)");
+    say!("   POST {page}   (username, password)");
     let answer = browser.send("POST", &page, &[], Some(form)).await?;
     if answer.location.is_none() {
         bail!("the login was answered with {}: {}", answer.status, answer.body);
@@ -81,10 +81,10 @@ async fn allow(origin: &str, seeds: &Seeds, request_token: &AppToken) -> anyhow:
         encode(&consent.hidden_field("csrf_token")?),
         encode(&request_token.token)
     );
-    println!("   POST {page}   (decision=allow, scope=photos:read, scope=photos:print)");
+    say!("   POST {page}   (decision=allow, scope=photos:read, scope=photos:print)");
     let answer = browser.send("POST", &page, &[], Some(form)).await?;
     let location = answer.location.with_context(|| format!("no redirect after allow: {}", answer.body))?;
-    println!("   -> {} {location}\n", answer.status);
+    say!("   -> {} {location}\n", answer.status);
     let (_, query) = location.split_once('?').context("the callback has no query")?;
     form_value(query, oauth::VERIFIER)
 }
@@ -112,16 +112,16 @@ async fn send_signed(
     let secrets =
         SharedSecrets { client: seeds.client_secret.expose(), token: token.map_or("", |token| token.secret.expose()) };
     let SignedRequest { base_string, authorization } = request.sign(&SigningKey::Shared(secrets))?;
-    println!("   {method} {url}");
-    println!("   base string: {base_string}");
-    println!("   Authorization: {authorization}");
+    say!("   {method} {url}");
+    say!("   base string: {base_string}");
+    say!("   Authorization: {authorization}");
     let answer = app.send(method, url, &[("authorization", &authorization)], None).await?;
     show(&answer)?;
     Ok(answer)
 }
 
 fn show(answer: &Answer) -> anyhow::Result<()> {
-    println!("   -> {} {}\n", answer.status, answer.body);
+    say!("   -> {} {}\n", answer.status, answer.body);
     if answer.status != 200 {
         bail!("this step should have been answered with 200");
     }
@@ -142,12 +142,15 @@ fn form_value(form: &str, name: &str) -> anyhow::Result<String> {
 }
 
 /// Commands that work when they are pasted, as long as this runs.
-pub fn print_commands(origin: &str, seeds: &Seeds, token: &AppToken) {
+///
+/// # Errors
+/// Nobody reads them.
+pub fn print_commands(origin: &str, seeds: &Seeds, token: &AppToken) -> anyhow::Result<()> {
     let program = std::env::current_exe().map_or_else(|_| "countersign".to_owned(), |path| path.display().to_string());
     let Seeds { username, password, client_key, client_secret, public_key, private_key } = seeds;
     let (client_secret, password, private_key) = (client_secret.expose(), password.expose(), private_key.expose());
     let (access_token, access_secret) = (&token.token, token.secret.expose());
-    println!(
+    say!(
         "\
 The server stays up. Paste any of these into another terminal:
 
@@ -181,4 +184,5 @@ countersign-dance/bin/python dance.py
 
 Press Ctrl-C to end; nothing is kept."
     );
+    Ok(())
 }

@@ -389,7 +389,10 @@ fn split_authority(authority: &str) -> Result<(&str, Option<u16>), InvalidCallba
             None => (authority, None),
         }
     };
-    if host.contains(['[', ']', '%']) && !host.starts_with('[') {
+    // RFC 1123 §2.1, and the underscores of some. Signs that RFC 3986 admits besides mean something in other places, such as a
+    // content security policy.
+    let is_name = |octet: u8| octet.is_ascii_alphanumeric() || b"-._".contains(&octet);
+    if !host.starts_with('[') && !host.bytes().all(is_name) {
         return Err(InvalidCallback::Host);
     }
     match port {
@@ -492,6 +495,9 @@ pub(crate) mod tests {
             "https://a.example:99999/",
             "https://a.example:+80/",
             "https://[::1/",
+            "https://a;sandbox/",
+            "https://a,b/",
+            "https://a'b/",
             "https://%61.example/",
             "OOB",
         ] {

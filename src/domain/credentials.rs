@@ -89,12 +89,16 @@ pub fn check_line(what: &'static str, text: &str, limit: usize) -> Result<(), In
     check(what, text, limit, |character| !character.is_control() && !disguises(character))
 }
 
-/// Whether a character makes a name look like another: zero-width spaces and joiners of words, marks and embeddings of
-/// direction. Not U+200C and U+200D, which some scripts and pictures are written with.
+/// Whether a character makes a name look like another, or like none: zero-width spaces and joiners of words, fillers, marks and
+/// embeddings of direction, tags (Unicode's Default_Ignorable_Code_Point, and the blank of Braille). Not U+200C, U+200D
+/// and the variation selectors, which some scripts and pictures are written with.
 const fn disguises(character: char) -> bool {
     matches!(
         character,
-        '\u{AD}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}'
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+            | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}'
+            | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}'
     )
 }
 
@@ -331,7 +335,17 @@ mod tests {
     #[test]
     fn a_name_for_people_holds_nothing_that_disguises_it() {
         let checked = |text: &str| check_line("a name", text, 200);
-        for text in ["Photos\u{202E}", "Pho\u{200B}tos", "\u{2066}Photos", "Pho\u{AD}tos", "a\nb"] {
+        for text in [
+            "Photos\u{202E}",
+            "Pho\u{200B}tos",
+            "\u{2066}Photos",
+            "Pho\u{AD}tos",
+            "\u{3164}",
+            "Pho\u{34F}tos",
+            "\u{61C}Photos",
+            "Pho\u{E0041}tos",
+            "a\nb",
+        ] {
             assert!(matches!(checked(text), Err(InvalidName::Character { .. })), "{text:?}");
         }
         for text in ["عکس\u{200C}ها", "👩\u{200D}🚀", "Jürgen 東"] {

@@ -263,7 +263,10 @@ impl Database {
     }
 
     /// What is not answered in time may be done all the same, later.
-    pub(super) async fn in_time<T, E: From<StoreError>>(&self, answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub(super) async fn in_time<T, E: From<StoreError>>(
+        &self,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let Some(patience) = self.0.patience else { return answer.await };
         let late = |_| Err(StoreError::Unavailable(format!("no answer in {} s", patience.as_secs())).into());
         tokio::time::timeout(patience, answer).await.unwrap_or_else(late)
