@@ -6,19 +6,19 @@
 //! Deliberately absent: secrets as arguments (they would be seen by every user of the machine), with the one exception of `sign`; and
 //! questions ("are you sure?"), because scripts have no answers.
 
-mod account;
-mod audit;
-mod client;
-mod company;
-mod doctor;
-mod explain;
-mod key;
-mod operator;
 mod output;
+mod operator;
+mod account;
+mod company;
+mod client;
+mod key;
+mod token;
+mod audit;
+mod transfer;
 mod reseal;
 pub mod sign;
-mod token;
-mod transfer;
+mod explain;
+mod doctor;
 
 use std::path::{Path, PathBuf};
 

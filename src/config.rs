@@ -11,13 +11,13 @@
 //! Deliberately absent: whatever would weaken authentication (there is no key that switches replay protection or signatures off), and
 //! reading of `process::env` itself: the environment is handed in, so that tests need none.
 
-pub mod alias;
 pub mod problem;
-pub mod route;
+pub mod values;
+mod tree;
 mod section;
 pub mod settings;
-mod tree;
-pub mod values;
+pub mod route;
+pub mod alias;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

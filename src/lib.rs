@@ -2,14 +2,19 @@
 //!
 //! The modules below stand in reading order; each imports only from those above it.
 
+// 0 core
 pub mod time;
 pub mod protocol;
+// 1 domain
 pub mod config;
 pub mod domain;
+// 2 store
 pub mod store;
+// 3 pipeline
 pub mod auth;
 pub mod policy;
 pub mod provider;
+// 4 rim
 pub mod logging;
 pub mod opening;
 pub mod shape;

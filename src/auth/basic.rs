@@ -8,12 +8,12 @@ use std::sync::Arc;
 use crate::auth::client_key::{Beside, ClientKeyNames};
 use crate::auth::cookies;
 use crate::auth::hashing::{PasswordError, Passwords, StoredHash};
+use crate::auth::proved::Proved;
 use crate::auth::throttle::{Throttle, block};
-use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key};
+use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
 use crate::config::{ClientKeyRule, Way};
 use crate::domain::account::Account;
 use crate::domain::credentials::{AccountId, PublicKey, Secret, Username};
-use crate::domain::scope::GrantedScopes;
 use crate::protocol::basic::BasicCredentials;
 use crate::protocol::request::ReceivedRequest;
 use crate::store::audit::{Actor, AuditLog, By, Entry, Event};
@@ -154,13 +154,10 @@ impl Basic {
             Some(account) => (account, true),
             None => (self.prove(request, name, secret, account).await?, false),
         };
-        check_standing(&account.account)?;
-        let client = beside.admit(&self.directory, &account.account, request.arrived).await?;
-        let scopes = match &client {
-            Some(client) => GrantedScopes::only(account.account.scopes.admit(&client.client.scopes)),
-            None => account.account.scopes.own(),
-        };
-        Ok(Identity::new(Arc::clone(account), client, Credential::Basic, scopes).by_login(by_login))
+        let ended = |_| Refusal::BadCredentials { username: (*name).to_owned() };
+        let proved = Proved::Password(account);
+        let identity = proved.admit(&self.directory, &beside, Credential::Basic, request.arrived, ended).await?;
+        Ok(identity.by_login(by_login))
     }
 
     /// A member hash is a password too, of its own account and as long as its session lives.
@@ -196,13 +193,8 @@ impl Basic {
         };
         self.throttle.succeeded(name, request.client_address);
         let ended = |why| Refusal::KeyEnded { username: (*name).to_owned(), why };
-        let scopes = key.standing(request.arrived).map_err(|refusal| refuse_key(refusal, ended))?.clone();
         let beside = self.client_keys.find(request, admission);
-        let client = beside.admit(&self.directory, &key.account.account, request.arrived).await?;
-        self.directory.note_api_key_use(key, request.arrived);
-        let impersonator = key.impersonator.as_ref().map(|actor| actor.account.username.clone());
-        let identity = Identity::new(Arc::clone(&key.account), client, Credential::ApiKey, scopes);
-        Ok(identity.with_api_key(key).impersonated_by(impersonator))
+        Proved::Key(key).admit(&self.directory, &beside, Credential::ApiKey, request.arrived, ended).await
     }
 
     /// Proves a password, with throttling: the same way for Basic, the login page and JWT requests.

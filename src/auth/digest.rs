@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::auth::basic::Basic;
 use crate::auth::client_key::Beside;
-use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key};
+use crate::auth::proved::Proved;
+use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
 use crate::config::{ClientKeyRule, Way};
-use crate::domain::scope::GrantedScopes;
 use crate::protocol::digest::{self, DigestCredentials, DigestHash, DigestRefused, Ha1, Username};
 use crate::protocol::digest_nonce::{CountRefused, CountWindows, NonceMint, NonceRefused, Origin, ServerNonce};
 use crate::protocol::header::{Challenge, Credentials};
@@ -111,26 +111,9 @@ impl Digest {
         self.count(&nonce, &sent, found, now).await?;
         basic.throttle().succeeded(name, request.client_address);
 
-        let account = &found.account;
-        let (scopes, impersonator) = match &found.api_key {
-            Some(key) => {
-                let ended = |why| Refusal::KeyEnded { username: name.to_owned(), why };
-                let scopes = key.standing(now).map_err(|refusal| refuse_key(refusal, ended))?.clone();
-                self.directory.note_api_key_use(key, now);
-                (Some(scopes), key.impersonator.as_ref().map(|actor| actor.account.username.clone()))
-            }
-            None => {
-                check_standing(&account.account)?;
-                (None, None)
-            }
-        };
-        let client = beside.admit(&self.directory, &account.account, now).await?;
-        let scopes = match (scopes, &client) {
-            (Some(scopes), _) => scopes,
-            (None, Some(client)) => GrantedScopes::only(account.account.scopes.admit(&client.client.scopes)),
-            (None, None) => account.account.scopes.own(),
-        };
-        Ok(Identity::new(account.clone(), client, Credential::Digest, scopes).impersonated_by(impersonator))
+        let proved = found.api_key.as_ref().map_or(Proved::Password(&found.account), Proved::Key);
+        let ended = |why| Refusal::KeyEnded { username: name.to_owned(), why };
+        proved.admit(&self.directory, &beside, Credential::Digest, now, ended).await
     }
 
     /// Checks the response, then the nonce.

@@ -12,8 +12,9 @@ use sha2::{Digest, Sha256};
 
 use crate::auth::basic::Basic;
 use crate::auth::client_key::Beside;
+use crate::auth::proved::Proved;
 use crate::auth::signing_keys::{Kind, SigningKey, SigningKeyError};
-use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection, check_standing, refuse_key};
+use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
 use crate::config::{ClientKeyRule, Way};
 use crate::domain::credentials::{AccountId, PublicKey};
 use crate::domain::scope::GrantedScopes;
@@ -132,7 +133,7 @@ impl Tokens {
             company: account.company.as_ref().map(ToString::to_string),
             client: identity.client().map(|client| client.client.client_key.to_string()),
             key: identity.api_key().map(ToString::to_string),
-            mark: Mark::of(identity.stored_secret()),
+            mark: Mark::of(identity.proved().stored_secret()),
         };
         Ok(IssuedJwt { token: self.key.sign(Kind::Token, &claims)?, expires_in: self.lifetime.seconds() })
     }
@@ -162,41 +163,24 @@ impl Tokens {
             return Err(Refusal::ClientKeyRequired.into());
         }
         let gone = || Refusal::BadToken("The account or key that it was made for is gone.");
-        let account =
-            self.directory.account(&token.account, now).await.map_err(Rejection::unavailable)?.ok_or_else(gone)?;
+        let account = self.directory.account(&token.account, now).await.map_err(Rejection::unavailable)?;
+        let account = account.ok_or_else(gone)?;
         let api_key = match &token.api_key {
             Some(key) => {
                 Some(self.directory.api_key(key, now).await.map_err(Rejection::unavailable)?.ok_or_else(gone)?)
             }
             None => None,
         };
-        let stored = match &api_key {
-            Some(key) => key.private_key_hash(),
-            None => account.password.as_ref().map_or(&[][..], |password| password.expose().as_bytes()),
-        };
-        if Mark::of(stored) != token.mark {
+        let proved = api_key.as_ref().map_or(Proved::Password(&account), Proved::Key);
+        if Mark::of(proved.stored_secret()) != token.mark {
             return Err(Refusal::BadToken("The password or private key was changed since it was made.").into());
         }
-        let key_scopes = match &api_key {
-            Some(key) => Some(key.standing(now).map_err(|refusal| refuse_key(refusal, Refusal::BadToken))?.clone()),
-            None => {
-                check_standing(&account.account)?;
-                None
-            }
-        };
         let beside = match (beside, &token.client) {
             (Beside::Nothing, Some(client)) => Beside::Key(client.as_str().into()),
             (beside, _) => beside,
         };
-        let client = beside.admit(&self.directory, &account.account, now).await?;
-        let live = match (key_scopes, &client) {
-            (Some(scopes), _) => scopes,
-            (None, Some(client)) => GrantedScopes::only(account.account.scopes.admit(&client.client.scopes)),
-            (None, None) => account.account.scopes.own(),
-        };
-        let impersonator = api_key.and_then(|key| Some(key.impersonator.as_ref()?.account.username.clone()));
-        let scopes = if token.scopes == live { live } else { live.intersection(&token.scopes) };
-        Ok(Identity::new(account, client, Credential::Jwt, scopes).impersonated_by(impersonator))
+        let identity = proved.admit(&self.directory, &beside, Credential::Jwt, now, Refusal::BadToken).await?;
+        Ok(identity.within(&token.scopes))
     }
 
     fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, Rejection> {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::auth::proved::Proved;
 use crate::config::{BodyHashRule, ClientKeyRule, Way};
 use crate::domain::account::{Account, AccountRefusal};
 use crate::domain::api_key::ApiKeyRefusal;
@@ -96,20 +97,24 @@ impl Identity {
     }
 
     pub(super) fn with_api_key(mut self, key: &Arc<DirectoryApiKey>) -> Self {
+        self.impersonated_by = key.impersonator.as_ref().map(|actor| actor.account.username.clone());
         self.api_key = Some(Arc::clone(key));
         self
     }
 
-    /// What is stored of the private key or else the password that proved this identity; it changes with them.
-    pub(super) fn stored_secret(&self) -> &[u8] {
+    /// What proved this identity, where it was a key or else a password.
+    pub(super) fn proved(&self) -> Proved<'_> {
         match &self.api_key {
-            Some(key) => key.private_key_hash(),
-            None => self.account.password.as_ref().map_or(&[], |password| password.expose().as_bytes()),
+            Some(key) => Proved::Key(key),
+            None => Proved::Password(&self.account),
         }
     }
 
-    pub(super) fn impersonated_by(mut self, issuer: Option<Username>) -> Self {
-        self.impersonated_by = issuer;
+    /// At most what `limit` has.
+    pub(super) fn within(mut self, limit: &GrantedScopes) -> Self {
+        if self.scopes != *limit {
+            self.scopes = self.scopes.intersection(limit);
+        }
         self
     }
 

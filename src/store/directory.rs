@@ -9,8 +9,8 @@
 //!
 //! Unknown keys have a small cache of their own, so that strangers can't push out what is known.
 
-mod entries;
 mod generations;
+mod entries;
 
 use std::hash::Hash;
 use std::sync::Arc;

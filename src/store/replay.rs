@@ -9,15 +9,15 @@
 //! store cannot know (the clock stepped, a backup came back, Redis started anew), it refuses. It deliberately has no switch to
 //! do less, evicts nothing, and does not judge signatures: only a request with a good one may claim.
 
-mod committer;
 mod fingerprint;
 mod journal;
+mod ticket;
+mod set;
+mod window;
+mod committer;
+mod sqlite;
 mod postgres;
 mod redis;
-mod set;
-mod sqlite;
-mod ticket;
-mod window;
 
 use std::path::Path;
 use std::pin::Pin;

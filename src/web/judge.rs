@@ -1,6 +1,7 @@
 //! The one way that every request under a route goes: receive, route, read what must be read, authenticate, permit.
 //!
-//! `/v2/me`, the forward-auth endpoints and the reverse proxy stand behind it. What they do with the verdict is theirs.
+//! `/v2/me` and what the reverse proxy passes on stand behind it; `/authz`, which is told about requests, joins at
+//! [`Judge::identify`]. What they do with the verdict is theirs.
 
 use std::time::Duration;
 

@@ -621,7 +621,7 @@ def main():
         "scale": large,
         "cpu": report.processor(),
         "cores": os.cpu_count(),
-        "kernel": platform.release(),
+        "kernel": platform.release().split("-")[0],
         "rounds": rounds,
         "seconds": seconds,
         "server_core": ONE,
