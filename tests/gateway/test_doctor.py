@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 
 import pytest
@@ -167,6 +168,17 @@ def test_another_database_is_said(server, new_proxy, tmp_path):
     with pytest.raises(CommandFailed) as failed:
         other.command("doctor", "--proxy", proxy.base)
     assert re.search("another database", failed.value.said)
+
+
+def test_an_examination_that_can_not_begin_leaves_no_account_behind(tmp_path):
+    server = Server(tmp_path / "unwilling", CONFIG, database=f"sqlite://{tmp_path}/x.db")
+    server.json("account", "list")
+    with sqlite3.connect(server.database.removeprefix("sqlite://")) as database:
+        database.execute("CREATE TRIGGER unwilling BEFORE INSERT ON clients BEGIN SELECT RAISE(ABORT, 'no more'); END")
+    with pytest.raises(CommandFailed) as failed:
+        server.command("doctor", "--proxy", "http://127.0.0.1:1")
+    assert "no more" in failed.value.said
+    assert server.json("account", "list") == []
 
 
 @pytest.mark.parametrize(("line", "wrong", "found"), [

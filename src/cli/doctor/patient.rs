@@ -92,7 +92,16 @@ impl Patient {
         let mut account = NewAccount::named(username.clone());
         account.external_id = Some(EXTERNAL_ID.to_owned());
         let account = operator.store.accounts.create(account, &operator.by).await?.id;
-        let (issued, token) = equip(operator, &account, scopes.clone()).await?;
+        let (issued, token) = match equip(operator, &account, scopes.clone()).await {
+            Ok(equipment) => equipment,
+            Err(failure) => {
+                // What kept the rest from being made is what the operator has to hear.
+                return Err(match take_away(operator, &account).await {
+                    Ok(()) => failure,
+                    Err(left) => Failure::Refused(format!("{failure}; the account {username} is still there: {left}")),
+                });
+            }
+        };
         Ok(Self {
             origin,
             path: args.path.clone(),
