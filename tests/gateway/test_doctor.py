@@ -90,6 +90,8 @@ def test_a_sound_deployment_is_found_sound(server, new_proxy, kind, expected):
     ("proxy_set_header X-Request-Id $request_id;", "", "good for once", "the client chose its X-Request-Id"),
     ("proxy_set_header X-Forwarded-For $remote_addr;", "", "choose their address", "203.0.113.77 is believed"),
     ("proxy_set_header X-Original-Content-Length $told_length;", "", "in the proxy's name", "says that it is empty"),
+    ("proxy_set_header X-Original-Method $request_method;", "proxy_set_header X-Original-Method GET;", "its own method", "401 for a signed PUT"),
+    ("proxy_pass http://api;", "proxy_method GET;\n            proxy_pass http://api;", "its own method", "PUT became GET"),
     ("$scheme://$http_host$request_uri", "$http_x_forwarded_proto://$http_x_forwarded_host$request_uri", "in the proxy's name", "says that it came there"),
 ])
 def test_a_mistake_in_nginx_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
@@ -100,6 +102,8 @@ def test_a_mistake_in_nginx_is_found_and_named(server, new_proxy, monkeypatch, t
     ("countersign.js", "body = r.requestText || ''", "body = ''", "body of a form", "as if it were empty"),
     ("nginx-njs.conf", "error_page 418 = @form;", "error_page 418 = @api;", "without a credential", "POST with a form passes"),
     ("countersign.js", "kept.join('&')", "kept.reverse().join('&')", "the query arrives", "on the way to the API"),
+    ("nginx-njs.conf", "proxy_set_header X-Original-Method $request_method;", "proxy_set_header X-Original-Method GET;", "its own method", "401 for a signed PUT"),
+    ("nginx-njs.conf", "proxy_set_header X-Forwarded-Method $request_method;", "proxy_set_header X-Forwarded-Method POST;", "its own method", "401 for a signed DELETE with a form"),
     ("nginx-njs.conf", "proxy_pass http://api$api_target;", "proxy_pass http://api$uri$is_args$args;", "the path arrives", "on the way to the API"),
 ])
 def test_a_mistake_in_njs_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, name, line, wrong, check, seen):
@@ -113,6 +117,8 @@ def test_a_mistake_in_njs_is_found_and_named(server, new_proxy, monkeypatch, tmp
     ("request_header -X-Original-*", "", "in the proxy's name", "says that it is empty"),
     ("header_up -Authorization", "", "no credential", "Authorization arrives"),
     ("header_up X-Request-Id {http.request.uuid}", "", "good for once", "the client chose its X-Request-Id"),
+    ("reverse_proxy 127.0.0.1:3000 {", "reverse_proxy 127.0.0.1:3000 {\n\t\t\t\tmethod GET", "its own method", "PUT became GET"),
+    ("uri /authz/forward", "uri /authz/forward?x\n\t\t\t\theader_up X-Forwarded-Method GET", "its own method", "401 for a signed PUT"),
     ("uri /authz/forward", "uri /authz/forward?x\n\t\t\t\theader_up X-Forwarded-Uri {http.request.uri.path}", "the query arrives", "not accepted"),
     ("^/(oauth|", "^/(authz|oauth|", "nobody outside", "is answered"),
 ])

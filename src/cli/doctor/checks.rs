@@ -16,6 +16,7 @@ use crate::store::audit::{AuditFilter, Event};
 
 const PATH: &str = "the path arrives byte for byte";
 const QUERY: &str = "the query arrives byte for byte";
+const METHOD: &str = "a request is judged by its own method";
 const FORM: &str = "the body of a form comes along";
 const ODD_PATHS: &str = "a path that can be read in two ways is refused";
 const CLAIMS: &str = "what clients say in the proxy's name is not believed";
@@ -57,12 +58,15 @@ impl Patient {
         let can_tell = !unsigned.passed() && origin.result == Verdict::Good;
         let path = format!("{}/a%7Eb%20c/d;e=1", self.path);
         let query = format!("{}?b=1&a=%2f%20+&a=&c&=d", self.path);
+        let form = when(can_tell, FORM, self.form_comes_along()).await?;
+        let forms_come = form.result == Verdict::Good;
         Ok(vec![
             asked,
             origin,
+            when(can_tell, METHOD, self.method_is_its_own(forms_come)).await?,
             when(can_tell, PATH, self.arrives_exactly(PATH, path, PATH_CHANGE)).await?,
             when(can_tell, QUERY, self.arrives_exactly(QUERY, query, QUERY_CHANGE)).await?,
-            when(can_tell, FORM, self.form_comes_along()).await?,
+            form,
             when(can_tell, ODD_PATHS, self.odd_paths_are_refused()).await?,
             self.authz_is_closed(&unsigned).await?,
             when(!unsigned.passed(), CLAIMS, self.claims_are_not_believed()).await?,
@@ -142,6 +146,32 @@ impl Patient {
             "no signature is accepted, whatever the origin".to_owned(),
             "read the server's log: it says what it saw; metadata_missing and untrusted_proxy are said in X-Auth-Error",
         ))
+    }
+
+    /// A DELETE that is judged as GET needs the scopes of GET only. `forms_come`: whether forms are judged at all.
+    async fn method_is_its_own(&self, forms_come: bool) -> anyhow::Result<Finding> {
+        let check = METHOD;
+        let change = "tell the method of the client's request: nginx X-Original-Method and X-Forwarded-Method $request_method, \
+                      for forms too; and hand it on to the API as it came";
+        let requests = [
+            ("PUT", None, "PUT"),
+            ("DELETE", None, "DELETE"),
+            // It may be asked about at another place of the configuration.
+            ("DELETE", Some("a=1"), "DELETE with a form"),
+        ];
+        for (method, form, what) in requests.into_iter().filter(|(_, form, _)| form.is_none() || forms_come) {
+            let answer = self.signed(Asked { method, body: form, signed_form: form, ..self.usual() }).await?;
+            // 501: the API has no such method (RFC 9110 §15.6.2), so it was asked.
+            if !answer.passed() && answer.status != 501 {
+                return Ok(bad(check, format!("{} for a signed {what}", answer.status), change));
+            }
+            if let Some(arrived) = self.echo.as_ref().and_then(Echo::take)
+                && arrived.method != method
+            {
+                return Ok(bad(check, format!("{what} became {} on the way to the API", arrived.method), change));
+            }
+        }
+        Ok(good(check))
     }
 
     /// Signed for its target as it was sent; with `--echo` the API must get it so too.

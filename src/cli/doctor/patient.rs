@@ -173,6 +173,8 @@ impl Patient {
         let authorization = self.sign(asked)?;
         let mut headers = vec![("Authorization", authorization.as_str())];
         headers.extend_from_slice(asked.more);
+        // What the API heard before, it did not hear of this one.
+        self.echo.as_ref().and_then(Echo::take);
         self.sender.send(asked.method, &self.url(asked.target), &headers, asked.body).await
     }
 
