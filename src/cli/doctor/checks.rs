@@ -108,10 +108,13 @@ impl Patient {
             ("PATCH", None, "PATCH"),
             ("DELETE", None, "DELETE"),
             ("HEAD", None, "HEAD"),
+            // Without the headers of a preflight it is none.
+            ("OPTIONS", None, "OPTIONS"),
         ];
         for (method, form, what) in requests {
             if self.sender.send(method, &self.url(&self.path), &[], form).await?.passed() {
-                let change = "the proxy must ask Countersign about every method and every body, also where it hands forms to a script";
+                let change = "the proxy must ask Countersign about every method and every body, also where it hands forms to a \
+                              script, and must not answer OPTIONS before it asks: preflights are the cors_origins of a [[route]]";
                 return Ok(bad(check, format!("{what} passes"), change));
             }
         }
