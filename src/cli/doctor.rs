@@ -5,6 +5,7 @@
 //! configuration.
 
 mod checks;
+mod heard;
 mod patient;
 mod wire;
 

@@ -5,13 +5,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::patient::{Asked, EXTERNAL_ID, Patient, SEEN_WITHIN, random};
-use super::wire::{Answer, Arrived, Echo};
+use super::patient::{Asked, Patient, SEEN_WITHIN, random};
+use super::wire::{Answer, Echo};
 use super::{Finding, Verdict};
-use crate::auth::session::COOKIE;
 use crate::cli::operator::Operator;
 use crate::domain::account::Reach;
-use crate::gateway::identity_headers;
 use crate::store::audit::{AuditFilter, Event};
 
 const PATH: &str = "the path arrives byte for byte";
@@ -23,6 +21,7 @@ const CLAIMS: &str = "what clients say in the proxy's name is not believed";
 const ADDRESS: &str = "clients do not choose their address";
 const ONCE: &str = "a signed request is good for once";
 const IDENTITY: &str = "the API hears who is calling, and nobody can forge it";
+const OTHER_PATHS: &str = "no header tells the API another path";
 const CREDENTIALS: &str = "no credential reaches the API";
 
 /// The line to change where a path changes on its way.
@@ -72,8 +71,9 @@ impl Patient {
             when(!unsigned.passed(), CLAIMS, self.claims_are_not_believed()).await?,
             when(can_tell, ADDRESS, self.address_is_its_own(operator)).await?,
             when(can_tell, ONCE, self.each_request_is_good_once()).await?,
-            when(can_tell, IDENTITY, self.identity_arrives_and_can_not_be_forged()).await?,
-            when(can_tell, CREDENTIALS, self.credentials_stay_behind()).await?,
+            when(can_tell, IDENTITY, self.identity_arrives_and_can_not_be_forged(IDENTITY)).await?,
+            when(can_tell, OTHER_PATHS, self.no_other_path_arrives(OTHER_PATHS)).await?,
+            when(can_tell, CREDENTIALS, self.credentials_stay_behind(CREDENTIALS)).await?,
         ])
     }
 
@@ -353,95 +353,20 @@ impl Patient {
             _ => good(check),
         })
     }
-
-    async fn identity_arrives_and_can_not_be_forged(&self) -> anyhow::Result<Finding> {
-        let check = IDENTITY;
-        let Some(echo) = &self.echo else {
-            return Ok(unknown(check, "only the API can tell: stop it and use --echo with its address"));
-        };
-        let names = || identity_headers::NAMES.into_iter().chain([identity_headers::ASSERTION]);
-        let change = "the proxy must set every X-Auth header from Countersign's answer, also the empty ones, and drop names \
-                      with underscores or dots: see docs/deploy";
-        // Countersign refuses these spellings where the proxy hands them over; what passes must have lost them.
-        for sign in ["_", "."] {
-            let spelled = |name: &str| [name.replace('-', sign), name.replacen("x-auth-", &format!("x-auth{sign}"), 1)];
-            let spelled: Vec<String> = names().flat_map(spelled).collect();
-            let headers: Vec<_> = spelled.iter().map(|name| (name.as_str(), "forged")).collect();
-            self.signed(Asked { more: &headers, ..self.usual() }).await?;
-            if let Some(found) = echo.take().and_then(|arrived| forged(&arrived)) {
-                return Ok(bad(check, found, change));
-            }
-        }
-        let headers: Vec<_> = names().map(|name| (name, "forged")).collect();
-        self.signed(Asked { more: &headers, ..self.usual() }).await?;
-        Ok(match echo.take() {
-            None => bad(
-                check,
-                "the request did not reach the API".to_owned(),
-                "the proxy must pass requests on to --echo's address",
-            ),
-            Some(arrived) => {
-                let expected = [
-                    ("x-auth-account", self.username.as_str()),
-                    ("x-auth-external-id", EXTERNAL_ID),
-                    ("x-auth-client", self.client_key.as_str()),
-                    ("x-auth-scopes", self.scopes.as_str()),
-                    ("x-auth-credential", "oauth1"),
-                ];
-                // A proxy may leave an empty header out.
-                let other = |(name, value): &&(&str, &str)| arrived.header(name).unwrap_or_default() != *value;
-                match (forged(&arrived), expected.iter().find(other)) {
-                    (Some(found), _) => bad(check, found, change),
-                    (None, Some((name, _))) => bad(check, format!("{name} is missing or another's"), change),
-                    (None, None) => good(check),
-                }
-            }
-        })
-    }
-
-    async fn credentials_stay_behind(&self) -> anyhow::Result<Finding> {
-        let check = CREDENTIALS;
-        let Some(echo) = &self.echo else {
-            return Ok(unknown(check, "only the API can tell: stop it and use --echo with its address"));
-        };
-        let cookie = format!("doctor=1; {COOKIE}=doctor");
-        let beside = [("X-Client-Key", self.client_key.as_str()), ("Cookie", cookie.as_str())];
-        self.signed(Asked { more: &beside, ..self.usual() }).await?;
-        let change = "take Authorization, X-Client-Key, X-App-Key and the countersign_ cookies away on the way to the API: see \
-                      docs/deploy";
-        let Some(arrived) = echo.take() else {
-            return Ok(bad(
-                check,
-                "the request did not reach the API".to_owned(),
-                "the proxy must pass requests on to --echo's address",
-            ));
-        };
-        let arrives = |name: &str| arrived.header(name).is_some_and(|value| !value.is_empty());
-        let mut seen: Vec<_> =
-            ["Authorization", "X-Client-Key"].into_iter().filter(|name| arrives(&name.to_ascii_lowercase())).collect();
-        if arrived.header("cookie").is_some_and(|cookies| cookies.contains(COOKIE)) {
-            seen.push("the login's cookie");
-        }
-        Ok(if seen.is_empty() { good(check) } else { bad(check, format!("{} arrives", seen.join(", ")), change) })
-    }
 }
 
-const fn good(check: &'static str) -> Finding {
+/// All is well.
+pub const fn good(check: &'static str) -> Finding {
     Finding { check, result: Verdict::Good, seen: String::new(), change: "" }
 }
 
-const fn bad(check: &'static str, seen: String, change: &'static str) -> Finding {
+/// Something is to be changed.
+pub const fn bad(check: &'static str, seen: String, change: &'static str) -> Finding {
     Finding { check, result: Verdict::Bad, seen, change }
 }
 
-/// What a client sent in the proxy's name and the API got.
-fn forged(arrived: &Arrived) -> Option<String> {
-    let names: Vec<_> =
-        arrived.headers.iter().filter(|(_, value)| value == "forged").map(|(name, _)| name.as_str()).collect();
-    (!names.is_empty()).then(|| format!("forged headers arrive: {}", names.join(", ")))
-}
-
-fn unknown(check: &'static str, why: &str) -> Finding {
+/// Nothing can be said.
+pub fn unknown(check: &'static str, why: &str) -> Finding {
     Finding { check, result: Verdict::Unknown, seen: why.to_owned(), change: "" }
 }
 
