@@ -21,6 +21,10 @@ scopes = { "*" = ["thing:read"] }
 """
 
 
+# HAProxy 2.6 has it among what it calls experimental.
+NORMALIZE = "global\n    expose-experimental-directives\nfrontend https\n    http-request normalize-uri "
+
+
 @pytest.fixture(scope="module")
 def server(new_server):
     return new_server(CONFIG, "patient")
@@ -138,6 +142,10 @@ def test_a_mistake_in_caddy_is_found_and_named(server, new_proxy, monkeypatch, t
     (None, None, None, None),
     ("http-request set-header X-Forwarded-Proto https\n", "", "scheme and host", "the other scheme"),
     ("http-request set-header X-Forwarded-Host %[req.hdr(host)]\n", "http-request set-header X-Forwarded-Host internal\n", "scheme and host", "no signature is accepted"),
+    ("frontend https\n", NORMALIZE + "percent-to-uppercase\n", "the path arrives", "%c3%a4 is not accepted"),
+    ("frontend https\n", NORMALIZE + "path-merge-slashes\n", "read in two ways", "//countersign-doctor became another path"),
+    ("frontend https\n", NORMALIZE + "path-strip-dot\n", "read in two ways", "/./countersign-doctor became another path"),
+    ("frontend https\n", NORMALIZE + "path-strip-dotdot\n", "read in two ways", "/../countersign-doctor became another path"),
     ("default_backend countersign", "http-request set-path %[path,url_dec]\n    default_backend countersign", "the path arrives", "not accepted"),
     ("http-request deny deny_status 404 if { path,url_dec -m reg ^/authz(/|$) }", "", "nobody outside", "is answered"),
 ])

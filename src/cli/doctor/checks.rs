@@ -55,7 +55,7 @@ impl Patient {
         // Where nothing is judged, or nothing is accepted, the rest says nothing.
         let unsigned = self.sender.send("GET", &self.url(&self.path), &[], None).await?;
         let can_tell = !unsigned.passed() && origin.result == Verdict::Good;
-        let path = format!("{}/a%7Eb%20c/d;e=1", self.path);
+        let path = format!("{}/a%7Eb%20c/d;e=1/%c3%a4", self.path);
         let query = format!("{}?b=1&a=%2f%20+&a=&c&=d", self.path);
         let form = when(can_tell, FORM, self.form_comes_along()).await?;
         let forms_come = form.result == Verdict::Good;
@@ -224,14 +224,29 @@ impl Patient {
         Ok(bad(check, seen, change))
     }
 
+    /// Refused as they stand, so for what they are: a proxy that mends them hides that it mends others too.
     async fn odd_paths_are_refused(&self) -> anyhow::Result<Finding> {
         let check = ODD_PATHS;
-        for odd in ["/../countersign-doctor", "//countersign-doctor", "/%2e%2e/countersign-doctor", "/a%2fb"] {
-            let target = format!("{}{odd}", self.path);
-            if self.signed(self.usual_at(&target)).await?.passed() {
-                let change = "a route with raw_paths lets them through: is that meant? Else the proxy does not hand the path over as it came";
-                return Ok(bad(check, format!("{target} passes"), change));
-            }
+        let odd = [
+            "/../countersign-doctor",
+            "/./countersign-doctor",
+            "//countersign-doctor",
+            "/%2e%2e/countersign-doctor",
+            "/a%2fb",
+        ];
+        for target in odd.map(|odd| format!("{}{odd}", self.path)) {
+            let answer = self.signed(self.usual_at(&target)).await?;
+            let (seen, change) = match (answer.status, answer.header("x-auth-error")) {
+                // Some proxies know no other refusal than 403, and some refuse by themselves.
+                (400, _) | (403, None | Some("bad_request")) => continue,
+                (401, _) => (format!("{target} became another path on the way to Countersign"), PATH_CHANGE),
+                (_, _) if answer.passed() => (
+                    format!("{target} passes"),
+                    "a route with raw_paths lets them through: is that meant? Else the proxy does not hand the path over as it came",
+                ),
+                (status, _) => (format!("{status} for {target}"), PATH_CHANGE),
+            };
+            return Ok(bad(check, seen, change));
         }
         Ok(good(check))
     }
