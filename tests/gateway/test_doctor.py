@@ -21,6 +21,12 @@ scopes = { "*" = ["thing:read"] }
 """
 
 
+# In nginx.conf and nginx-njs.conf, where Countersign's own paths are handed on.
+OWN_PATHS = """proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Forwarded-Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            # What clients say"""
+
 # HAProxy 2.6 has it among what it calls experimental.
 NORMALIZE = "global\n    expose-experimental-directives\nfrontend https\n    http-request normalize-uri "
 
@@ -100,6 +106,8 @@ def test_a_sound_deployment_is_found_sound(server, new_proxy, kind, expected):
     ("proxy_set_header X-Original-Content-Length $told_length;", "", "in the proxy's name", "says that it is empty"),
     ("proxy_set_header X-Original-Method $request_method;", "proxy_set_header X-Original-Method GET;", "its own method", "401 for a signed PUT"),
     ("proxy_pass http://api;", "proxy_method GET;\n            proxy_pass http://api;", "its own method", "PUT became GET"),
+    (OWN_PATHS, OWN_PATHS.replace("proxy_set_header X-Forwarded-Host $http_host;", ""), "in the proxy's name", "countersign-doctor.invalid/oauth/request_token is accepted"),
+    (OWN_PATHS, OWN_PATHS.replace("proxy_set_header X-Forwarded-Proto $scheme;", ""), "in the proxy's name", "/oauth/request_token is accepted"),
     ("$scheme://$http_host$request_uri", "$http_x_forwarded_proto://$http_x_forwarded_host$request_uri", "in the proxy's name", "says that it came there"),
 ])
 def test_a_mistake_in_nginx_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):

@@ -10,6 +10,7 @@ use super::wire::{Answer, Echo};
 use super::{Finding, Verdict};
 use crate::cli::operator::Operator;
 use crate::domain::account::Reach;
+use crate::protocol::base_string::split_authority;
 use crate::store::audit::{AuditFilter, Event};
 
 const PATH: &str = "the path arrives byte for byte";
@@ -29,6 +30,9 @@ const PATH_CHANGE: &str = "send the path as it came: nginx $request_uri (not $ur
      HAProxy without normalize-uri; Envoy without normalize_path";
 
 const QUERY_CHANGE: &str = "send the query as it came, in its order and with its empty parameters";
+
+/// Where temporary credentials are asked for; `server.reserved_prefix` does not move it.
+const INITIATE: &str = "/oauth/request_token";
 
 /// An address of nobody's (RFC 5737).
 const FORGED_ADDRESS: &str = "203.0.113.77";
@@ -126,9 +130,8 @@ impl Patient {
         if self.signed(self.usual()).await?.passed() {
             return Ok(good(check));
         }
-        let (scheme, authority) = self.origin.split_once("://").unwrap_or(("http", &self.origin));
-        let other = if scheme == "https" { "http" } else { "https" };
-        let without_port = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let (scheme, authority) = self.scheme_and_authority();
+        let (other, without_port) = (other_scheme(scheme), split_authority(authority).0);
         let guesses = [
             (format!("{other}://{authority}"), "the other scheme"),
             (format!("{scheme}://{without_port}"), "the host without its port"),
@@ -275,23 +278,13 @@ impl Patient {
     /// What a client writes where only the proxy should: another origin, a body that was empty, an id of its own.
     async fn claims_are_not_believed(&self) -> anyhow::Result<Finding> {
         let check = CLAIMS;
-        let other = "https://countersign-doctor.invalid";
-        let url = format!("{other}{}", self.path);
-        let origin = [
-            ("X-Forwarded-Proto", "https"),
-            ("X-Forwarded-Host", "countersign-doctor.invalid"),
-            ("X-Forwarded-Method", "GET"),
-            ("X-Forwarded-Uri", self.path.as_str()),
-            ("X-Original-Method", "GET"),
-            ("X-Original-URL", url.as_str()),
-        ];
-        if self.signed(Asked { origin: other, more: &origin, ..self.usual() }).await?.passed() {
+        if let Some(seen) = self.believed_origin().await? {
             return Ok(bad(
                 check,
-                format!("a signature for {other} is accepted, because the client says that it came there"),
-                "set server.public_url, and in the proxy the headers that say scheme, host and target: nginx proxy_set_header, \
-                 HAProxy del-header and set-header, Traefik trustForwardHeader: false, Envoy use_remote_address: true; if there is no proxy, \
-                 ask from an address that is not in server.trusted_proxies",
+                seen,
+                "set server.public_url, and in the proxy the headers that say scheme, host and target, on the way to Countersign's \
+                 own paths too: nginx proxy_set_header, HAProxy del-header and set-header, Traefik trustForwardHeader: false, Envoy \
+                 use_remote_address: true; if there is no proxy, ask from an address that is not in server.trusted_proxies",
             ));
         }
         let empty = [("X-Original-Content-Length", "0"), ("X-Original-Body", "")];
@@ -304,6 +297,47 @@ impl Patient {
             ));
         }
         Ok(good(check))
+    }
+
+    /// An origin that is the right one because the client says so. Each part alone, because a proxy may say the others anew;
+    /// on the API's path and on Countersign's own, which are two places in most configurations.
+    async fn believed_origin(&self) -> anyhow::Result<Option<String>> {
+        let (scheme, authority) = self.scheme_and_authority();
+        let elsewhere = "countersign-doctor.invalid";
+        let mut claims = vec![(scheme, elsewhere, None), (other_scheme(scheme), authority, None)];
+        if split_authority(authority).1.is_none() {
+            claims.push((scheme, authority, Some("8444")));
+        }
+        for (scheme, host, port) in claims {
+            let origin = format!("{scheme}://{host}{}", port.map(|port| format!(":{port}")).unwrap_or_default());
+            for (method, target, initiates) in [("GET", self.path.as_str(), false), ("POST", INITIATE, true)] {
+                let url = format!("{origin}{target}");
+                let mut claimed = vec![
+                    ("X-Forwarded-Proto", scheme),
+                    ("X-Forwarded-Scheme", scheme),
+                    ("X-Forwarded-Host", host),
+                    ("X-Forwarded-Method", method),
+                    ("X-Forwarded-Uri", target),
+                    ("X-Original-Method", method),
+                    ("X-Original-URL", url.as_str()),
+                ];
+                claimed.extend(port.map(|port| ("X-Forwarded-Port", port)));
+                let asked = Asked { method, origin: &origin, initiates, ..self.usual_at(target) };
+                let accepted = |answer: Answer| if initiates { answer.status == 200 } else { answer.passed() };
+                // Where it is accepted anyway, the proxy itself says it.
+                if accepted(self.signed(Asked { more: &claimed, ..asked }).await?)
+                    && !accepted(self.signed(asked).await?)
+                {
+                    let seen = format!("a signature for {url} is accepted, because the client says that it came there");
+                    return Ok(Some(seen));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn scheme_and_authority(&self) -> (&str, &str) {
+        self.origin.split_once("://").unwrap_or(("http", &self.origin))
     }
 
     /// Guesses are counted by address: who could choose theirs could guess for ever. A spent budget is written down with the address.
@@ -368,6 +402,10 @@ impl Patient {
             _ => good(check),
         })
     }
+}
+
+fn other_scheme(scheme: &str) -> &'static str {
+    if scheme == "https" { "http" } else { "https" }
 }
 
 /// All is well.

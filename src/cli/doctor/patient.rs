@@ -11,6 +11,7 @@ use crate::cli::operator::Operator;
 use crate::domain::credentials::{AccountId, ClientKey, Secret, Username};
 use crate::domain::scope::Scopes;
 use crate::protocol::client::{ClientRequest, RequestUrl};
+use crate::protocol::oauth;
 use crate::protocol::request::UriScheme;
 use crate::protocol::signature::{SharedSecrets, SignatureMethod, SigningKey};
 use crate::store::accounts::NewAccount;
@@ -65,6 +66,8 @@ pub struct Asked<'a> {
     pub signed_form: Option<&'a str>,
     /// Headers that are sent besides.
     pub more: &'a [(&'a str, &'a str)],
+    /// Signed by the client alone and with a callback: it asks for temporary credentials (RFC 5849 §2.1).
+    pub initiates: bool,
 }
 
 impl Patient {
@@ -162,6 +165,7 @@ impl Patient {
             body: None,
             signed_form: None,
             more: &[],
+            initiates: false,
         }
     }
 
@@ -184,18 +188,22 @@ impl Patient {
     /// What was to be signed is no URL or no form.
     pub fn sign(&self, asked: Asked<'_>) -> anyhow::Result<String> {
         let url = format!("{}{}", asked.origin, asked.signed_target);
+        let token = Some(&self.token).filter(|_| !asked.initiates);
         let request = ClientRequest {
             method: asked.method,
             url: RequestUrl::parse(&url)?,
             form: asked.signed_form,
             client_key: self.client_key.as_str(),
-            token: Some(self.token.token.expose()),
+            token: token.map(|token| token.token.expose()),
             signature_method: SignatureMethod::HmacSha256,
             timestamp: Clock::system().now(),
             nonce: &random(24),
-            more: &[],
+            more: if asked.initiates { &[(oauth::CALLBACK, "oob")] } else { &[] },
         };
-        let secrets = SharedSecrets { client: self.client_secret.expose(), token: self.token.secret.expose() };
+        let secrets = SharedSecrets {
+            client: self.client_secret.expose(),
+            token: token.map(|token| token.secret.expose()).unwrap_or_default(),
+        };
         Ok(request.sign(&SigningKey::Shared(secrets))?.authorization)
     }
 
