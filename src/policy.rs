@@ -86,6 +86,12 @@ impl Policy {
         Ok(route)
     }
 
+    /// The positions of the routes that no request for this host can reach, whatever its path.
+    pub fn closed_to(&self, host: &str) -> Vec<usize> {
+        let closed = |(position, route): (usize, &Route)| (!route.admits_host(host)).then_some(position);
+        self.routes.iter().enumerate().filter_map(closed).collect()
+    }
+
     fn find(&self, host: &str, path: &str, reading: Reading) -> Option<usize> {
         let path = Segments::of(path, reading);
         self.routes.iter().position(|route| route.admits_host(host) && route.path.matches(&path.0, reading))

@@ -192,6 +192,22 @@ def test_an_api_that_is_down_is_said_and_nothing_else_is_blamed(server, new_prox
     assert_found(bad, "an admitted request is answered", "502: the API behind does not answer", "--echo")
 
 
+def test_a_route_for_another_host_than_the_public_one_is_named(new_proxy, tmp_path):
+    server = Server(tmp_path / "public")
+    echo = f"127.0.0.1:{free_port()}"
+    proxy = new_proxy("nginx-njs", server.authority, echo)
+    route = '[[route]]\npath = "/inner/**"\nhosts = ["*.internal"]\n[[route]]\npath = "/outer/**"\nhosts = ["127.*"]\n'
+    public = CONFIG.replace("[server]", f'[server]\npublic_url = "{proxy.base}"')
+    server.config.write_text(public.replace("[[route]]", f"{route}[[route]]"))
+    server.start()
+    try:
+        _, bad = examine(server, proxy, echo)
+    finally:
+        server.kill()
+    assert set(bad) == {"routes can match"}
+    assert_found(bad, "routes can match", "no request reaches /inner/**: its hosts are others than 127.0.0.1", "public_url")
+
+
 def test_another_database_is_said(server, new_proxy, tmp_path):
     other = Server(tmp_path / "other", CONFIG)
     proxy = new_proxy("nginx", server.authority, "127.0.0.1:1")

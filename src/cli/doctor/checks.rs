@@ -9,10 +9,13 @@ use super::patient::{Asked, Patient, SEEN_WITHIN, random};
 use super::wire::{Answer, Echo};
 use super::{Finding, Verdict};
 use crate::cli::operator::Operator;
+use crate::config::Configuration;
 use crate::domain::account::Reach;
+use crate::policy::Policy;
 use crate::protocol::base_string::split_authority;
 use crate::store::audit::{AuditFilter, Event};
 
+const ROUTES: &str = "routes can match";
 const PATH: &str = "the path arrives byte for byte";
 const QUERY: &str = "the query arrives byte for byte";
 const METHOD: &str = "a request is judged by its own method";
@@ -66,6 +69,7 @@ impl Patient {
         Ok(vec![
             asked,
             origin,
+            routes_can_match(&operator.configuration)?,
             when(can_tell, METHOD, self.method_is_its_own(forms_come)).await?,
             when(can_tell, PATH, self.arrives_exactly(PATH, path, PATH_CHANGE)).await?,
             when(can_tell, QUERY, self.arrives_exactly(QUERY, query, QUERY_CHANGE)).await?,
@@ -402,6 +406,25 @@ impl Patient {
             _ => good(check),
         })
     }
+}
+
+/// Where `server.public_url` is set, every request is for its host, whatever it says.
+fn routes_can_match(configuration: &Configuration) -> anyhow::Result<Finding> {
+    let Some(public) = &configuration.server.public_url else { return Ok(good(ROUTES)) };
+    let closed = Policy::new(&configuration.routes, configuration.http_auth.digest)?.closed_to(public.host());
+    let paths: Vec<_> = closed
+        .into_iter()
+        .filter_map(|position| configuration.routes.get(position))
+        .map(|route| route.path.as_str())
+        .collect();
+    if paths.is_empty() {
+        return Ok(good(ROUTES));
+    }
+    Ok(bad(
+        ROUTES,
+        format!("no request reaches {}: its hosts are others than {}", paths.join(", "), public.host()),
+        "hosts of that [[route]]; or take server.public_url out, as a gateway for many hosts has to",
+    ))
 }
 
 fn other_scheme(scheme: &str) -> &'static str {
