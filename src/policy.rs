@@ -372,6 +372,19 @@ mod tests {
     }
 
     #[test]
+    fn a_route_is_closed_to_the_hosts_that_it_does_not_name() {
+        let hosts = |patterns: &[&str]| RouteSettings {
+            hosts: patterns.iter().map(|pattern| pattern.parse().unwrap()).collect(),
+            ..RouteSettings::for_every_path()
+        };
+        let routes = [hosts(&["a.example", "b.example"]), hosts(&["B.*"]), hosts(&[])];
+        let policy = Policy::new(&routes, false).unwrap();
+        assert_eq!(policy.closed_to("a.example"), [1]);
+        assert_eq!(policy.closed_to("b.example"), [0; 0]);
+        assert_eq!(policy.closed_to("c.example"), [0, 1]);
+    }
+
+    #[test]
     fn a_host_pattern_holds_stars_anywhere() {
         assert!(glob("api-*.example.com", "api-eu.example.com"));
         assert!(!glob("api-*.example.com", "api-eu.example.org"));
