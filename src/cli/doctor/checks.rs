@@ -29,8 +29,8 @@ const OTHER_PATHS: &str = "no header tells the API another path";
 const CREDENTIALS: &str = "no credential reaches the API";
 
 /// The line to change where a path changes on its way.
-const PATH_CHANGE: &str = "send the path as it came: nginx $request_uri (not $uri), proxy_pass without a path, merge_slashes off; \
-     HAProxy without normalize-uri; Envoy without normalize_path";
+const PATH_CHANGE: &str = "send the path as it came: nginx $request_uri (not $uri), proxy_pass without a path, \
+                           merge_slashes off; HAProxy without normalize-uri; Envoy without normalize_path";
 
 const QUERY_CHANGE: &str = "send the query as it came, in its order and with its empty parameters";
 
@@ -92,15 +92,16 @@ impl Patient {
             (401, _) => return self.asks_whatever_the_method(check).await,
             (_, Some("untrusted_proxy")) => "server.trusted_proxies: the address from which the proxy connects",
             (_, Some("metadata_missing")) => {
-                "the proxy must say about what it asks: nginx X-Original-Method and X-Original-URL; else X-Forwarded-Method, \
-                 -Proto, -Host and -Uri"
+                "the proxy must say about what it asks: nginx X-Original-Method and X-Original-URL; else \
+                 X-Forwarded-Method, -Proto, -Host and -Uri"
             }
             (500.., _) => {
-                "the proxy reaches Countersign or the API no more: their addresses in its configuration, and whether they run"
+                "the proxy reaches Countersign or the API no more: their addresses in its configuration, and whether \
+                 they run"
             }
             (_, _) => {
-                "the proxy must ask Countersign on this path: nginx auth_request, Caddy forward_auth, Traefik middlewares, \
-                 Envoy ext_authz; and a [[route]] must match it"
+                "the proxy must ask Countersign on this path: nginx auth_request, Caddy forward_auth, Traefik \
+                 middlewares, Envoy ext_authz; and a [[route]] must match it"
             }
         };
         let reason = answer.header("x-auth-error").map(|reason| format!(" ({reason})")).unwrap_or_default();
@@ -121,8 +122,9 @@ impl Patient {
         ];
         for (method, form, what) in requests {
             if self.sender.send(method, &self.url(&self.path), &[], form).await?.passed() {
-                let change = "the proxy must ask Countersign about every method and every body, also where it hands forms to a \
-                              script, and must not answer OPTIONS before it asks: preflights are the cors_origins of a [[route]]";
+                let change = "the proxy must ask Countersign about every method and every body, also where it hands \
+                              forms to a script, and answer no OPTIONS by itself: preflights are for a [[route]]'s \
+                              cors_origins";
                 return Ok(bad(check, format!("{what} passes"), change));
             }
         }
@@ -146,8 +148,9 @@ impl Patient {
                 return Ok(bad(
                     check,
                     format!("Countersign believes that it is {origin}: {what}"),
-                    "set server.public_url; or in the proxy: nginx X-Original-URL $scheme://$http_host$request_uri, else \
-                     X-Forwarded-Proto and X-Forwarded-Host as the client used them, and list the proxy in server.trusted_proxies",
+                    "set server.public_url; or in the proxy: nginx X-Original-URL $scheme://$http_host$request_uri, \
+                     else X-Forwarded-Proto and X-Forwarded-Host as the client used them, and list the proxy in \
+                     server.trusted_proxies",
                 ));
             }
         }
@@ -161,8 +164,8 @@ impl Patient {
     /// A DELETE that is judged as GET needs the scopes of GET only. `forms_come`: whether forms are judged at all.
     async fn method_is_its_own(&self, forms_come: bool) -> anyhow::Result<Finding> {
         let check = METHOD;
-        let change = "tell the method of the client's request: nginx X-Original-Method and X-Forwarded-Method $request_method, \
-                      for forms too; and hand it on to the API as it came";
+        let change = "tell Countersign the client's method: nginx X-Original-Method and X-Forwarded-Method \
+                      $request_method, where forms are asked about too; and hand it on to the API as it came";
         let requests = [
             ("PUT", None, "PUT"),
             ("DELETE", None, "DELETE"),
@@ -217,8 +220,9 @@ impl Patient {
                 Some(_) | None => good(check),
             });
         }
-        let change = "nginx: docs/deploy/nginx-njs.conf; Traefik: forwardBody and maxBodySize; Envoy: with_request_body; \
-                      Caddy 2.11: X-Original-Body {http.request.body_base64}; or let Countersign be the proxy";
+        let change = "nginx: docs/deploy/nginx-njs.conf; Traefik: forwardBody and maxBodySize; Envoy: \
+                      with_request_body; Caddy 2.11: X-Original-Body {http.request.body_base64}; or let Countersign be \
+                      the proxy";
         if answer.header("x-auth-error") == Some("body_unavailable") {
             return Ok(bad(check, "body_unavailable: clients that send forms are refused".to_owned(), change));
         }
@@ -231,7 +235,7 @@ impl Patient {
         Ok(bad(check, seen, change))
     }
 
-    /// Refused as they stand, so for what they are: a proxy that mends them hides that it mends others too.
+    /// Refused for what they are. A proxy that mends them changes what was signed: the 401 for that is no such refusal.
     async fn odd_paths_are_refused(&self) -> anyhow::Result<Finding> {
         let check = ODD_PATHS;
         let odd = [
@@ -249,7 +253,8 @@ impl Patient {
                 (401, _) => (format!("{target} became another path on the way to Countersign"), PATH_CHANGE),
                 (_, _) if answer.passed() => (
                     format!("{target} passes"),
-                    "a route with raw_paths lets them through: is that meant? Else the proxy does not hand the path over as it came",
+                    "a route with raw_paths lets them through: is that meant? Else the proxy does not hand the path \
+                     over as it came",
                 ),
                 (status, _) => (format!("{status} for {target}"), PATH_CHANGE),
             };
@@ -264,7 +269,7 @@ impl Patient {
         let usual = unsigned.header("x-auth-error");
         for path in ["/authz/nginx", "/authz/forward", "/authz/envoy/", "/authz/envoy/%zz"] {
             let answer = self.sender.send("GET", &self.url(path), &[], None).await?;
-            // A proxy that asks about everything also tells why it refuses this; one that does not ask has nothing to tell.
+            // A proxy that asks about everything also tells why it refuses this; one that does not has nothing to tell.
             let is_answered = match (answer.header("x-auth-error"), usual) {
                 (Some(_), None) => true,
                 (Some(error), Some(usual)) => error == "metadata_missing" && usual != error,
@@ -286,9 +291,10 @@ impl Patient {
             return Ok(bad(
                 check,
                 seen,
-                "set server.public_url, and in the proxy the headers that say scheme, host and target, on the way to Countersign's \
-                 own paths too: nginx proxy_set_header, HAProxy del-header and set-header, Traefik trustForwardHeader: false, Envoy \
-                 use_remote_address: true; if there is no proxy, ask from an address that is not in server.trusted_proxies",
+                "set server.public_url, and in the proxy the headers that say scheme, host and target, for \
+                 Countersign's own paths too: nginx proxy_set_header, HAProxy del-header and set-header, Traefik \
+                 trustForwardHeader: false, Envoy use_remote_address: true; if there is no proxy, ask from an address \
+                 that is not in server.trusted_proxies",
             ));
         }
         let empty = [("X-Original-Content-Length", "0"), ("X-Original-Body", "")];
@@ -296,15 +302,15 @@ impl Patient {
             return Ok(bad(
                 check,
                 "a form passes unsigned, because the client says that it is empty".to_owned(),
-                "the proxy must set X-Original-Content-Length and take X-Original-Body away: nginx proxy_set_header, Caddy \
-                 request_header -X-Original-*, Traefik customRequestHeaders",
+                "the proxy must set X-Original-Content-Length and take X-Original-Body away: nginx proxy_set_header, \
+                 Caddy request_header -X-Original-*, Traefik customRequestHeaders",
             ));
         }
         Ok(good(check))
     }
 
-    /// An origin that is the right one because the client says so. Each part alone, because a proxy may say the others anew;
-    /// on the API's path and on Countersign's own, which are two places in most configurations.
+    /// An origin that is taken for the right one because the client says so. Each part is tried alone, because a proxy
+    /// may say the others anew; on the API's path and on Countersign's own, because most proxies have a place for each.
     async fn believed_origin(&self) -> anyhow::Result<Option<String>> {
         let (scheme, authority) = self.scheme_and_authority();
         let elsewhere = "countersign-doctor.invalid";
@@ -344,7 +350,8 @@ impl Patient {
         self.origin.split_once("://").unwrap_or(("http", &self.origin))
     }
 
-    /// Guesses are counted by address: who could choose theirs could guess for ever. A spent budget is written down with the address.
+    /// Guesses are counted by address: who could choose theirs could guess for ever. A spent budget is written down
+    /// with the address.
     async fn address_is_its_own(&self, operator: &Operator) -> anyhow::Result<Finding> {
         let check = ADDRESS;
         let budget = operator.configuration.throttle.failures;
@@ -374,8 +381,9 @@ impl Patient {
                     return Ok(bad(
                         check,
                         format!("a client that says that it is {FORGED_ADDRESS} is believed"),
-                        "the proxy must set X-Forwarded-For to the address that it sees, in the question to Countersign too: nginx \
-                         proxy_set_header X-Forwarded-For $remote_addr, HAProxy set-header X-Forwarded-For %[src]",
+                        "the proxy must set X-Forwarded-For to the address that it sees, in the question to \
+                         Countersign too: nginx proxy_set_header X-Forwarded-For $remote_addr, HAProxy set-header \
+                         X-Forwarded-For %[src]",
                     ));
                 }
                 Some(false) => return Ok(good(check)),

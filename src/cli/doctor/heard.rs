@@ -18,8 +18,8 @@ impl Patient {
     pub async fn identity_arrives_and_can_not_be_forged(&self, check: &'static str) -> anyhow::Result<Finding> {
         let Some(echo) = &self.echo else { return Ok(unheard(check)) };
         let names = || identity_headers::NAMES.into_iter().chain([identity_headers::ASSERTION]);
-        let change = "the proxy must set every X-Auth header from Countersign's answer, also the empty ones, and drop names \
-                      with underscores or dots: see docs/deploy";
+        let change = "the proxy must set every X-Auth header from Countersign's answer, also the empty ones, and drop \
+                      names with underscores or dots: see docs/deploy";
         // Countersign refuses these spellings where the proxy hands them over; what passes must have lost them.
         for sign in ["_", "."] {
             let spelled = |name: &str| [name.replace('-', sign), name.replacen("x-auth-", &format!("x-auth{sign}"), 1)];
@@ -47,8 +47,8 @@ impl Patient {
             Some(name) => bad(
                 check,
                 format!("{name} is lost when the client's Connection names it"),
-                "the proxy must set the X-Auth headers where Connection takes nothing away any more: Caddy's header_up lines \
-                 in reverse_proxy, one for each",
+                "the proxy must set the X-Auth headers where Connection takes nothing away any more: for each a line \
+                 header_up in Caddy's reverse_proxy",
             ),
             None => good(check),
         })
@@ -66,9 +66,9 @@ impl Patient {
             Some(found) => bad(
                 check,
                 found,
-                "take X-Original-URL, X-Original-URI and X-Rewrite-URL away on the way to the API: nginx proxy_set_header \
-                 with an empty value, Caddy request_header -X-Original-* and -X-Rewrite-URL, Traefik customRequestHeaders, \
-                 Envoy request_headers_to_remove",
+                "take X-Original-URL, X-Original-URI and X-Rewrite-URL away on the way to the API: nginx \
+                 proxy_set_header with \"\", Caddy request_header -X-Original-* and -X-Rewrite-URL, Traefik \
+                 customRequestHeaders, Envoy request_headers_to_remove",
             ),
             None => good(check),
         })
@@ -83,8 +83,8 @@ impl Patient {
         let cookie = format!("doctor=1; {COOKIE}=doctor");
         let beside = [("X-Client-Key", self.client_key.as_str()), ("Cookie", cookie.as_str())];
         self.signed(Asked { more: &beside, ..self.usual() }).await?;
-        let change = "take Authorization, X-Client-Key, X-App-Key and the countersign_ cookies away on the way to the API: see \
-                      docs/deploy";
+        let change = "take Authorization, X-Client-Key, X-App-Key and the countersign_ cookies away on the way to the \
+                      API: see docs/deploy";
         let Some(arrived) = echo.take() else { return Ok(unreached(check)) };
         let arrives = |name: &str| arrived.header(name).is_some_and(|value| !value.is_empty());
         let mut seen: Vec<_> =

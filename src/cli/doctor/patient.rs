@@ -49,7 +49,7 @@ pub struct Patient {
     token: IssuedToken,
 }
 
-/// One request: what is sent, and what is signed. The two differ on purpose: what is accepted tells what the server saw.
+/// One request. What is sent and what is signed differ on purpose: what is accepted tells what the server saw.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
     /// Sent and signed.
