@@ -86,6 +86,12 @@ impl Policy {
         Ok(route)
     }
 
+    /// The positions of the routes that no request for this host can reach, whatever its path.
+    pub fn closed_to(&self, host: &str) -> Vec<usize> {
+        let closed = |(position, route): (usize, &Route)| (!route.admits_host(host)).then_some(position);
+        self.routes.iter().enumerate().filter_map(closed).collect()
+    }
+
     fn find(&self, host: &str, path: &str, reading: Reading) -> Option<usize> {
         let path = Segments::of(path, reading);
         self.routes.iter().position(|route| route.admits_host(host) && route.path.matches(&path.0, reading))
@@ -363,6 +369,19 @@ mod tests {
         {
             assert!(odd_path(path).is_some(), "{path}");
         }
+    }
+
+    #[test]
+    fn a_route_is_closed_to_the_hosts_that_it_does_not_name() {
+        let hosts = |patterns: &[&str]| RouteSettings {
+            hosts: patterns.iter().map(|pattern| pattern.parse().unwrap()).collect(),
+            ..RouteSettings::for_every_path()
+        };
+        let routes = [hosts(&["a.example", "b.example"]), hosts(&["B.*"]), hosts(&[])];
+        let policy = Policy::new(&routes, false).unwrap();
+        assert_eq!(policy.closed_to("a.example"), [1]);
+        assert_eq!(policy.closed_to("b.example"), [0; 0]);
+        assert_eq!(policy.closed_to("c.example"), [0, 1]);
     }
 
     #[test]

@@ -26,7 +26,7 @@ const OF_THE_CONNECTION: [&str; 10] = [
 
 /// Headers that name another path than the request line: some readers believe them (IIS, Symfony, Zend), and no route has
 /// judged that path.
-const OTHER_PATHS: [&str; 3] = ["x-original-url", "x-original-uri", "x-rewrite-url"];
+pub const OTHER_PATHS: [&str; 3] = ["x-original-url", "x-original-uri", "x-rewrite-url"];
 
 /// Which parts of a request are credentials, by the configuration.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 
 import pytest
@@ -18,6 +19,16 @@ request_id_header = "X-Request-Id"
 path = "/**"
 scopes = { "*" = ["thing:read"] }
 """
+
+
+# In nginx.conf and nginx-njs.conf, where Countersign's own paths are handed on.
+OWN_PATHS = """proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_set_header X-Forwarded-Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            # What clients say"""
+
+# HAProxy 2.6 has it among what it calls experimental.
+NORMALIZE = "global\n    expose-experimental-directives\nfrontend https\n    http-request normalize-uri "
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +92,10 @@ def test_a_sound_deployment_is_found_sound(server, new_proxy, kind, expected):
     ('proxy_set_header Authorization "";', "", "no credential", "Authorization arrives"),
     ("proxy_set_header X-Auth-Impersonated-By $auth_impersonated_by;", "", "nobody can forge it", "x-auth-impersonated-by"),
     ("auth_request /_countersign_authz;", "", "without a credential", "instead of 401"),
+    ('proxy_set_header X-Original-URL "";', "", "another path", "forged headers arrive: x-original-url"),
+    ('proxy_set_header X-Original-URI "";', "", "another path", "forged headers arrive: x-original-uri"),
+    ('proxy_set_header X-Rewrite-URL "";', "", "another path", "forged headers arrive: x-rewrite-url"),
+    ("auth_request /_countersign_authz;", "if ($request_method = OPTIONS) { return 204; }\n            auth_request /_countersign_authz;", "without a credential", "OPTIONS passes"),
     (r"^/(oauth|", r"^/(authz|oauth|", "nobody outside", "is answered"),
     ("proxy_set_header X-Original-Method $request_method;", "", "without a credential", "403 instead of 401 (metadata_missing)"),
     ("proxy_pass http://countersign/authz/nginx;", "proxy_pass http://127.0.0.1:1/authz/nginx;", "without a credential", "500 instead of 401"),
@@ -89,6 +104,10 @@ def test_a_sound_deployment_is_found_sound(server, new_proxy, kind, expected):
     ("proxy_set_header X-Request-Id $request_id;", "", "good for once", "the client chose its X-Request-Id"),
     ("proxy_set_header X-Forwarded-For $remote_addr;", "", "choose their address", "203.0.113.77 is believed"),
     ("proxy_set_header X-Original-Content-Length $told_length;", "", "in the proxy's name", "says that it is empty"),
+    ("proxy_set_header X-Original-Method $request_method;", "proxy_set_header X-Original-Method GET;", "its own method", "401 for a signed PUT"),
+    ("proxy_pass http://api;", "proxy_method GET;\n            proxy_pass http://api;", "its own method", "PUT became GET"),
+    (OWN_PATHS, OWN_PATHS.replace("proxy_set_header X-Forwarded-Host $http_host;", ""), "in the proxy's name", "countersign-doctor.invalid/oauth/request_token is accepted"),
+    (OWN_PATHS, OWN_PATHS.replace("proxy_set_header X-Forwarded-Proto $scheme;", ""), "in the proxy's name", "/oauth/request_token is accepted"),
     ("$scheme://$http_host$request_uri", "$http_x_forwarded_proto://$http_x_forwarded_host$request_uri", "in the proxy's name", "says that it came there"),
 ])
 def test_a_mistake_in_nginx_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
@@ -99,6 +118,9 @@ def test_a_mistake_in_nginx_is_found_and_named(server, new_proxy, monkeypatch, t
     ("countersign.js", "body = r.requestText || ''", "body = ''", "body of a form", "as if it were empty"),
     ("nginx-njs.conf", "error_page 418 = @form;", "error_page 418 = @api;", "without a credential", "POST with a form passes"),
     ("countersign.js", "kept.join('&')", "kept.reverse().join('&')", "the query arrives", "on the way to the API"),
+    ("nginx-njs.conf", "auth_request /_countersign_authz;", "if ($request_method = OPTIONS) { return 204; }\n            auth_request /_countersign_authz;", "without a credential", "OPTIONS passes"),
+    ("nginx-njs.conf", "proxy_set_header X-Original-Method $request_method;", "proxy_set_header X-Original-Method GET;", "its own method", "401 for a signed PUT"),
+    ("nginx-njs.conf", "proxy_set_header X-Forwarded-Method $request_method;", "proxy_set_header X-Forwarded-Method POST;", "its own method", "401 for a signed DELETE with a form"),
     ("nginx-njs.conf", "proxy_pass http://api$api_target;", "proxy_pass http://api$uri$is_args$args;", "the path arrives", "on the way to the API"),
 ])
 def test_a_mistake_in_njs_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, name, line, wrong, check, seen):
@@ -109,9 +131,14 @@ def test_a_mistake_in_njs_is_found_and_named(server, new_proxy, monkeypatch, tmp
     (" X-Auth-Client X-", " X-", "nobody can forge it", "x-auth-client is missing"),
     (" X-Auth-External-Id X-", " X-", "nobody can forge it", "x-auth-external-id is missing"),
     (" X-Auth-Scopes X-", " X-", "nobody can forge it", "x-auth-scopes is missing"),
+    ("header_up X-Auth-Account {http.request.header.X-Auth-Account}", "", "nobody can forge it", "x-auth-account is lost"),
+    ("header_up X-Auth-Scopes {http.request.header.X-Auth-Scopes}", "", "nobody can forge it", "x-auth-scopes is lost"),
+    ("request_header -X-Rewrite-URL", "", "another path", "x-rewrite-url"),
     ("request_header -X-Original-*", "", "in the proxy's name", "says that it is empty"),
     ("header_up -Authorization", "", "no credential", "Authorization arrives"),
     ("header_up X-Request-Id {http.request.uuid}", "", "good for once", "the client chose its X-Request-Id"),
+    ("reverse_proxy 127.0.0.1:3000 {", "reverse_proxy 127.0.0.1:3000 {\n\t\t\t\tmethod GET", "its own method", "PUT became GET"),
+    ("uri /authz/forward", "uri /authz/forward?x\n\t\t\t\theader_up X-Forwarded-Method GET", "its own method", "401 for a signed PUT"),
     ("uri /authz/forward", "uri /authz/forward?x\n\t\t\t\theader_up X-Forwarded-Uri {http.request.uri.path}", "the query arrives", "not accepted"),
     ("^/(oauth|", "^/(authz|oauth|", "nobody outside", "is answered"),
 ])
@@ -123,6 +150,10 @@ def test_a_mistake_in_caddy_is_found_and_named(server, new_proxy, monkeypatch, t
     (None, None, None, None),
     ("http-request set-header X-Forwarded-Proto https\n", "", "scheme and host", "the other scheme"),
     ("http-request set-header X-Forwarded-Host %[req.hdr(host)]\n", "http-request set-header X-Forwarded-Host internal\n", "scheme and host", "no signature is accepted"),
+    ("frontend https\n", NORMALIZE + "percent-to-uppercase\n", "the path arrives", "%c3%a4 is not accepted"),
+    ("frontend https\n", NORMALIZE + "path-merge-slashes\n", "read in two ways", "//countersign-doctor became another path"),
+    ("frontend https\n", NORMALIZE + "path-strip-dot\n", "read in two ways", "/./countersign-doctor became another path"),
+    ("frontend https\n", NORMALIZE + "path-strip-dotdot\n", "read in two ways", "/../countersign-doctor became another path"),
     ("default_backend countersign", "http-request set-path %[path,url_dec]\n    default_backend countersign", "the path arrives", "not accepted"),
     ("http-request deny deny_status 404 if { path,url_dec -m reg ^/authz(/|$) }", "", "nobody outside", "is answered"),
 ])
@@ -161,12 +192,39 @@ def test_an_api_that_is_down_is_said_and_nothing_else_is_blamed(server, new_prox
     assert_found(bad, "an admitted request is answered", "502: the API behind does not answer", "--echo")
 
 
+def test_a_route_for_another_host_than_the_public_one_is_named(new_proxy, tmp_path):
+    server = Server(tmp_path / "public")
+    echo = f"127.0.0.1:{free_port()}"
+    proxy = new_proxy("nginx-njs", server.authority, echo)
+    route = '[[route]]\npath = "/inner/**"\nhosts = ["*.internal"]\n[[route]]\npath = "/outer/**"\nhosts = ["127.*"]\n'
+    public = CONFIG.replace("[server]", f'[server]\npublic_url = "{proxy.base}"')
+    server.config.write_text(public.replace("[[route]]", f"{route}[[route]]"))
+    server.start()
+    try:
+        _, bad = examine(server, proxy, echo)
+    finally:
+        server.kill()
+    assert set(bad) == {"routes can match"}
+    assert_found(bad, "routes can match", "no request reaches /inner/**: its hosts are others than 127.0.0.1", "public_url")
+
+
 def test_another_database_is_said(server, new_proxy, tmp_path):
     other = Server(tmp_path / "other", CONFIG)
     proxy = new_proxy("nginx", server.authority, "127.0.0.1:1")
     with pytest.raises(CommandFailed) as failed:
         other.command("doctor", "--proxy", proxy.base)
     assert re.search("another database", failed.value.said)
+
+
+def test_an_examination_that_can_not_begin_leaves_no_account_behind(tmp_path):
+    server = Server(tmp_path / "unwilling", CONFIG, database=f"sqlite://{tmp_path}/x.db")
+    server.json("account", "list")
+    with sqlite3.connect(server.database.removeprefix("sqlite://")) as database:
+        database.execute("CREATE TRIGGER unwilling BEFORE INSERT ON clients BEGIN SELECT RAISE(ABORT, 'no more'); END")
+    with pytest.raises(CommandFailed) as failed:
+        server.command("doctor", "--proxy", "http://127.0.0.1:1")
+    assert "no more" in failed.value.said
+    assert server.json("account", "list") == []
 
 
 @pytest.mark.parametrize(("line", "wrong", "found"), [

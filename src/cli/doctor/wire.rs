@@ -85,6 +85,8 @@ impl Sender {
 #[derive(Clone, Debug, Default)]
 pub struct Arrived {
     /// As it came.
+    pub method: String,
+    /// As it came.
     pub target: String,
     /// Names in lower case, values as they came.
     pub headers: Vec<(String, String)>,
@@ -133,8 +135,9 @@ impl Echo {
         let mut connection = BufReader::new(connection);
         let mut line = String::new();
         connection.read_line(&mut line).await?;
-        let mut arrived =
-            Arrived { target: line.split(' ').nth(1).unwrap_or_default().to_owned(), ..Arrived::default() };
+        let mut words = line.split(' ').map(str::to_owned);
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let mut arrived = Arrived { method, target, ..Arrived::default() };
         loop {
             line.clear();
             connection.read_line(&mut line).await?;
