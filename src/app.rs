@@ -112,6 +112,14 @@ pub fn serve(configuration: Configuration) -> anyhow::Result<()> {
             );
         }
         let components = Components::open(&configuration, Clock::system()).await?;
+        if let Some(public) = &configuration.server.public_url {
+            for closed in components.judge.policy.closed_to(public.host()) {
+                tracing::warn!(
+                    route = closed + 1,
+                    "this route matches nothing: its hosts leave out that of server.public_url, which counts for every request"
+                );
+            }
+        }
         let (server, address) = start(&configuration, components.clone())?;
         let scheme = if configuration.tls.certificate.is_some() { "https" } else { "http" };
         tracing::info!(%address, "listening");
