@@ -1033,6 +1033,27 @@ fn a_redis_that_may_evict_is_not_used() {
 }
 
 #[test]
+fn a_redis_that_evicted_for_a_while_is_found_out() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
+    let now = present();
+    let store = place.open(now);
+    assert!(claim_now(&store, "a", now).is_ok());
+    store.close();
+    // Others of shorter lives go first: the nonce itself stays, and its mark, and nothing but the count tells.
+    for number in 0..3000 {
+        let other = format!("SET other:{number} {} EX 60", "x".repeat(1000));
+        assert_eq!(server.command(&other).expect("is set"), "+OK");
+    }
+    for setting in ["maxmemory-policy volatile-ttl", "maxmemory 3mb", "maxmemory 0", "maxmemory-policy noeviction"] {
+        assert_eq!(server.command(&format!("CONFIG SET {setting}")).expect("is set"), "+OK");
+    }
+    assert!(matches!(claim_now(&place.open(now), "a", now), Err(ClaimRefused::TimestampRefused { .. })));
+}
+
+#[test]
 fn replicas_that_are_asked_for_and_missing_are_a_failure() {
     let Some(place) = Place::redis() else {
         return;

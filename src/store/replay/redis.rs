@@ -42,12 +42,12 @@ const MARKED_AHEAD: i64 = 5;
 /// Makes or checks the state in one step, as other nodes may do so too.
 ///
 /// Arguments: the hash key, `1` if it is known to have been in use, what tells this Redis from another, its clock in seconds, the window in
-/// seconds back and ahead, the tolerance of clocks, the minutes to mark ahead. Answers: hash key, floor, and how far back nonces must be remembered: where
+/// seconds back and ahead, the tolerance of clocks, the minutes to mark ahead, how many keys it ever evicted. Answers: hash key, floor, and how far back nonces must be remembered: where
 /// windows differ, the widest rules until Redis is emptied.
 const SETTLE: &str = "
 local own_key, in_use, own_name = ARGV[1], ARGV[2] == '1', ARGV[3]
 local now, own_past, own_future, tolerance = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local state = redis.call('HMGET', KEYS[1], 'hash_key', 'name', 'floor', 'past', 'future', 'first', 'marked', 'run_id')
+local state = redis.call('HMGET', KEYS[1], 'hash_key', 'name', 'floor', 'past', 'future', 'first', 'marked', 'run_id', 'evicted')
 local hash_key, name, floor = state[1], state[2], tonumber(state[3] or -1000000000)
 -- The version before knew the run alone.
 if not name and state[8] and own_name:find(state[8] .. '/', 1, true) == 1 then name = own_name end
@@ -56,7 +56,8 @@ local marked_first, marked_last = tonumber(state[6] or 1), tonumber(state[7] or 
 if in_use and hash_key and hash_key ~= own_key then return {hash_key, floor, past} end
 -- What was written for a smaller window expires by that; and who noticed a loss may have known a smaller one.
 local is_wider = past < own_past or future < own_future
-local lost = hash_key and (name ~= own_name or is_wider) or not hash_key and in_use
+local evicted = ARGV[9]
+local lost = hash_key and (name ~= own_name or is_wider or (state[9] or evicted) ~= evicted) or not hash_key and in_use
 if past < own_past then marked_first, marked_last = 1, 0 end
 past, future = math.max(past, own_past), math.max(future, own_future)
 local unforeseen = math.floor((now + tolerance + future) / 60) + 1
@@ -72,7 +73,7 @@ for minute = first, last do
 end
 if lost and floor < unforeseen then floor = unforeseen end
 redis.call('HSET', KEYS[1], 'hash_key', hash_key or own_key, 'name', own_name, 'floor', floor, 'past', past, 'future', future,
-  'first', first, 'marked', last)
+  'first', first, 'marked', last, 'evicted', evicted)
 return {hash_key or own_key, floor, past}
 ";
 
@@ -151,6 +152,8 @@ impl RedisJournal {
                 "Redis does not say who it is: INFO must answer with run_id and master_replid2",
             ));
         };
+        // Forbidden a moment ago, and done a moment before that.
+        let evicted = field(&info, "evicted_keys").unwrap_or("0");
         let mut settle = cmd("EVAL");
         settle
             .arg(SETTLE)
@@ -164,7 +167,8 @@ impl RedisJournal {
             .arg(self.times.past_seconds)
             .arg(self.times.future_seconds)
             .arg(CLOCK_TOLERANCE_SECONDS)
-            .arg(MARKED_AHEAD);
+            .arg(MARKED_AHEAD)
+            .arg(evicted);
         let (key, floor, past_seconds): (Vec<u8>, i64, i64) = ask(connection, settle)?;
         let key =
             <[u8; 16]>::try_from(key.as_slice()).map_err(|_| JournalError::Damaged("the hash key has not 16 bytes"))?;

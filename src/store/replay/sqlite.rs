@@ -121,8 +121,10 @@ impl SqliteJournal {
         let broken = |error| SqliteOpenError::Journal(path.to_owned(), error);
         // SQLite keeps the mode of an empty file, and gives it to its log.
         open_private(path).map_err(|error| broken(JournalError::File(error)))?;
+        // Asked before SQLite makes another. After an end that was not orderly the last commits are nowhere else.
+        let has_log = has_log(path);
         let mut connection = connect(path, synchronous).map_err(broken)?;
-        let (key, floor) = settle(&mut connection, path, &mut floor_file, unforeseen).map_err(broken)?;
+        let (key, floor) = settle(&mut connection, path, &mut floor_file, has_log, unforeseen).map_err(broken)?;
         let mut journal = Self {
             path: path.to_owned(),
             synchronous,
@@ -296,11 +298,19 @@ fn connect(path: &Path, synchronous: Synchronous) -> Result<SqliteConnection, Jo
     Ok(connection)
 }
 
+/// Whether there is a write-ahead log with something in it: it stays until the journal is closed in an orderly way.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
+}
+
 /// Reads the state of the file, or makes it, and finds the floor.
 fn settle(
     connection: &mut SqliteConnection,
     path: &Path,
     floor_file: &mut FloorFile,
+    has_log: bool,
     unforeseen: Bucket,
 ) -> Result<(FingerprintKey, Bucket), JournalError> {
     // A number of the file system, compared for equality only.
@@ -320,6 +330,8 @@ fn settle(
             let is_another = known_inode != inode
                 || floor_file.opened != opened
                 || floor_file.last_row.is_some_and(|known| known != last_row)
+                // Versions before noted no end.
+                || floor_file.last_row.is_none() && opened != 0 && !has_log
                 || floor_file.newest == NEVER && newest > NEVER.0;
             let floor = if is_another {
                 // Copied or restored, at an unknown time; or nothing tells whether it was.
@@ -515,6 +527,24 @@ mod tests {
         let second = open();
         assert!(second.floor < Bucket(29), "nothing is refused: {:?}", second.floor);
         drop(second);
+        for end in ["", "-floor", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+        }
+    }
+
+    #[test]
+    fn a_journal_that_was_killed_and_lost_its_log_accepts_nothing_that_it_may_have_forgotten() {
+        let path = std::env::temp_dir().join(format!("countersign-journal-{:032x}", rand::random::<u128>()));
+        let open = || SqliteJournal::open(&path, Synchronous::Full, Bucket(1_000_000)).expect("opens");
+        let mut first = open();
+        first.journal.commit(&[record(29, 7, 0)], Timestamp::from_unix(0)).expect("kept");
+        first.journal.close();
+        drop(first);
+        let second = open();
+        assert!(second.floor < Bucket(29), "after an orderly end there is none");
+        // Without the note of an orderly end; SQLite removes the log, as somebody may who clears up after a crash.
+        drop(second);
+        assert_eq!(open().floor, Bucket(1_000_000));
         for end in ["", "-floor", "-wal", "-shm"] {
             let _ = std::fs::remove_file(format!("{}{end}", path.display()));
         }
