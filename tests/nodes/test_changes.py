@@ -40,7 +40,7 @@ def known(world):
     return client, token
 
 
-def test_a_token_that_the_command_line_revoked(world, known):
+def test_a_token_that_the_command_line_revoked_is_soon_refused_by_every_node(world, known):
     client, token = known
     world.operator.command("token", "revoke", token.token)
     every_node_soon_says(world, (401, "token_revoked"), lambda node: world.signed(node, token, client))
@@ -57,7 +57,7 @@ def test_a_token_that_a_node_revoked_is_dead_there_at_once(world, known, place):
     every_node_soon_says(world, (401, "token_revoked"), lambda node: world.signed(node, token, client))
 
 
-def test_a_client_that_is_disabled_and_enabled(world, known):
+def test_a_client_that_is_disabled_and_enabled_is_soon_so_at_every_node(world, known):
     client, token = known
     world.operator.command("client", "disable", client.key)
     every_node_soon_says(world, (403, "consumer_key_refused"), lambda node: world.signed(node, token, client))
@@ -65,7 +65,7 @@ def test_a_client_that_is_disabled_and_enabled(world, known):
     every_node_soon_says(world, (200, None), lambda node: world.signed(node, token, client))
 
 
-def test_a_secret_that_is_rotated(world, known):
+def test_a_secret_that_is_rotated_is_soon_known_to_every_node(world, known):
     client, token = known
     made = world.operator.json("client", "rotate-secret", client.key)
     every_node_soon_says(world, (401, "signature_invalid"), lambda node: world.signed(node, token, client))
@@ -74,7 +74,7 @@ def test_a_secret_that_is_rotated(world, known):
 
 
 @pytest.mark.parametrize(("word", "status"), [("lock", 403), ("disable", 403)])
-def test_an_account_that_is_locked_or_disabled(world, word, status):
+def test_an_account_that_is_locked_or_disabled_is_soon_so_at_every_node(world, word, status):
     holder = world.operator.account()
     client = world.operator.client(world.owner)
     token = dance(world.proxy, client, Browser(holder))
@@ -87,7 +87,7 @@ def test_an_account_that_is_locked_or_disabled(world, word, status):
     every_node_soon_says(world, (200, None), lambda node: world.signed(node, token, client))
 
 
-def test_an_api_key_that_is_regenerated(world):
+def test_an_api_key_that_is_regenerated_is_soon_another_at_every_node(world):
     key = world.operator.key(world.owner)
 
     def send(node):
@@ -102,7 +102,7 @@ def test_an_api_key_that_is_regenerated(world):
     every_node_soon_says(world, (200, None), send)
 
 
-def test_a_password_that_is_changed(world):
+def test_a_password_that_is_changed_is_soon_another_at_every_node(world):
     holder = world.operator.account()
     client = world.operator.client(holder)
 

@@ -63,13 +63,13 @@ def test_ten_thousand_headers_are_refused(server):
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_ten_thousand_parameters_in_the_query(endpoint, server):
+def test_ten_thousand_parameters_in_the_query_do_no_harm(endpoint, server):
     query = "&".join(f"a{number}=1" for number in range(10_000))
     check(server, plain(server, "GET", f"{endpoint}?{query}"))
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_ten_thousand_parameters_in_a_form_body(endpoint, server):
+def test_ten_thousand_parameters_in_a_form_body_do_no_harm(endpoint, server):
     body = "&".join(f"a{number}=1" for number in range(10_000)).encode()
     check(server, plain(server, "POST", endpoint, [("Content-Type", FORM)], body))
 
@@ -80,7 +80,7 @@ def test_ten_thousand_signed_parameters_get_a_verdict_and_no_crash(server, clien
     assert answer.status == 200 or 400 <= answer.status < 500
 
 
-def test_ten_thousand_oauth_parameters_in_the_header(server):
+def test_ten_thousand_oauth_parameters_in_the_header_do_no_harm(server):
     value = "OAuth " + ",".join(f'oauth_x{number}="1"' for number in range(5_000))
     answer = check(server, plain(server, "GET", "/v2/me", [("Authorization", value)]), closes=True)
     assert answer.status in (None, 400, 401, 431)
@@ -119,7 +119,7 @@ ODD_ESCAPES = {
 
 @pytest.mark.parametrize("bad", ODD_BYTES.values(), ids=ODD_BYTES.keys())
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_odd_bytes_in_query_header_and_body(endpoint, bad, server):
+def test_odd_bytes_in_query_header_and_body_do_no_harm(endpoint, bad, server):
     host = server.authority.encode()
     head = b"Host: " + host + b"\r\nConnection: close\r\n"
     path = endpoint.encode()
@@ -136,7 +136,7 @@ def test_odd_bytes_in_query_header_and_body(endpoint, bad, server):
 
 @pytest.mark.parametrize("bad", ODD_ESCAPES.values(), ids=ODD_ESCAPES.keys())
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_odd_escapes_in_query_header_and_body(endpoint, bad, server):
+def test_odd_escapes_in_query_header_and_body_do_no_harm(endpoint, bad, server):
     check(server, plain(server, "GET", f"{endpoint}?a={bad}&oauth_token={bad}&oauth_consumer_key={bad}"))
     header = f'OAuth oauth_consumer_key="{bad}", oauth_token="{bad}", oauth_signature="{bad}", {bad}="1"'
     check(server, plain(server, "GET", endpoint, [("Authorization", header)]))
@@ -145,7 +145,7 @@ def test_odd_escapes_in_query_header_and_body(endpoint, bad, server):
 
 
 @pytest.mark.parametrize("bad", ODD_ESCAPES.values(), ids=ODD_ESCAPES.keys())
-def test_odd_escapes_in_the_path(bad, server, client, token):
+def test_odd_escapes_in_the_path_do_no_harm(bad, server, client, token):
     check(server, plain(server, "GET", f"/v2/{bad}"))
     check(server, plain(server, "GET", f"/{bad}/v2/me"))
     check(server, plain(server, "GET", f"/v2/me{bad}", [("Authorization", "OAuth x")]))
@@ -163,7 +163,7 @@ def test_a_path_that_could_be_read_in_two_ways_is_400(path, server, client, toke
     "length",
     ["-1", "99999999999999999999999", "18446744073709551615", "9223372036854775808", "abc", "", "1e3", "+5", "0x10", "5, 6"],
 )
-def test_an_absurd_content_length(length, server):
+def test_an_absurd_content_length_does_no_harm(length, server):
     head = f"POST /v2/me HTTP/1.1\r\nHost: {server.authority}\r\nContent-Type: {FORM}\r\n"
     check(server, f"{head}Content-Length: {length}\r\n\r\na=1".encode(), "POST", half_close=True, closes=True)
 
@@ -186,7 +186,7 @@ SMUGGLED = {
 
 @pytest.mark.parametrize("rest", SMUGGLED.values(), ids=SMUGGLED.keys())
 @pytest.mark.parametrize("endpoint", ["/v2/me", "/oauth/request_token", "/login"])
-def test_a_body_whose_length_is_in_doubt(endpoint, rest, server):
+def test_a_body_whose_length_is_in_doubt_does_no_harm(endpoint, rest, server):
     head = f"POST {endpoint} HTTP/1.1\r\nHost: {server.authority}\r\nContent-Type: {FORM}\r\n"
     check(server, (head + rest).encode(), "POST", half_close=True, closes=True)
 
@@ -218,7 +218,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("request_bytes", BROKEN.values(), ids=BROKEN.keys())
-def test_broken_syntax(request_bytes, server):
+def test_broken_syntax_does_no_harm(request_bytes, server):
     check(server, request_bytes, half_close=True, closes=True)
 
 
@@ -291,12 +291,12 @@ JSON_BODIES = {
 
 
 @pytest.mark.parametrize("body", JSON_BODIES.values(), ids=JSON_BODIES.keys())
-def test_odd_json_at_the_token_endpoint(body, server):
+def test_odd_json_at_the_token_endpoint_does_no_harm(body, server):
     answer = check(server, plain(server, "POST", "/api/auth/jwt", [("Content-Type", "application/json")], body), "POST")
     assert 400 <= answer.status < 500
 
 
-def test_odd_cookies(server):
+def test_odd_cookies_do_no_harm(server):
     for value in ("", "=", ";;;", "session=" + "x" * 10_000, "companyName=a; memberId=b", 'a="', "\x01=b"):
         check(server, plain(server, "GET", "/v2/me?auth=session", [("Cookie", value)]), closes=True)
         check(server, plain(server, "GET", "/apps", [("Cookie", value)]), closes=True)
@@ -328,7 +328,7 @@ def test_an_absurd_callback_is_refused(callback, server, client):
 
 
 @pytest.mark.parametrize("token", ["", "x", "%00", "x" * 50_000, "%ff", "a&oauth_token=b", "<script>alert(1)</script>"])
-def test_an_absurd_request_token_at_the_authorize_page(token, server):
+def test_an_absurd_request_token_at_the_authorize_page_does_no_harm(token, server):
     answer = check(server, plain(server, "GET", f"/oauth/authorize?oauth_token={token}"))
     assert 200 <= answer.status < 500
     assert b"<script>alert(1)" not in answer.body
