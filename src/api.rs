@@ -20,7 +20,7 @@ pub mod openapi;
 
 use std::sync::Arc;
 
-use actix_web::http::Method;
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -32,7 +32,7 @@ use crate::config::Configuration;
 use crate::store::Store;
 use crate::web::judge::Judge;
 use crate::web::place::{Place, with_allow};
-use crate::web::response::cut_off;
+use crate::web::response::{cut_off, failure};
 
 /// What the path of every operation begins with.
 const BASE: &str = "/api/v1";
@@ -71,7 +71,8 @@ pub fn openapi_json() -> String {
 }
 
 async fn no_such_method(request: HttpRequest) -> HttpResponse {
-    with_allow(Failed::Method.answer(), &request)
+    let answer = failure(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path has no such method.");
+    with_allow(answer, &request)
 }
 
 fn method(operation: &Operation) -> Method {
@@ -104,11 +105,9 @@ async fn serve(
         Ok(call) => run(operation.action, &call).await,
         Err(failed) => Err(failed),
     };
-    match answer {
-        Ok(answer) => answer,
-        Err(Failed::Rejected(rejection)) => judge.refuse(Some(&received), Some(judge.policy.management()), &rejection),
-        Err(failed) => failed.answer(),
-    }
+    answer
+        .or_else(Failed::answer)
+        .unwrap_or_else(|rejection| judge.refuse(Some(&received), Some(judge.policy.management()), &rejection))
 }
 
 async fn run(action: Action, call: &Call<'_>) -> Result<HttpResponse, Failed> {

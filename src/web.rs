@@ -18,7 +18,7 @@ pub mod page;
 pub mod reasons;
 pub mod samples;
 pub mod assets;
-pub mod errors;
+pub mod message;
 pub mod failed;
 pub mod visit;
 pub mod place;

@@ -2,7 +2,6 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::CACHE_CONTROL;
 
 use crate::auth::hashing::PasswordError;
 use crate::auth::verdict::Rejection;
@@ -11,6 +10,7 @@ use crate::store::api_keys::ApiKeyError;
 use crate::store::clients::ClientError;
 use crate::store::connection::StoreError;
 use crate::store::delegations::DelegationError;
+use crate::web::response::failure;
 
 /// Why nothing was done.
 #[derive(Debug)]
@@ -23,33 +23,23 @@ pub enum Failed {
     Forbidden(&'static str),
     /// Not there, or not within the caller's reach: 404.
     NotFound(&'static str),
-    /// The path has no such method: 405.
-    Method,
     /// Something else has the name: 409.
     Conflict(String),
 }
 
 impl Failed {
-    /// The answer. A rejection is not answered here: it needs the request.
-    pub fn answer(&self) -> HttpResponse {
-        let (status, code, message) = match self {
-            Self::Invalid(why) => (StatusCode::BAD_REQUEST, "invalid", why.clone()),
-            Self::Forbidden(why) => (StatusCode::FORBIDDEN, "forbidden", (*why).to_owned()),
-            Self::NotFound(what) => (StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}.")),
-            Self::Method => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path has no such method.".to_owned())
-            }
-            Self::Conflict(why) => (StatusCode::CONFLICT, "conflict", why.clone()),
-            Self::Rejected(rejection) => (StatusCode::FORBIDDEN, rejection.public.code(), String::new()),
-        };
-        HttpResponse::build(status).insert_header((CACHE_CONTROL, "no-store")).json(serde_json::json!({
-            "status": status.as_u16(),
-            "code": code,
-            "message": message,
-            "additional": "",
-            "reference": "",
-            "errors": null,
-        }))
+    /// The answer, but to a rejection, which needs the request.
+    ///
+    /// # Errors
+    /// The rejection.
+    pub fn answer(self) -> Result<HttpResponse, Rejection> {
+        Ok(match self {
+            Self::Invalid(why) => failure(StatusCode::BAD_REQUEST, "invalid", &why),
+            Self::Forbidden(why) => failure(StatusCode::FORBIDDEN, "forbidden", why),
+            Self::NotFound(what) => failure(StatusCode::NOT_FOUND, "not_found", &format!("There is no such {what}.")),
+            Self::Conflict(why) => failure(StatusCode::CONFLICT, "conflict", &why),
+            Self::Rejected(rejection) => return Err(rejection),
+        })
     }
 
     /// A value that a field can't have; `why` as the domain says it.

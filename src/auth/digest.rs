@@ -14,7 +14,7 @@ use crate::auth::proved::Proved;
 use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection};
 use crate::config::{ClientKeyRule, Way};
 use crate::protocol::digest::{self, DigestCredentials, DigestHash, DigestRefused, Ha1, Username};
-use crate::protocol::digest_nonce::{CountRefused, CountWindows, NonceMint, NonceRefused, Origin, ServerNonce};
+use crate::protocol::digest_nonce::{CountRefused, CountWindows, IssuedBy, NonceMint, NonceRefused, ServerNonce};
 use crate::protocol::header::{Challenge, Credentials};
 use crate::protocol::request::ReceivedRequest;
 use crate::store::digest_users::DigestUser;
@@ -143,7 +143,7 @@ impl Digest {
         let nonce = self.mint.read(&sent.nonce, request.arrived, NONCE_LIFETIME);
         match (nonce, &self.counts) {
             (Ok(nonce), Counts::Shared(..)) => Ok((found, nonce)),
-            (Ok(nonce), Counts::Here(_)) if nonce.origin == Origin::Here => Ok((found, nonce)),
+            (Ok(nonce), Counts::Here(_)) if nonce.origin == IssuedBy::Us => Ok((found, nonce)),
             // The password was proved: whatever is wrong with the nonce, a new one helps (RFC 7616 §3.3, stale).
             (Ok(_), Counts::Here(_)) | (Err(NonceRefused::Stale | NonceRefused::Forged), _) => {
                 Err(Refusal::StaleNonce.into())

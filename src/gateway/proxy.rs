@@ -31,7 +31,7 @@ use crate::policy::Route;
 use crate::protocol::request::is_form_type;
 use crate::web::cors::add_cors;
 use crate::web::judge::{Judge, Judged};
-use crate::web::request::{is_endless, peer_of};
+use crate::web::request::{announced_length, is_endless, peer_of};
 use crate::web::response::UpstreamFailure;
 
 /// The reverse proxy, as one worker thread has it.
@@ -268,10 +268,6 @@ fn asks_for_upgrade(request: &HttpRequest) -> bool {
 
 fn has_body(request: &HttpRequest) -> bool {
     announced_length(request).is_some_and(|length| length > 0) || request.headers().contains_key("transfer-encoding")
-}
-
-fn announced_length(request: &HttpRequest) -> Option<u64> {
-    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
 /// A form that was signed by its own parameters loses them; any other body stays as it is.

@@ -67,7 +67,7 @@ impl NonceMint {
         if expires < now {
             return Err(NonceRefused::Stale);
         }
-        let origin = if *issuer == self.issuer { Origin::Here } else { Origin::Elsewhere };
+        let origin = if *issuer == self.issuer { IssuedBy::Us } else { IssuedBy::AnotherNode };
         Ok(ServerNonce { issued, expires, randomness, origin })
     }
 
@@ -103,17 +103,17 @@ pub struct ServerNonce {
     /// Tells nonces of one second apart.
     pub randomness: Randomness,
     /// Whether this process can know which counts were used.
-    pub origin: Origin,
+    pub origin: IssuedBy,
 }
 
 /// Where a nonce was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum IssuedBy {
     /// By this process: [`CountWindows`] knows every count that was used.
-    Here,
+    Us,
     /// On another node, or before a restart: this process can't know the counts. Either a store that all share
     /// remembers them, or the answer is `stale=true` with a nonce of our own.
-    Elsewhere,
+    AnotherNode,
 }
 
 /// Why a count (`nc`) is not taken.
@@ -236,7 +236,7 @@ mod tests {
         let text = mint().issue(NOW, [2; 12]);
         assert_eq!(text.len(), 59);
         let read = mint().read(&text, after(300), LIFETIME).unwrap();
-        assert_eq!((read.issued, read.expires, read.origin), (NOW, after(300), Origin::Here));
+        assert_eq!((read.issued, read.expires, read.origin), (NOW, after(300), IssuedBy::Us));
         assert_eq!(mint().read(&text, after(301), LIFETIME), Err(NonceRefused::Stale));
     }
 
@@ -244,7 +244,7 @@ mod tests {
     fn another_node_or_a_restarted_one_reads_it_and_knows_that_it_came_from_elsewhere() {
         let text = mint().issue(NOW, [2; 12]);
         let other = NonceMint::new(&KEY, [9; 8]);
-        assert_eq!(other.read(&text, NOW, LIFETIME).unwrap().origin, Origin::Elsewhere);
+        assert_eq!(other.read(&text, NOW, LIFETIME).unwrap().origin, IssuedBy::AnotherNode);
         assert_eq!(other.read(&text, after(301), LIFETIME), Err(NonceRefused::Stale));
     }
 

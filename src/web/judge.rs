@@ -17,7 +17,7 @@ use crate::protocol::request::ReceivedRequest;
 use crate::time::Timestamp;
 use crate::web::cors::preflight;
 use crate::web::metrics::Metrics;
-use crate::web::request::{Origin, Rim, peer_of};
+use crate::web::request::{Origin, Rim, announced_length, peer_of};
 use crate::web::response::{Answers, cut_off};
 use crate::web::words::status;
 
@@ -170,11 +170,8 @@ fn without_token(path: &str) -> &str {
 
 /// A body without a length, as HTTP/2 and chunked ones may come, is read as far as a small one would go.
 fn may_bring_small_body(request: &HttpRequest) -> bool {
-    match request.headers().get("content-length") {
-        Some(value) => {
-            let length = value.to_str().ok().and_then(|value| value.parse::<usize>().ok());
-            length.is_some_and(|length| (1..=EXPLAINED_BODY).contains(&length))
-        }
+    match announced_length(request) {
+        Some(length) => usize::try_from(length).is_ok_and(|length| (1..=EXPLAINED_BODY).contains(&length)),
         None => request.headers().contains_key("transfer-encoding") || request.version() == Version::HTTP_2,
     }
 }

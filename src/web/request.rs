@@ -253,9 +253,7 @@ impl Rim {
             return Ok(Bytes::new());
         }
         let limit = limit.min(self.buffer_bytes);
-        let announced =
-            request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
+        if announced_length(request).is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
             return Err(Refusal::BodyTooLarge { limit });
         }
         let place = self.room.place(self.client_address(request));
@@ -292,6 +290,11 @@ async fn gather(limit: usize, mut place: Place, payload: &mut Payload) -> Result
 /// [`Refusal::Target`]: nothing came for `silence`.
 async fn next_chunk(payload: &mut Payload, silence: Duration) -> Result<Option<Result<Bytes, PayloadError>>, Refusal> {
     timeout(silence, payload.next()).await.map_err(|_| Refusal::Target("the body stopped coming"))
+}
+
+/// The length of the body in octets, as the client announced it.
+pub fn announced_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get("content-length")?.to_str().ok()?.trim().parse().ok()
 }
 
 /// Whether actix reads all that follows as one body without an end: what comes after a request to switch to WebSocket

@@ -144,6 +144,18 @@ struct Failure<'a> {
     errors: Option<()>,
 }
 
+/// A failure of which no more is to be said.
+pub fn failure(status: StatusCode, code: &str, message: &str) -> HttpResponse {
+    HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Failure {
+        status: status.as_u16(),
+        code,
+        message: message.to_owned(),
+        additional: String::new(),
+        reference: "",
+        errors: None,
+    })
+}
+
 impl Answers {
     /// From the settings; `digest` makes the nonces of its challenges.
     pub fn new(configuration: &Configuration, digest: Arc<Digest>, clock: Clock) -> Self {
@@ -225,8 +237,8 @@ impl Answers {
     }
 
     /// What a client hears when the API behind us gives no answer.
-    pub fn upstream(&self, failure: UpstreamFailure) -> HttpResponse {
-        let (status, code, message) = match failure {
+    pub fn upstream(&self, why: UpstreamFailure) -> HttpResponse {
+        let (status, code, message) = match why {
             UpstreamFailure::Unreachable => {
                 (StatusCode::BAD_GATEWAY, "upstream_unreachable", "The API behind this server can not be reached.")
             }
@@ -237,14 +249,7 @@ impl Answers {
                 (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body of the request stopped coming.")
             }
         };
-        HttpResponse::build(status).insert_header((header::CACHE_CONTROL, "no-store")).json(Failure {
-            status: status.as_u16(),
-            code,
-            message: message.to_owned(),
-            additional: String::new(),
-            reference: "",
-            errors: None,
-        })
+        failure(status, code, message)
     }
 
     /// A refusal at the OAuth endpoints: form-encoded, or JSON when `Accept` asks for it (Problem Reporting). What Problem
