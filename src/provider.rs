@@ -175,7 +175,7 @@ impl Provider {
             .ok_or(DelegationError::Refused(TemporaryRefusal::Unknown))
             .map_err(refuse)?;
         verifier.verify_temporary(&signed, Arc::clone(&client), secret.expose()).await?;
-        let by = By { who: Actor::Server, address: Some(request.client_address.to_string()), now: request.arrived };
+        let by = By::from(Actor::Server, request.client_address, request.arrived);
         let key = &client.client.client_key;
         self.delegations.exchange(&hash, key, given, self.settings.exchange, &by).await.map_err(refuse)
     }
@@ -191,11 +191,7 @@ impl Provider {
             return Err(ProtocolError::Absent(vec![oauth::TOKEN]).into());
         }
         let token = verifier.verify_last(&signed).await?.token;
-        let by = By {
-            who: Actor::account(&token.account.account),
-            address: Some(request.client_address.to_string()),
-            now: request.arrived,
-        };
+        let by = By::from(Actor::account(&token.account.account), request.client_address, request.arrived);
         self.delegations.revoke_token(&token.credentials.id, &by).await.map_err(refuse)
     }
 }

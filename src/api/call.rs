@@ -139,7 +139,7 @@ impl<'a> Call<'a> {
 
     /// Who acts, for the audit log.
     pub fn by(&self) -> By {
-        By { who: acting(&self.identity), address: Some(self.address().to_string()), now: self.now() }
+        By::from(acting(&self.identity), self.address(), self.now())
     }
 
     /// Whose things the caller sees.

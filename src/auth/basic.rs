@@ -77,7 +77,7 @@ impl Basic {
             // What was sent may be a password by mistake: only a name that somebody has is written down.
             None => Entry::new(event, "(unknown)"),
         };
-        let by = By { who: Actor::Stranger, address: Some(request.client_address.to_string()), now };
+        let by = By::from(Actor::Stranger, request.client_address, now);
         let audit = self.audit.clone();
         // Beside the answer: how long that takes must not tell whether the name is somebody's.
         tokio::spawn(async move {

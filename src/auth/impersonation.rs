@@ -79,7 +79,7 @@ impl Impersonations {
             expires_at: Some(now + self.lifetime),
             impersonator: Some(actor.account().id.clone()),
         };
-        let by = By { who: Actor::account(actor.account()), address: Some(address.to_string()), now };
+        let by = By::from(Actor::account(actor.account()), address, now);
         let key = self.store.api_keys.create(new, &by).await.map_err(refuse)?;
         Ok(Impersonation { key, member, private_key })
     }

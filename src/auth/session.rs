@@ -125,11 +125,7 @@ impl Sessions {
         kind: SessionKind,
         request: &ReceivedRequest<'_>,
     ) -> Result<Secret, Rejection> {
-        let by = By {
-            who: Actor::account(&account.account),
-            address: Some(request.client_address.to_string()),
-            now: request.arrived,
-        };
+        let by = By::from(Actor::account(&account.account), request.client_address, request.arrived);
         let agent = request.headers.user_agent;
         let begun = self.stored.begin(&account.account, kind, self.lifetime, agent, &by).await;
         begun.map_err(Rejection::unavailable).map(|(_, secret)| secret)

@@ -3,6 +3,8 @@
 //! Also here: [`By`], which every method that changes something takes, and [`Page`] and [`Listing`], in which every
 //! list comes. No secret is ever part of an event.
 
+use std::net::IpAddr;
+
 use diesel::prelude::*;
 
 use crate::domain::account::{Account, Reach};
@@ -19,6 +21,13 @@ pub struct By {
     /// The network address, as text.
     pub address: Option<String>,
     pub now: Timestamp,
+}
+
+impl By {
+    /// Over the network.
+    pub fn from(who: Actor, address: IpAddr, now: Timestamp) -> Self {
+        Self { who, address: Some(address.to_string()), now }
+    }
 }
 
 /// Who does something.

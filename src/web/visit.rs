@@ -258,11 +258,8 @@ impl<'a> Visit<'a> {
 
     /// For the audit log: the visitor, from here, now.
     pub fn by(&self) -> By {
-        By {
-            who: self.session.as_ref().map_or(Actor::Stranger, |session| Actor::account(&session.account.account)),
-            address: Some(self.received.client_address.to_string()),
-            now: self.now(),
-        }
+        let who = self.session.as_ref().map_or(Actor::Stranger, |session| Actor::account(&session.account.account));
+        By::from(who, self.received.client_address, self.now())
     }
 
     /// The first form field of that name; empty when there is none.
