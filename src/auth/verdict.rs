@@ -348,7 +348,9 @@ impl From<ProtocolError> for OAuthRefusal {
             ProtocolError::Repeated(name) => vec![("oauth_parameters_rejected", name.clone())],
             ProtocolError::Timestamp => vec![("oauth_parameters_rejected", oauth::TIMESTAMP.to_owned())],
             ProtocolError::Nonce => vec![("oauth_parameters_rejected", oauth::NONCE.to_owned())],
-            ProtocolError::Value(name) => vec![("oauth_parameters_rejected", (*name).to_owned())],
+            ProtocolError::SingleQuotes(name) | ProtocolError::Value(name) => {
+                vec![("oauth_parameters_rejected", (*name).to_owned())]
+            }
             ProtocolError::Parameters(_) | ProtocolError::SignatureMethod => Vec::new(),
         };
         Self { problem: error.problem(), advice: error.to_string(), details }

@@ -599,6 +599,9 @@ fn unreadable(error: &ProtocolError) -> String {
         ProtocolError::Nonce => {
             format!("oauth_nonce muss 1 bis {} druckbare ASCII-Zeichen haben.", oauth::MAXIMUM_NONCE)
         }
+        ProtocolError::SingleQuotes(name) => {
+            format!("Um den Wert von {name} stehen einfache Anführungszeichen: Setzen Sie im Kopf Authorization doppelte um die Werte, oder keine.")
+        }
         ProtocolError::Value(name) => {
             format!("{name} muss Text von höchstens {} Zeichen sein, ohne NUL.", oauth::MAXIMUM_VALUE)
         }
