@@ -151,7 +151,7 @@ impl OAuthVerifier {
         if let Some(fresh) = &protocol.freshness {
             let acceptable = (request.arrived - self.window, request.arrived + self.window);
             if fresh.timestamp < acceptable.0 || acceptable.1 < fresh.timestamp {
-                return Err(OAuthRefusal::timestamp(acceptable, request.arrived).into());
+                return Err(OAuthRefusal::timestamp_sent(fresh.timestamp, acceptable, request.arrived).into());
             }
         }
         Ok(Signed { request, parameters, body_hash, protocol })
