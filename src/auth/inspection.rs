@@ -133,6 +133,16 @@ impl Inspection {
         Self { refusals, mode, explained: Budget::of(EXPLAINED), kept: Budget::of(KEPT) }
     }
 
+    /// What is added to a refusal that does not say why itself: the same for everybody, whether it was kept or not.
+    pub const fn where_it_is_told(&self) -> &'static str {
+        match self.mode {
+            Diagnose::Owner | Diagnose::Always => {
+                "; the client's owner finds the reason in the signature inspector on the client's page of this server"
+            }
+            Diagnose::Never => "",
+        }
+    }
+
     /// Explains the signature that failed and keeps the report. Gives the sentence for the caller, where the
     /// configuration tells callers. A request whose body is still to be read is left for when it is asked about again.
     pub async fn explain(

@@ -281,7 +281,8 @@ impl OAuthVerifier {
         {
             let Signed { request, parameters, protocol, .. } = signed;
             let told = Box::pin(self.inspection.explain(request, parameters, protocol, client, token_secret)).await;
-            refusal.advice = told.unwrap_or_else(|| std::mem::take(&mut refusal.advice));
+            let untold = || format!("{}{}", refusal.advice, self.inspection.where_it_is_told());
+            refusal.advice = told.unwrap_or_else(untold);
         }
         Err(rejection)
     }

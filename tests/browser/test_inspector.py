@@ -279,6 +279,8 @@ def test_the_caller_is_told_why_where_the_operator_allows_it(diagnose, told, new
     advice = answer.form["oauth_problem_advice"]
     assert ("http-scheme" in advice and "POST&https" in advice and "POST&http%3A" in advice) == told, advice
     assert client.secret not in answer.body.decode()
+    # Who is not told here is told where: the same for everybody.
+    assert ("signature inspector on the client's page" in advice) == (diagnose == "owner"), advice
 
 
 @pytest.mark.parametrize("diagnose, told", [("always", True), (None, False), ("never", False)])
