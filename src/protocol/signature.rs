@@ -224,6 +224,14 @@ pub enum RsaKeyError {
     /// A private key was given where only the public one belongs.
     #[error("this is a private key: keep it to yourself and give the public key (openssl rsa -in key.pem -pubout)")]
     Private,
+    /// No private key in PKCS#1 or PKCS#8.
+    #[error(
+        "not an RSA private key: give PEM that begins with BEGIN PRIVATE KEY or BEGIN RSA PRIVATE KEY, without a passphrase"
+    )]
+    UnreadablePrivate,
+    /// A public key was given where the private one is needed.
+    #[error("this is a public key: signing needs the private key that belongs to it (BEGIN PRIVATE KEY)")]
+    Public,
     /// Fewer than 2048 bits, or more than 8192.
     #[error("the RSA key has {0} bits: 2048 to 8192 are taken")]
     Size(usize),
@@ -345,12 +353,13 @@ impl RsaSigningKey {
     /// Reads PKCS#1 or PKCS#8, unencrypted, in PEM.
     ///
     /// # Errors
-    /// [`RsaKeyError::Unreadable`].
+    /// [`RsaKeyError::UnreadablePrivate`], [`RsaKeyError::Public`].
     pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
+        let is_public = pem.contains("PUBLIC KEY-----") || pem.contains("CERTIFICATE-----");
         RsaPrivateKey::from_pkcs8_pem(pem)
-            .or_else(|_| RsaPrivateKey::from_pkcs1_pem(pem).map_err(|_| RsaKeyError::Unreadable))
+            .or_else(|_| RsaPrivateKey::from_pkcs1_pem(pem).map_err(|_| ()))
             .map(Self)
-            .map_err(|_| RsaKeyError::Unreadable)
+            .map_err(|()| if is_public { RsaKeyError::Public } else { RsaKeyError::UnreadablePrivate })
     }
 
     /// The public half.

@@ -811,6 +811,23 @@ fn explain_names_the_mistake_with_both_base_strings_and_the_first_difference() {
 }
 
 #[test]
+fn sign_says_what_it_takes_for_granted() {
+    let desk = Desk::new();
+    let run = |more: &[&str]| desk.run(&[["sign", "POST", "http://a/", "--client-key", "k"].as_slice(), more].concat());
+    let empty = run(&[]);
+    assert!(empty.done().stderr.contains("signed with an empty one"), "{}", empty.stderr);
+    let data = run(&["--client-secret", "s", "--data", "{\"a\":1}"]);
+    assert!(data.done().stderr.contains("--data is signed as a form"), "{}", data.stderr);
+    let quiet = run(&["--client-secret", "s", "--data", "a=1&b", "--data", "2"]);
+    assert_eq!(quiet.done().stderr, "");
+    desk.write("no.pem", "nothing");
+    run(&["--rsa-private-key", "no.pem"]).fails(1, "not an RSA private key");
+    let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
+    desk.write("public.pem", &key.to_public_key().to_public_key_pem(LineEnding::LF).unwrap());
+    run(&["--rsa-private-key", "public.pem"]).fails(1, "this is a public key");
+}
+
+#[test]
 fn explain_reads_each_form_of_request_and_finds_a_good_one_good() {
     let desk = Desk::new();
     let photos = signed_photos(&desk);
