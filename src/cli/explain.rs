@@ -135,7 +135,7 @@ fn diagnosed(
 impl Explanation {
     fn of(diagnosis: Diagnosis) -> Self {
         let verdict = diagnosis.sentence();
-        let Diagnosis { finding, expected, signed, first_difference } = diagnosis;
+        let Diagnosis { finding, expected, signed, first_difference, rsa_key: _ } = diagnosis;
         let (finding, mistakes) = match finding {
             Finding::Right => ("right", Vec::new()),
             Finding::Mistakes(mistakes) => ("mistakes", mistakes.iter().map(|mistake| mistake.as_str()).collect()),

@@ -264,6 +264,12 @@ fn verdict(report: &Report, text: &Texts) -> (String, String) {
     let known: Vec<_> = report.mistakes.iter().filter_map(|word| Mistake::of_word(word)).collect();
     if report.body_unseen {
         let (happened, change) = text.inspector.body_unseen;
+        // Of RSA the key is known to be the right one, and there are no secrets to check.
+        let change = if report.rsa_key.is_some() { text.inspector.unexplained_rsa.1 } else { change };
+        return (happened.to_owned(), change.to_owned());
+    }
+    if known.is_empty() && report.rsa_key.is_some() {
+        let (happened, change) = text.inspector.unexplained_rsa;
         return (happened.to_owned(), change.to_owned());
     }
     if known.is_empty() {
@@ -277,15 +283,24 @@ fn verdict(report: &Report, text: &Texts) -> (String, String) {
     (happened.join(" "), change.join(" "))
 }
 
-/// What happened, with what was signed and what was sent, where an address says it best.
+/// What happened, with what was signed and what was sent, where an address or a key says it best.
 fn by_name(mistake: Mistake, report: &Report, text: &Texts) -> Option<String> {
+    if mistake == Mistake::OtherRsaKey {
+        let here = (text.mistakes.rsa_key_here)(report.rsa_key.as_deref()?);
+        return Some(format!("{} {here}", text.mistakes.other_rsa_key.0));
+    }
     let (signed, expected) = (Parts::of(report.signed.as_deref()?)?, Parts::of(report.expected.as_deref()?)?);
     match mistake {
         Mistake::HttpScheme => {
             let (signed, expected) = (signed.uri.split_once("://")?.0, expected.uri.split_once("://")?.0);
             (signed != expected).then(|| (text.mistakes.signed_scheme)(signed, expected))
         }
-        Mistake::PortIncluded | Mistake::PortLeftOut | Mistake::HostCase | Mistake::PathReencoded
+        Mistake::PortIncluded
+        | Mistake::PortLeftOut
+        | Mistake::HostCase
+        | Mistake::PathReencoded
+        | Mistake::PathPrefix
+        | Mistake::TrailingSlash
             if report.mistakes.len() == 1 && signed.uri != expected.uri =>
         {
             Some((text.mistakes.signed_address)(&signed.uri, &expected.uri))
@@ -318,6 +333,23 @@ const fn sentences(mistake: Mistake, text: &Texts) -> (&'static str, &'static st
         Mistake::ParametersNotEncoded => mistakes.parameters_not_encoded,
         Mistake::SignatureNotEncoded => mistakes.signature_not_encoded,
         Mistake::BodyHashWrong => mistakes.body_hash_wrong,
+        Mistake::CharactersWronglyEncoded => mistakes.characters_wrongly_encoded,
+        Mistake::EscapesLowerCase => mistakes.escapes_lower_case,
+        Mistake::NotUtf8 => mistakes.not_utf_8,
+        Mistake::RepeatedParametersMerged => mistakes.repeated_parameters_merged,
+        Mistake::EmptyParametersLeftOut => mistakes.empty_parameters_left_out,
+        Mistake::ProtocolParametersDiffer => mistakes.protocol_parameters_differ,
+        Mistake::BaseStringNotEncoded => mistakes.base_string_not_encoded,
+        Mistake::OtherMethod => mistakes.other_method,
+        Mistake::TrailingSlash => mistakes.trailing_slash,
+        Mistake::PathPrefix => mistakes.path_prefix,
+        Mistake::SecretNotTrimmed => mistakes.secret_not_trimmed,
+        Mistake::AmpersandMissing => mistakes.ampersand_missing,
+        Mistake::SignatureInHex => mistakes.signature_in_hex,
+        Mistake::SignatureNotBase64 => mistakes.signature_not_base64,
+        Mistake::SignatureLengthWrong => mistakes.signature_length_wrong,
+        Mistake::OtherSignatureMethod => mistakes.other_signature_method,
+        Mistake::OtherRsaKey => mistakes.other_rsa_key,
     }
 }
 
@@ -473,6 +505,7 @@ mod tests {
             path: "/v2".to_owned(),
             mistakes: words.iter().map(|word| (*word).to_owned()).collect(),
             body_unseen: words.is_empty(),
+            rsa_key: None,
             expected: Some(SERVER.to_owned()),
             signed: Some(SERVER.replace("https", "http")),
         };
@@ -486,6 +519,14 @@ mod tests {
         );
         let unseen = report(&[]);
         assert_eq!(verdict(&unseen, text).0, text.inspector.body_unseen.0);
-        assert_eq!(verdict(&Report { body_unseen: false, ..unseen }, text).0, text.inspector.unexplained);
+        let unexplained = Report { body_unseen: false, ..unseen };
+        assert_eq!(verdict(&unexplained, text).0, text.inspector.unexplained);
+        // Where there is a key pair, no secret is spoken of.
+        let rsa = Report { rsa_key: Some("Zm9v".to_owned()), ..unexplained };
+        assert_eq!(verdict(&rsa, text).0, text.inspector.unexplained_rsa.0);
+        let unseen = Report { body_unseen: true, ..rsa };
+        assert!(!verdict(&unseen, text).1.contains("secret"));
+        let other_key = Report { mistakes: vec!["other-rsa-key".to_owned()], body_unseen: false, ..unseen };
+        assert!(verdict(&other_key, text).0.ends_with("Its fingerprint is Zm9v."));
     }
 }
