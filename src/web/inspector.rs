@@ -194,12 +194,27 @@ async fn look_at(visit: &Visit<'_>, store: &Store, client: &Client) -> Result<Re
         let remedy = remedy.to_owned();
         return Ok(Ok(Inspection { when: None, verdict, remedy, words: Vec::new(), comparison: None }));
     }
-    let token_secret = token_secret(visit, store, client, protocol.token.as_deref()).await?;
-    let (diagnosis, report) = examine(&request, &parameters, &protocol, &found, &token_secret);
+    let known = match protocol.token.as_deref() {
+        Some(token) => token_secret(visit, store, client, token).await?,
+        None => Some(String::new()),
+    };
+    let typed = visit.field("token_secret");
+    let token_secret = known.as_deref().unwrap_or(&typed);
+    let (diagnosis, report) = examine(&request, &parameters, &protocol, &found, token_secret);
+    let is_right = diagnosis.finding == Finding::Right;
+    // Without the secret nothing can be said of the signature, also where an empty one would make it. RSA needs none.
+    let needs_secret = known.is_none() && typed.is_empty() && !protocol.signature_method.is_rsa();
+    let (report, said) = match known {
+        None if needs_secret => {
+            (Report { mistakes: Vec::new(), signed: None, ..report }, Some(text.inspector.token_unknown))
+        }
+        None if is_right => (report, Some(text.inspector.matches_but_token_unknown)),
+        Some(_) if is_right => (report, Some((text.inspector.matches, ""))),
+        None | Some(_) => (report, None),
+    };
     let mut inspection = of_report(&report, None, text);
-    if diagnosis.finding == Finding::Right {
-        inspection.verdict = text.inspector.matches.to_owned();
-        inspection.remedy = String::new();
+    if let Some((verdict, remedy)) = said {
+        (inspection.verdict, inspection.remedy) = (verdict.to_owned(), remedy.to_owned());
     }
     Ok(Ok(inspection))
 }
@@ -225,27 +240,25 @@ fn origin<'a>(visit: &'a Visit<'_>, pasted: &'a Pasted) -> (UriScheme, &'a str) 
     visit.pages.public_origin().or_else(said).unwrap_or((visit.received.scheme, visit.received.authority))
 }
 
-/// The secret of the token that the request names, if it is one of this client; else what was typed.
+/// The secret of the token that the request names, if it is one of this client.
 async fn token_secret(
     visit: &Visit<'_>,
     store: &Store,
     client: &Client,
-    token: Option<&str>,
-) -> Result<String, Failed> {
-    let typed = visit.field("token_secret");
-    let Some(token) = token else { return Ok(typed) };
+    token: &str,
+) -> Result<Option<String>, Failed> {
     let hash = TokenHash::of(token);
     if let Some(found) = store.directory.token(&hash, visit.now()).await?
         && found.credentials.client_key == client.client_key
     {
-        return Ok(found.secret.expose().to_owned());
+        return Ok(Some(found.secret.expose().to_owned()));
     }
     if let Some((found, secret)) = store.delegations.temporary(&hash).await?
         && found.client_key == client.client_key
     {
-        return Ok(secret.expose().to_owned());
+        return Ok(Some(secret.expose().to_owned()));
     }
-    Ok(typed)
+    Ok(None)
 }
 
 fn of_report(report: &Report, when: Option<Moment>, text: &Texts) -> Inspection {
