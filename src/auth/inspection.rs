@@ -93,6 +93,9 @@ pub struct Report {
     /// Whether there was a body that nobody saw, which may explain it.
     #[serde(default)]
     pub body_unseen: bool,
+    /// The fingerprint of the public key that an RSA signature was checked with.
+    #[serde(default)]
+    pub rsa_key: Option<String>,
     /// The base string that should have been signed.
     pub expected: Option<String>,
     /// The one that was, as far as it was found out.
@@ -111,6 +114,7 @@ impl Report {
             path: without_secrets(request.path, secrets).unwrap_or_default().chars().take(500).collect(),
             mistakes,
             body_unseen: diagnosis.finding == Finding::BodyUnseen,
+            rsa_key: diagnosis.rsa_key.clone(),
             expected: diagnosis.expected.as_deref().map(clip),
             signed: diagnosis.signed.as_deref().map(clip),
         }
@@ -131,6 +135,16 @@ impl Inspection {
     /// Over the store's refusals; `mode`: who is told.
     pub fn new(refusals: Refusals, mode: Diagnose) -> Self {
         Self { refusals, mode, explained: Budget::of(EXPLAINED), kept: Budget::of(KEPT) }
+    }
+
+    /// What is added to a refusal that does not say why itself: the same for everybody, whether it was kept or not.
+    pub const fn where_it_is_told(&self) -> &'static str {
+        match self.mode {
+            Diagnose::Owner | Diagnose::Always => {
+                "; the client's owner finds the reason in the signature inspector on the client's page of this server"
+            }
+            Diagnose::Never => "",
+        }
     }
 
     /// Explains the signature that failed and keeps the report. Gives the sentence for the caller, where the
@@ -216,17 +230,24 @@ impl Keys<'_> {
         let shared = |client| with(VerificationKey::Shared(SharedSecrets { client, token: self.token_secret }));
         let found = shared(self.secret);
         match self.previous {
-            Some(previous) if is_unknown(&found.0) => {
+            Some(previous) if !is_explained(&found.0) => {
                 let before = shared(previous);
-                if is_unknown(&before.0) { found } else { before }
+                if is_explained(&before.0) { before } else { found }
             }
             Some(_) | None => found,
         }
     }
 }
 
-const fn is_unknown(diagnosis: &Diagnosis) -> bool {
-    matches!(diagnosis.finding, Finding::Unknown | Finding::BodyUnseen)
+/// Whether this key makes the signature. What is wrong with its form alone is so with every key.
+fn is_explained(diagnosis: &Diagnosis) -> bool {
+    match &diagnosis.finding {
+        Finding::Right => true,
+        Finding::Mistakes(mistakes) => {
+            !mistakes.iter().all(|mistake| mistake.is_of_form()) || diagnosis.signed.is_some()
+        }
+        Finding::Unknown | Finding::BodyUnseen => false,
+    }
 }
 
 /// The words of the mistakes, the sentence, and the base string to compare with.
@@ -308,6 +329,7 @@ mod tests {
             path: "/v2/me".to_owned(),
             mistakes: vec!["http-scheme".to_owned()],
             body_unseen: false,
+            rsa_key: None,
             expected: Some("GET&https%3A%2F%2Fa&".to_owned()),
             signed: None,
         };

@@ -151,7 +151,7 @@ impl OAuthVerifier {
         if let Some(fresh) = &protocol.freshness {
             let acceptable = (request.arrived - self.window, request.arrived + self.window);
             if fresh.timestamp < acceptable.0 || acceptable.1 < fresh.timestamp {
-                return Err(OAuthRefusal::timestamp(acceptable, request.arrived).into());
+                return Err(OAuthRefusal::timestamp_sent(fresh.timestamp, acceptable, request.arrived).into());
             }
         }
         Ok(Signed { request, parameters, body_hash, protocol })
@@ -281,7 +281,8 @@ impl OAuthVerifier {
         {
             let Signed { request, parameters, protocol, .. } = signed;
             let told = Box::pin(self.inspection.explain(request, parameters, protocol, client, token_secret)).await;
-            refusal.advice = told.unwrap_or_else(|| std::mem::take(&mut refusal.advice));
+            let untold = || format!("{}{}", refusal.advice, self.inspection.where_it_is_told());
+            refusal.advice = told.unwrap_or_else(untold);
         }
         Err(rejection)
     }

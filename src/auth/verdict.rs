@@ -327,13 +327,26 @@ impl OAuthRefusal {
 
     /// `timestamp_refused`, with the range that would be taken.
     pub fn timestamp(acceptable: (Timestamp, Timestamp), now: Timestamp) -> Self {
+        let clock = format!("this server's clock shows {}; set the client's clock", now.unix());
+        Self::outside_of(acceptable, &clock)
+    }
+
+    /// The same, of a request whose own timestamp is known.
+    pub fn timestamp_sent(sent: Timestamp, acceptable: (Timestamp, Timestamp), now: Timestamp) -> Self {
+        // As `Date.now()` of JavaScript gives it.
+        let seconds = Timestamp::from_unix(sent.unix() / 1000);
+        if acceptable.0 <= seconds && seconds <= acceptable.1 {
+            let advice = format!("{} is in milliseconds; send whole seconds: {}", sent.unix(), seconds.unix());
+            return Self::outside_of(acceptable, &advice);
+        }
+        Self::timestamp(acceptable, now)
+    }
+
+    fn outside_of(acceptable: (Timestamp, Timestamp), advice: &str) -> Self {
         let (from, to) = (acceptable.0.unix(), acceptable.1.unix());
         Self {
             problem: Problem::TimestampRefused,
-            advice: format!(
-                "oauth_timestamp must lie between {from} and {to}: this server's clock shows {}; set the client's clock",
-                now.unix()
-            ),
+            advice: format!("oauth_timestamp must lie between {from} and {to}: {advice}"),
             details: vec![("oauth_acceptable_timestamps", format!("{from}-{to}"))],
         }
     }
@@ -353,7 +366,9 @@ impl From<ProtocolError> for OAuthRefusal {
             ProtocolError::Repeated(name) => vec![("oauth_parameters_rejected", name.clone())],
             ProtocolError::Timestamp => vec![("oauth_parameters_rejected", oauth::TIMESTAMP.to_owned())],
             ProtocolError::Nonce => vec![("oauth_parameters_rejected", oauth::NONCE.to_owned())],
-            ProtocolError::Value(name) => vec![("oauth_parameters_rejected", (*name).to_owned())],
+            ProtocolError::SingleQuotes(name) | ProtocolError::Value(name) => {
+                vec![("oauth_parameters_rejected", (*name).to_owned())]
+            }
             ProtocolError::Parameters(_) | ProtocolError::SignatureMethod => Vec::new(),
         };
         Self { problem: error.problem(), advice: error.to_string(), details }
@@ -387,5 +402,25 @@ pub(super) fn refuse_account(refusal: AccountRefusal) -> Rejection {
     match refusal {
         AccountRefusal::Locked { reason } => Refusal::AccountLocked(reason).into(),
         AccountRefusal::Disabled { reason } => Refusal::AccountDisabled(reason).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_in_milliseconds_is_called_so_and_another_is_the_clocks() {
+        let at = Timestamp::from_unix;
+        let told =
+            |sent| OAuthRefusal::timestamp_sent(at(sent), (at(1_700_000_000), at(1_700_000_600)), at(1_700_000_300));
+        let advice = told(1_700_000_123_456).advice;
+        assert!(
+            advice.contains("milliseconds") && advice.contains("1700000123") && !advice.contains("clock"),
+            "{advice}"
+        );
+        for sent in [1_600_000_000, 1_600_000_000_000, i64::MAX] {
+            assert!(told(sent).advice.contains("set the client's clock"), "{sent}");
+        }
     }
 }

@@ -47,6 +47,8 @@ struct Explanation {
     signed: Option<String>,
     /// Characters that both share before they differ.
     first_difference: Option<usize>,
+    /// The scheme that was taken for it, where neither the request nor `--public-url` says one.
+    assumed_scheme: Option<&'static str>,
 }
 
 /// Answers.
@@ -76,7 +78,9 @@ pub fn run(asked: &Question<'_>, format: Format, now: Timestamp) -> Result<(), F
             .to_owned(),
         )
     })?;
-    let explanation = Explanation::of(look_at(asked, &pasted, now)?);
+    let (diagnosis, scheme) = look_at(asked, &pasted, now)?;
+    let is_assumed = asked.public_url.is_none() && pasted.scheme.is_none();
+    let explanation = Explanation::of(diagnosis, is_assumed.then(|| scheme.as_str()));
     match format {
         Format::Json => output::json(&explanation)?,
         Format::Table => output::print(&explanation.text())?,
@@ -84,25 +88,29 @@ pub fn run(asked: &Question<'_>, format: Format, now: Timestamp) -> Result<(), F
     Ok(())
 }
 
-fn look_at(asked: &Question<'_>, pasted: &Pasted, now: Timestamp) -> Result<Diagnosis, Failure> {
+fn look_at(asked: &Question<'_>, pasted: &Pasted, now: Timestamp) -> Result<(Diagnosis, UriScheme), Failure> {
     let public = match asked.public_url {
         Some(url) => Some(RequestUrl::parse(url)?),
         None => None,
     };
     let origins: Vec<(UriScheme, &str)> = match &public {
         Some(public) => vec![(public.scheme, public.authority)],
-        // A raw request does not say its scheme: the one by which the signature is right, if there is one.
+        // A raw request does not say its scheme: the one by which the least is wrong.
         None => [UriScheme::Https, UriScheme::Http].into_iter().filter_map(|usual| pasted.origin(usual)).collect(),
     };
-    let mut first = None;
+    let mut found = Vec::with_capacity(origins.len());
     for origin in origins {
-        let diagnosis = diagnosed(asked, pasted, origin, now)?;
-        if diagnosis.finding == Finding::Right {
-            return Ok(diagnosis);
-        }
-        first = first.or(Some(diagnosis));
+        found.push((diagnosed(asked, pasted, origin, now)?, origin.0));
     }
-    first.ok_or_else(|| Failure::Refused("the request names no host: add its Host header, or --public-url".to_owned()))
+    // Of two that are equal the first, which is https.
+    let best = found.into_iter().min_by_key(|(diagnosis, _)| match &diagnosis.finding {
+        Finding::Right => 0,
+        // Of a signature's form alone: the rest is not found out.
+        Finding::Mistakes(_) if diagnosis.signed.is_none() && diagnosis.expected.is_some() => usize::MAX - 1,
+        Finding::Mistakes(mistakes) => mistakes.len(),
+        Finding::Unknown | Finding::BodyUnseen => usize::MAX,
+    });
+    best.ok_or_else(|| Failure::Refused("the request names no host: add its Host header, or --public-url".to_owned()))
 }
 
 fn diagnosed(
@@ -133,16 +141,16 @@ fn diagnosed(
 }
 
 impl Explanation {
-    fn of(diagnosis: Diagnosis) -> Self {
+    fn of(diagnosis: Diagnosis, assumed_scheme: Option<&'static str>) -> Self {
         let verdict = diagnosis.sentence();
-        let Diagnosis { finding, expected, signed, first_difference } = diagnosis;
+        let Diagnosis { finding, expected, signed, first_difference, rsa_key: _ } = diagnosis;
         let (finding, mistakes) = match finding {
             Finding::Right => ("right", Vec::new()),
             Finding::Mistakes(mistakes) => ("mistakes", mistakes.iter().map(|mistake| mistake.as_str()).collect()),
             Finding::Unknown => ("unknown", Vec::new()),
             Finding::BodyUnseen => ("body-unseen", Vec::new()),
         };
-        Self { finding, mistakes, verdict, expected, signed, first_difference }
+        Self { finding, mistakes, verdict, expected, signed, first_difference, assumed_scheme }
     }
 
     /// For people: the verdict, then both base strings one under the other, with a mark where they part.
@@ -150,6 +158,9 @@ impl Explanation {
         let mut text = format!("{}\n", self.verdict);
         if !self.mistakes.is_empty() {
             text += &format!("({})\n", self.mistakes.join(", "));
+        }
+        if let Some(scheme) = self.assumed_scheme {
+            text += &format!("The request does not say its scheme: {scheme} was taken. --public-url says another.\n");
         }
         if let Some(expected) = &self.expected {
             text += &format!("\nexpected  {expected}\n");
@@ -161,7 +172,9 @@ impl Explanation {
             (Some(same), _) => {
                 text += &format!("{}^ the first difference, character {}\n", " ".repeat(10 + same), same + 1)
             }
-            (None, Some(_)) if self.finding == "mistakes" => text += "The base strings are equal: it is the key.\n",
+            (None, Some(_)) if self.finding == "mistakes" => {
+                text += "The base strings are equal: it is the key or the signature itself.\n"
+            }
             (None, _) => {}
         }
         text
@@ -181,6 +194,7 @@ mod tests {
             expected: Some("GET&https%3A".to_owned()),
             signed: Some("GET&http%3A".to_owned()),
             first_difference: Some(8),
+            assumed_scheme: None,
         };
         assert_eq!(
             explanation.text(),

@@ -165,6 +165,15 @@ fn sign(
         Some(key) if signature_method.is_rsa() => SigningKey::Rsa(key),
         _ => SigningKey::Shared(secrets),
     };
+    if !signature_method.is_rsa() && secrets.client.is_empty() {
+        output::say("no client secret was given: this is signed with an empty one, which no server should take");
+    }
+    let is_json = |data: &String| serde_json::from_str::<serde_json::Value>(data).is_ok_and(|data| !data.is_number());
+    if args.data.iter().any(is_json) {
+        output::say(
+            "--data is signed as a form, and this looks like JSON: leave it out for a JSON body, which is not signed",
+        );
+    }
     let nonce = args.nonce.clone().unwrap_or_else(|| Alphanumeric.sample_string(&mut rand::rng(), 24));
     let form = args.data.join("&");
     let more = [(oauth::CALLBACK, &args.callback), (oauth::VERIFIER, &args.verifier)];

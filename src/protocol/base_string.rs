@@ -102,7 +102,8 @@ impl SignatureBaseString {
         Self(text)
     }
 
-    /// Of a text that was put together otherwise: for [`super::diagnosis`], never for what admits.
+    /// Of a text that was put together otherwise, never for what admits.
+    #[cfg(test)]
     pub(super) const fn of_text(text: String) -> Self {
         Self(text)
     }

@@ -5,42 +5,44 @@
 //! signed and admits nobody: no proof comes from here. It shows no secret, neither one that it was given nor one that
 //! the client put into its request by mistake. The cost is bounded; how often it may be asked is decided above.
 //!
-//! In reading order: the mistakes by name, the ways in which they are made, what each way comes to, and what may be
-//! shown of it. The search among them is here.
+//! In reading order: the mistakes by name, the form of the signature, the ways in which mistakes are made, what each
+//! way comes to, and what may be shown of it. The search among them is here.
 
 mod mistakes;
+mod form;
 mod ways;
 mod rebuilding;
 mod redaction;
 
 use std::collections::HashSet;
 
-use super::base_string::SignatureBaseString;
 use super::body_hash::{self, BodyHash};
 use super::oauth::BODY_HASH;
 use super::parameters::Parameters;
 use super::request::ReceivedRequest;
-use super::signature::{SharedSecrets, SignatureMethod, VerificationKey, reproduces, verify};
+use super::signature::{SignatureMethod, VerificationKey, hash_of, reproduces};
+use form::{Form, Made};
 pub use mistakes::Mistake;
 use rebuilding::{Attempt, Evidence};
 pub use redaction::without_secrets;
 use ways::{Recipe, WAYS, Way, likeliest_pairs};
 
 /// The most signatures that are computed for one question.
-pub const MAXIMUM_SIGNATURES: usize = 400;
-/// The most RSA signatures that are checked for one question, each some 20 µs.
-pub const MAXIMUM_RSA_SIGNATURES: usize = 100;
+pub const MAXIMUM_SIGNATURES: usize = 500;
 /// The most octets of base strings that are written for one question.
 const MAXIMUM_TEXT: usize = 4 * 1024 * 1024;
+/// What putting one together costs beside its own octets, counted in octets.
+const COST_OF_A_TEXT: usize = 1024;
 
 /// What was found out about a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// It is right: there is nothing to explain.
     Right,
-    /// These mistakes together, one or two, make it.
+    /// These mistakes together make it: of its form, and one or two others. Those of its form are certain, also where
+    /// nothing else is known.
     Mistakes(Vec<Mistake>),
-    /// None of the known ones makes it: most likely a secret is another one.
+    /// None of the known ones makes it: most likely a secret is another one. With RSA the key is the right one.
     Unknown,
     /// None of them does, but there was a body that nobody saw: it may have been signed.
     BodyUnseen,
@@ -57,6 +59,8 @@ pub struct Diagnosis {
     pub signed: Option<String>,
     /// The first character, counted from 0, at which the two differ; none when they are equal: then it is the key.
     pub first_difference: Option<usize>,
+    /// The fingerprint of the public key that it was checked with; none for the other methods.
+    pub rsa_key: Option<String>,
 }
 
 impl Diagnosis {
@@ -64,9 +68,21 @@ impl Diagnosis {
     pub fn sentence(&self) -> String {
         match &self.finding {
             Finding::Right => "The signature is right.".to_owned(),
-            Finding::Mistakes(mistakes) => mistakes.iter().map(|mistake| mistake.advice()).collect::<Vec<_>>().join(" "),
+            Finding::Mistakes(mistakes) => {
+                let mut sentences: Vec<_> = mistakes.iter().map(|mistake| mistake.advice().to_owned()).collect();
+                if let Some(fingerprint) = self.rsa_key.as_ref().filter(|_| mistakes.contains(&Mistake::OtherRsaKey)) {
+                    sentences.push(format!("The SHA-256 of the registered public key (PKCS#1 DER) is {fingerprint}."));
+                }
+                sentences.join(" ")
+            }
+            Finding::BodyUnseen if self.rsa_key.is_some() => {
+                "The private key is the right one, but the body was not seen here: leave a body that is no form out of the signature, then compare the base string with your own.".to_owned()
+            }
             Finding::BodyUnseen => {
                 "None of the known mistakes makes this signature, but the body was not seen here: leave a body that is no form out of the signature, then compare the base string with your own.".to_owned()
+            }
+            Finding::Unknown if self.rsa_key.is_some() => {
+                "The private key is the right one, but none of the known mistakes makes the base string that it signed: compare the base string with your own.".to_owned()
             }
             Finding::Unknown => {
                 "None of the known mistakes makes this signature: compare the base string with your own, and check that both secrets are the right ones.".to_owned()
@@ -78,8 +94,8 @@ impl Diagnosis {
 /// Finds out how `presented`, the decoded `oauth_signature`, was made.
 ///
 /// `parameters`: all of `request`; `key`: the right one; `secrets`: all that must not be shown, whatever the key is, since
-/// a client that signs with RSA or was given a new secret may send any of its secrets by mistake. At most [`MAXIMUM_SIGNATURES`] signatures are computed
-/// (RSA: [`MAXIMUM_RSA_SIGNATURES`] checked).
+/// a client that signs with RSA or was given a new secret may send any of its secrets by mistake. At most
+/// [`MAXIMUM_SIGNATURES`] signatures are computed.
 pub fn diagnose(
     request: &ReceivedRequest<'_>,
     parameters: &Parameters<'_>,
@@ -90,11 +106,8 @@ pub fn diagnose(
 ) -> Diagnosis {
     let evidence = Evidence { request, parameters, method, key, presented };
     let right = evidence.rebuild(&Recipe::default());
-    let found = match key {
-        // With the empty secret of a client that has none, anybody's signature would seem right.
-        VerificationKey::Shared(SharedSecrets { client: "", token: _ }) => None,
-        VerificationKey::Shared(_) | VerificationKey::Rsa(_) => evidence.search(&right, &mut Budget::new(method)),
-    };
+    let Form { mistakes, made } = Form::of(method, key, &right.key, presented);
+    let found = made.and_then(|made| evidence.search(&made, &right, &mut Budget::new()));
     let show = |attempt: &Attempt| match method {
         SignatureMethod::Plaintext => None,
         SignatureMethod::HmacSha1
@@ -105,19 +118,27 @@ pub fn diagnose(
         | SignatureMethod::RsaSha512 => without_secrets(&attempt.text, secrets),
     };
     let (finding, expected, signed) = match found {
+        None if !mistakes.is_empty() => (Finding::Mistakes(mistakes), show(&right), None),
         None if request.body.is_none() && request.headers.content_type.is_some() => {
             (Finding::BodyUnseen, show(&right), None)
         }
         None => (Finding::Unknown, show(&right), None),
-        Some((mistakes, _)) if mistakes.is_empty() && evidence.body_hash() == BodyHash::Wrong => {
+        Some((found, _)) if found.is_empty() && mistakes.is_empty() && evidence.body_hash() == BodyHash::Wrong => {
             let expected = evidence.rebuild(&Recipe { right_body_hash: true, ..Recipe::default() });
             (Finding::Mistakes(vec![Mistake::BodyHashWrong]), show(&expected), show(&right))
         }
-        Some((mistakes, _)) if mistakes.is_empty() => (Finding::Right, show(&right), show(&right)),
-        Some((mistakes, attempt)) => (Finding::Mistakes(mistakes), show(&right), show(&attempt)),
+        Some((found, _)) if found.is_empty() && mistakes.is_empty() => (Finding::Right, show(&right), show(&right)),
+        Some((found, attempt)) => {
+            let more = found.into_iter().filter(|mistake| !mistakes.contains(mistake)).collect::<Vec<_>>();
+            (Finding::Mistakes([mistakes, more].concat()), show(&right), show(&attempt))
+        }
     };
     let first_difference = expected.as_deref().zip(signed.as_deref()).and_then(|(one, other)| differ_at(one, other));
-    Diagnosis { finding, expected, signed, first_difference }
+    let rsa_key = match key {
+        VerificationKey::Rsa(key) => Some(key.fingerprint().to_owned()),
+        VerificationKey::Shared(_) => None,
+    };
+    Diagnosis { finding, expected, signed, first_difference, rsa_key }
 }
 
 fn differ_at(one: &str, other: &str) -> Option<usize> {
@@ -127,8 +148,8 @@ fn differ_at(one: &str, other: &str) -> Option<usize> {
 
 impl Evidence<'_> {
     /// The mistakes that make the signature, none if it is right, and what they come to.
-    fn search(&self, right: &Attempt, budget: &mut Budget) -> Option<(Vec<Mistake>, Attempt)> {
-        if budget.allows(right) && self.holds(right) {
+    fn search(&self, made: &Made, right: &Attempt, budget: &mut Budget) -> Option<(Vec<Mistake>, Attempt)> {
+        if budget.allows(right) && made.holds(right) {
             return Some((Vec::new(), right.clone()));
         }
         // Most ways change nothing about a given request, but may do so beside another: the port of `https://h:443` is
@@ -140,7 +161,7 @@ impl Evidence<'_> {
             }
             let attempt = self.rebuild(&Recipe::spoilt(&[*spoil]));
             let changes = budget.allows(&attempt);
-            if changes && self.holds(&attempt) {
+            if changes && made.holds(&attempt) {
                 return Some((vec![*mistake], attempt));
             }
             tried.push(((*mistake, *spoil), changes));
@@ -150,7 +171,7 @@ impl Evidence<'_> {
                 return None;
             }
             let attempt = self.rebuild(&Recipe::spoilt(&[spoil_first, spoil_second]));
-            if budget.allows(&attempt) && self.holds(&attempt) {
+            if budget.allows(&attempt) && made.holds(&attempt) {
                 return Some((vec![first, second], attempt));
             }
         }
@@ -162,14 +183,14 @@ impl Evidence<'_> {
         let presented = presented.and_then(|parameter| parameter.decoded());
         body_hash::check(self.method, presented.as_deref(), self.request)
     }
+}
 
+impl Made {
     fn holds(&self, attempt: &Attempt) -> bool {
-        match self.key {
-            VerificationKey::Shared(_) => reproduces(self.method, &attempt.text, &attempt.key, &attempt.presented),
-            VerificationKey::Rsa(_) => {
-                let text = SignatureBaseString::of_text(attempt.text.clone());
-                verify(self.method, &text, self.key, &attempt.presented).is_ok()
-            }
+        match self {
+            Self::Plaintext => reproduces(SignatureMethod::Plaintext, "", &attempt.key, &attempt.presented),
+            Self::Mac(method, presented) => reproduces(*method, &attempt.text, &attempt.key, presented),
+            Self::Hash(method, hash) => hash_of(*method, &attempt.text) == *hash,
         }
     }
 }
@@ -182,9 +203,8 @@ struct Budget {
 }
 
 impl Budget {
-    fn new(method: SignatureMethod) -> Self {
-        let signatures = if method.is_rsa() { MAXIMUM_RSA_SIGNATURES } else { MAXIMUM_SIGNATURES };
-        Self { signatures, octets: MAXIMUM_TEXT, tried: HashSet::new() }
+    fn new() -> Self {
+        Self { signatures: MAXIMUM_SIGNATURES, octets: MAXIMUM_TEXT, tried: HashSet::new() }
     }
 
     /// Whether this attempt is new and may be paid for; it is paid for then. Writing a text that was tried before has
@@ -193,7 +213,7 @@ impl Budget {
         if self.is_spent() {
             return false;
         }
-        self.octets = self.octets.saturating_sub(attempt.text.len());
+        self.octets = self.octets.saturating_sub(attempt.text.len() + COST_OF_A_TEXT);
         if !self.tried.insert(attempt.clone()) {
             return false;
         }
@@ -210,15 +230,18 @@ impl Budget {
 mod tests {
     use super::rebuilding::decode_freely;
     use super::*;
+    use crate::protocol::base_string::SignatureBaseString;
     use crate::protocol::encoding::encode;
     use crate::protocol::request::{Headers, Sent, UriScheme};
-    use crate::protocol::signature::{RsaSigningKey, RsaVerificationKey, SigningKey, sign};
+    use crate::protocol::signature::{RsaSigningKey, RsaVerificationKey, SharedSecrets, SigningKey, sign};
     use crate::time::Timestamp;
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use hmac::{Hmac, KeyInit, Mac};
     use proptest::prelude::*;
+    use rsa::pkcs8::{EncodePrivateKey, LineEnding};
     use sha1::Sha1;
+    use sha2::Sha256;
 
     const SECRETS: SharedSecrets<'_> = SharedSecrets { client: "cl$ent-s3cret", token: "t0ken&s3cret" };
     const KEY: &str = "cl%24ent-s3cret&t0ken%26s3cret";
@@ -257,6 +280,12 @@ mod tests {
 
     fn mac(key: &str, text: &str) -> String {
         let mut mac = Hmac::<Sha1>::new_from_slice(key.as_bytes()).unwrap();
+        mac.update(text.as_bytes());
+        STANDARD.encode(mac.finalize().into_bytes())
+    }
+
+    fn mac256(key: &str, text: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
         mac.update(text.as_bytes());
         STANDARD.encode(mac.finalize().into_bytes())
     }
@@ -312,6 +341,14 @@ mod tests {
             (PathReencoded, "POST", "https://api.example.com:8443/a/b/~x y", list.clone()),
             (PathReencoded, "POST", "https://api.example.com:8443/a%252fb/~x%2520y", list.clone()),
             (ParametersNotEncoded, "POST", URI, list.replace("%20", " ")),
+            (OtherMethod, "GET", URI, list.clone()),
+            (OtherMethod, "PATCH", URI, list.clone()),
+            (TrailingSlash, "POST", "https://api.example.com:8443/a%2fb/~x%20y/", list.clone()),
+            (PathPrefix, "POST", "https://api.example.com:8443/~x%20y", list.clone()),
+            (PathPrefix, "POST", "https://api.example.com:8443/api/a%2fb/~x%20y", list.clone()),
+            (ProtocolParametersDiffer, "POST", URI, list.replace("&oauth_token=t", "")),
+            (ProtocolParametersDiffer, "POST", URI, list.replace("oauth_nonce=n1&", "")),
+            (ProtocolParametersDiffer, "POST", URI, list.replace("=t&q", "=t&oauth_version=1.0&q")),
         ] {
             assert_eq!(found(&request(), &base(method, uri, &list), KEY), [mistake], "{method} {uri} {list}");
         }
@@ -325,11 +362,131 @@ mod tests {
             (Mistake::TokenSecretMissing, "cl%24ent-s3cret"),
             (Mistake::SecretNotEncoded, "cl$ent-s3cret&t0ken&s3cret"),
             (Mistake::SecretsSwapped, "t0ken%26s3cret&cl%24ent-s3cret"),
+            (Mistake::AmpersandMissing, "cl%24ent-s3crett0ken%26s3cret"),
+            (Mistake::SecretNotTrimmed, "cl%24ent-s3cret%0A&t0ken%26s3cret"),
+            (Mistake::SecretNotTrimmed, "cl%24ent-s3cret&t0ken%26s3cret%20"),
+            (Mistake::SecretNotTrimmed, "%22cl%24ent-s3cret%22&%22t0ken%26s3cret%22"),
         ] {
             let diagnosis = diagnosed(&request(), SignatureMethod::HmacSha1, &mac(key, &text));
             assert_eq!(diagnosis.finding, Finding::Mistakes(vec![mistake]), "{key}");
             assert_eq!((diagnosis.expected, diagnosis.first_difference), (diagnosis.signed, None));
         }
+    }
+
+    #[test]
+    fn what_an_encoder_does_otherwise_is_recognized() {
+        use Mistake::*;
+        let request =
+            ReceivedRequest { query: Some("q=~%2A%21%28&u=a%3Ab%C3%A4"), path: "/p", body: None, ..request() };
+        let list = |query: &str| format!("{OWN}&{query}");
+        let uri = "https://api.example.com:8443/p";
+        let right = base("POST", uri, &list("q=~%2A%21%28&u=a%3Ab%C3%A4"));
+        let of = |query: &str| base("POST", uri, &list(query));
+        for (mistake, text) in [
+            (CharactersWronglyEncoded, of("q=%7E%2A%21%28&u=a%3Ab%C3%A4")),
+            (CharactersWronglyEncoded, of("q=~*!(&u=a%3Ab%C3%A4")),
+            (CharactersWronglyEncoded, of("q=~*!(&u=a%3Ab%C3%A4").replace("%2A%21%28", "*!(")),
+            (CharactersWronglyEncoded, of("q=%7E*%21%28&u=a%3Ab%C3%A4").replace("%2A", "*")),
+            (EscapesLowerCase, of("q=~%2a%21%28&u=a%3ab%c3%a4")),
+            (EscapesLowerCase, right.replace("%3A", "%3a").replace("%3D", "%3d").replace("%2F", "%2f")),
+            (
+                EscapesLowerCase,
+                of("q=~%2a%21%28&u=a%3ab%c3%a4").replace("%3A", "%3a").replace("%3D", "%3d").replace("%2F", "%2f"),
+            ),
+            (NotUtf8, of("q=~%2A%21%28&u=a%3Ab%E4")),
+            (NotUtf8, of("q=~%2A%21%28&u=a%3Ab%C3%83%C2%A4")),
+            (BaseStringNotEncoded, format!("POST&{uri}&{}", list("q=~%2A%21%28&u=a%3Ab%C3%A4"))),
+            (BaseStringNotEncoded, format!("POST&{uri}&{}", encode(&list("q=~%2A%21%28&u=a%3Ab%C3%A4")))),
+            (BaseStringNotEncoded, format!("POST&{}&{}", encode(uri), list("q=~%2A%21%28&u=a%3Ab%C3%A4"))),
+        ] {
+            assert_eq!(found(&request, &text, KEY), [mistake], "{text}");
+        }
+        let latin1 = ReceivedRequest { query: Some("q=%E4"), ..request };
+        assert_eq!(found(&latin1, &of("q=%C3%A4"), KEY), [NotUtf8]);
+        // Where there is no space, none was signed as a plus.
+        let tilde = ReceivedRequest { query: Some("q=~"), ..request };
+        assert_eq!(found(&tilde, &of("q=%7E"), KEY), [CharactersWronglyEncoded]);
+        let both = ReceivedRequest { query: Some("q=~%20%3A"), ..request };
+        assert_eq!(found(&both, &of("q=%7E+%3A"), KEY), [SpaceAsPlus]);
+        assert_eq!(found(&both, &of("q=~+%3a"), KEY), [SpaceAsPlus, EscapesLowerCase]);
+    }
+
+    #[test]
+    fn parameters_that_repeat_or_are_empty_are_signed_too() {
+        use Mistake::*;
+        let request = ReceivedRequest { query: Some("q=2&e=&q=1&f"), body: None, ..request() };
+        for (mistake, list) in [
+            (RepeatedParametersMerged, format!("e=&f=&{OWN}&q=1")),
+            (RepeatedParametersMerged, format!("e=&f=&{OWN}&q=2")),
+            (RepeatedParametersMerged, format!("e=&f=&{OWN}&q=2%2C1")),
+            (EmptyParametersLeftOut, format!("{OWN}&q=1&q=2")),
+            (EmptyParametersLeftOut, format!("e&f&{OWN}&q=1&q=2")),
+        ] {
+            assert_eq!(found(&request, &base("POST", URI, &list), KEY), [mistake], "{list}");
+        }
+    }
+
+    #[test]
+    fn a_slash_that_was_sent_and_a_path_of_one_segment_are_recognized() {
+        let of = |path: &'static str| ReceivedRequest { path, authority: "h", ..request() };
+        for (path, signed, mistake) in [
+            ("/p/", "/p", Mistake::TrailingSlash),
+            ("/", "", Mistake::TrailingSlash),
+            ("/api/p", "/p", Mistake::PathPrefix),
+            ("/api", "/", Mistake::PathPrefix),
+        ] {
+            let text = base("POST", &format!("https://h{signed}"), &list());
+            assert_eq!(found(&of(path), &text, KEY), [mistake], "{path}");
+        }
+    }
+
+    #[test]
+    fn a_signature_in_another_form_is_explained_as_if_it_were_in_the_right_one() {
+        use Mistake::*;
+        let right = base("POST", URI, &list());
+        let hex =
+            |mac: &str| STANDARD.decode(mac).unwrap().iter().map(|octet| format!("{octet:02x}")).collect::<String>();
+        let of = |presented: &str| diagnosed(&request(), SignatureMethod::HmacSha1, presented);
+        let signature = mac(KEY, &right);
+        for (presented, mistake) in [
+            (hex(&signature), SignatureInHex),
+            (STANDARD.encode(hex(&signature)), SignatureInHex),
+            (signature.trim_end_matches('=').to_owned(), SignatureNotBase64),
+            ("PLAINTEXT".to_owned(), SignatureLengthWrong),
+            ("no base64!".to_owned(), SignatureNotBase64),
+            (signature[..20].to_owned(), SignatureLengthWrong),
+            (signature[..21].to_owned(), SignatureLengthWrong),
+            (signature[..23].to_owned(), SignatureLengthWrong),
+            (String::new(), SignatureLengthWrong),
+            (KEY.to_owned(), OtherSignatureMethod),
+            (STANDARD.encode([0; 256]), OtherSignatureMethod),
+            (mac256(KEY, &right), OtherSignatureMethod),
+            (mac256("other&secret", &right), OtherSignatureMethod),
+        ] {
+            let told = of(&presented).finding;
+            let Finding::Mistakes(mistakes) = told else { panic!("{presented}: {told:?}") };
+            assert!(mistakes.last() == Some(&mistake), "{presented}: {mistakes:?}");
+        }
+        // And what else is wrong is found behind it.
+        let text = right.replace("https", "http");
+        assert_eq!(of(&hex(&mac(KEY, &text))).finding, Finding::Mistakes(vec![SignatureInHex, HttpScheme]));
+        let told = of(&mac256(KEY, &text));
+        assert_eq!(told.finding, Finding::Mistakes(vec![OtherSignatureMethod, HttpScheme]));
+        assert_eq!(told.signed, Some(text));
+        // In the alphabet of addresses: one with both letters in it.
+        let url = |number: i32| mac(KEY, &format!("POST&{number}"));
+        let presented = (0..).map(url).find(|made| made.contains('+') && made.contains('/')).unwrap();
+        let presented = presented.replace('+', "-").replace('/', "_");
+        assert_eq!(of(&presented).finding, Finding::Mistakes(vec![SignatureNotBase64]));
+    }
+
+    #[test]
+    fn the_beginning_of_a_right_signature_is_told_nothing_but_its_length() {
+        let signature = mac(KEY, &base("POST", URI, &list()));
+        let octets = STANDARD.decode(&signature).unwrap();
+        let of = |octets: &[u8]| diagnosed(&request(), SignatureMethod::HmacSha1, &STANDARD.encode(octets));
+        assert_eq!(of(&octets[..19]), of(&[7; 19]));
+        assert_eq!(of(&octets[..1]), of(&[octets[0] ^ 1]));
     }
 
     #[test]
@@ -496,8 +653,10 @@ mod tests {
     fn a_body_that_nobody_saw_is_not_taken_for_a_wrong_secret() {
         let request = ReceivedRequest { body: None, ..request() };
         let json = Headers { content_type: Some("application/json"), ..request.headers };
-        let of =
-            |headers| diagnosed(&ReceivedRequest { headers, ..request }, SignatureMethod::HmacSha1, "AAAA").finding;
+        let of = |headers| {
+            diagnosed(&ReceivedRequest { headers, ..request }, SignatureMethod::HmacSha1, &mac("other&secret", ""))
+                .finding
+        };
         assert_eq!(of(json), Finding::BodyUnseen);
         assert_eq!(of(Headers { content_type: None, ..json }), Finding::Unknown);
     }
@@ -523,7 +682,7 @@ mod tests {
             ("wrong&wrong", Finding::Unknown),
         ] {
             let diagnosis = diagnosed(&request(), SignatureMethod::Plaintext, presented);
-            let silent = Diagnosis { finding, expected: None, signed: None, first_difference: None };
+            let silent = Diagnosis { finding, expected: None, signed: None, first_difference: None, rsa_key: None };
             assert_eq!(diagnosis, silent, "{presented}");
         }
     }
@@ -534,8 +693,11 @@ mod tests {
         let parameters = Parameters::collect(&request()).unwrap();
         let presented = mac("&", &base("POST", URI, &list()));
         let key = VerificationKey::Shared(secrets);
-        let diagnosis = diagnose(&request(), &parameters, SignatureMethod::HmacSha1, key, &presented, &[]);
-        assert_eq!(diagnosis.finding, Finding::Unknown);
+        for (method, presented) in [(SignatureMethod::HmacSha1, presented.as_str()), (SignatureMethod::Plaintext, "&")]
+        {
+            let diagnosis = diagnose(&request(), &parameters, method, key, presented, &[]);
+            assert_eq!(diagnosis.finding, Finding::Unknown, "{method}");
+        }
     }
 
     #[test]
@@ -553,6 +715,53 @@ mod tests {
         let diagnosis = diagnose(&request(), &parameters, SignatureMethod::RsaSha256, key, &presented, &[]);
         assert_eq!(diagnosis.signed, Some(text));
         assert_eq!(diagnosis.finding, Finding::Mistakes(vec![Mistake::BodyParametersLeftOut, Mistake::PortLeftOut]));
+    }
+
+    #[test]
+    fn an_rsa_signature_tells_by_which_key_and_hash_it_was_made() {
+        let private = RsaSigningKey::from_pem(
+            &rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap().to_pkcs8_pem(LineEnding::LF).unwrap(),
+        )
+        .unwrap();
+        let other = RsaSigningKey::from_pem(
+            &rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap().to_pkcs8_pem(LineEnding::LF).unwrap(),
+        )
+        .unwrap();
+        let public = private.verification_key().unwrap();
+        let right = base("POST", URI, &list());
+        let made = |method, text: &str, private| {
+            sign(method, &SignatureBaseString::of_text(text.to_owned()), &SigningKey::Rsa(private)).unwrap()
+        };
+        let told = |presented: &str| {
+            let parameters = Parameters::collect(&request()).unwrap();
+            diagnose(&request(), &parameters, SignatureMethod::RsaSha1, VerificationKey::Rsa(&public), presented, &[])
+        };
+        let of = |presented: &str| told(presented).finding;
+        let signature = made(SignatureMethod::RsaSha1, &right, &private);
+        assert_eq!(of(&signature), Finding::Right);
+        let strange = told(&made(SignatureMethod::RsaSha1, "GET&else&where", &private));
+        assert_eq!(strange.finding, Finding::Unknown);
+        assert!(strange.sentence().starts_with("The private key is the right one"), "{}", strange.sentence());
+        let other_key = told(&made(SignatureMethod::RsaSha1, &right, &other));
+        assert_eq!(other_key.finding, Finding::Mistakes(vec![Mistake::OtherRsaKey]));
+        assert!(other_key.sentence().contains(public.fingerprint()) && !other_key.sentence().contains("secret"));
+        for method in [SignatureMethod::RsaSha256, SignatureMethod::RsaSha512] {
+            let presented = made(method, &right, &private);
+            assert_eq!(of(&presented), Finding::Mistakes(vec![Mistake::OtherSignatureMethod]), "{method}");
+        }
+        let text = right.replace("https", "http");
+        assert_eq!(
+            of(&made(SignatureMethod::RsaSha256, &text, &private)),
+            Finding::Mistakes(vec![Mistake::OtherSignatureMethod, Mistake::HttpScheme])
+        );
+        for (presented, mistake) in [
+            (signature[..300].to_owned(), Mistake::SignatureLengthWrong),
+            (mac(KEY, &right), Mistake::OtherSignatureMethod),
+            (STANDARD.encode([1; 512]), Mistake::OtherRsaKey),
+            (signature.trim_end_matches('=').to_owned(), Mistake::SignatureNotBase64),
+        ] {
+            assert_eq!(of(&presented), Finding::Mistakes(vec![mistake]), "{presented}");
+        }
     }
 
     #[test]
@@ -580,33 +789,93 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_in_another_character_set_is_no_less_one() {
+        let client = "gehe\u{ef}m\u{e4}s";
+        for query in ["x=gehe%EFm%E4s", "x=gehe%C3%AFm%C3%A4s", "x=gehe%C3%83%C2%AFm%C3%83%C2%A4s"] {
+            let request = ReceivedRequest { query: Some(query), body: None, ..request() };
+            let parameters = Parameters::collect(&request).unwrap();
+            for charset in [ways::Charset::AsSent, ways::Charset::Other, ways::Charset::Twice] {
+                let key = VerificationKey::Shared(SharedSecrets { client, token: "" });
+                let (method, presented) = (SignatureMethod::HmacSha1, "");
+                let evidence = Evidence { request: &request, parameters: &parameters, method, key, presented };
+                let text = evidence.rebuild(&Recipe { charset, ..Recipe::default() }).text;
+                let shown = without_secrets(&text, &[client]);
+                assert!(shown.is_none_or(|text| text.contains("***")), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn no_more_is_computed_than_the_budget_allows() {
         // So much can go wrong here that not every pair can be tried.
         let header = format!("{HEADER}, q=\"a%20b\", oauth_callback=\"http%3A%2F%2Fh%2F\"");
         let headers = Headers { authorization: Sent::Once(&header), ..request().headers };
         let request = ReceivedRequest { headers, query: Some("z=1&q=a%20b&q=~&Q=*&q%21=%2a"), ..request() };
         let parameters = Parameters::collect(&request).unwrap();
-        let (method, key, presented) = (SignatureMethod::HmacSha1, VerificationKey::Shared(SECRETS), "A%41 AA");
+        let (method, key, presented) = (SignatureMethod::HmacSha1, VerificationKey::Shared(SECRETS), "");
         let evidence = Evidence { request: &request, parameters: &parameters, method, key, presented };
         let right = evidence.rebuild(&Recipe::default());
-        let mut budget = Budget::new(method);
-        assert!(evidence.search(&right, &mut budget).is_none());
+        let made = Made::Mac(method, mac("other&secret", ""));
+        let mut budget = Budget::new();
+        assert!(evidence.search(&made, &right, &mut budget).is_none());
         assert_eq!((budget.signatures, budget.tried.len()), (0, MAXIMUM_SIGNATURES));
         // The text that is written has its price too, also when it was tried before.
-        let mut budget = Budget { octets: 3 * right.text.len(), ..Budget::new(method) };
+        let mut budget = Budget { octets: 3 * (right.text.len() + COST_OF_A_TEXT), ..Budget::new() };
         assert!(budget.allows(&right) && !budget.allows(&right));
-        assert!(evidence.search(&right, &mut budget).is_none());
+        assert!(evidence.search(&made, &right, &mut budget).is_none());
         assert!(budget.is_spent() && budget.tried.len() <= 3);
+    }
+
+    #[test]
+    fn each_two_of_the_commonest_mistakes_are_recognized_in_a_request_where_much_can_go_wrong() {
+        use Mistake::*;
+        let request = request();
+        let parameters = Parameters::collect(&request).unwrap();
+        let (method, key) = (SignatureMethod::HmacSha1, VerificationKey::Shared(SECRETS));
+        let evidence = Evidence { request: &request, parameters: &parameters, method, key, presented: "" };
+        let common = [
+            TokenSecretMissing,
+            SecretNotEncoded,
+            SecretsSwapped,
+            QueryParametersLeftOut,
+            BodyParametersLeftOut,
+            HttpScheme,
+            PortLeftOut,
+            DoubleEncoded,
+            SpaceAsPlus,
+            MethodLowerCase,
+            EscapesLowerCase,
+            TrailingSlash,
+            ParametersNotEncoded,
+            OtherMethod,
+            HostCase,
+        ];
+        let way = |wanted: Mistake| WAYS.iter().find(|(mistake, _)| *mistake == wanted).unwrap().1;
+        for (position, one) in common.into_iter().enumerate() {
+            for other in common.into_iter().skip(position + 1) {
+                let attempt = evidence.rebuild(&Recipe::spoilt(&[way(one), way(other)]));
+                let told = diagnosed(&request, method, &mac(&attempt.key, &attempt.text));
+                assert!(matches!(&told.finding, Finding::Mistakes(_)), "{one} and {other}: {:?}", told.finding);
+            }
+        }
     }
 
     #[test]
     fn every_word_has_its_own_advice() {
         let words: HashSet<_> = Mistake::ALL.map(Mistake::as_str).into_iter().collect();
         let advice: HashSet<_> = Mistake::ALL.map(Mistake::advice).into_iter().collect();
-        assert_eq!((words.len(), advice.len()), (20, 20));
+        assert_eq!((words.len(), advice.len()), (37, 37));
         let tried: HashSet<_> = WAYS.iter().map(|(mistake, _)| *mistake).collect();
         let untried: Vec<_> = Mistake::ALL.into_iter().filter(|mistake| !tried.contains(mistake)).collect();
-        assert_eq!(untried, [Mistake::BodyHashWrong], "which is looked at, and not tried");
+        let seen = [
+            Mistake::BodyHashWrong,
+            Mistake::SignatureInHex,
+            Mistake::SignatureNotBase64,
+            Mistake::SignatureLengthWrong,
+            Mistake::OtherSignatureMethod,
+            Mistake::OtherRsaKey,
+        ];
+        assert_eq!(untried, seen, "which are looked at, and not tried");
     }
 
     proptest! {

@@ -129,6 +129,11 @@ pub enum ProtocolError {
     /// 1 to 255 printable characters.
     #[error("oauth_nonce must have 1 to {MAXIMUM_NONCE} printable characters")]
     Nonce,
+    /// RFC 5849 §3.5.1 has double quotes; with single ones, every value is another.
+    #[error(
+        "{0} has single quotes around its value: put double quotes around values in the Authorization header, or none"
+    )]
+    SingleQuotes(&'static str),
     /// The value is no UTF-8, longer than [`MAXIMUM_VALUE`], or holds a NUL, which no database takes as text.
     #[error("{0} must be text of at most {MAXIMUM_VALUE} characters, none of them NUL")]
     Value(&'static str),
@@ -141,9 +146,12 @@ impl ProtocolError {
             Self::Absent(_) => Problem::ParameterAbsent,
             Self::Version => Problem::VersionRejected,
             Self::SignatureMethod => Problem::SignatureMethodRejected,
-            Self::Parameters(_) | Self::Repeated(_) | Self::Timestamp | Self::Nonce | Self::Value(_) => {
-                Problem::ParameterRejected
-            }
+            Self::Parameters(_)
+            | Self::Repeated(_)
+            | Self::Timestamp
+            | Self::Nonce
+            | Self::SingleQuotes(_)
+            | Self::Value(_) => Problem::ParameterRejected,
         }
     }
 }
@@ -260,6 +268,13 @@ impl<'a> Named<'a> {
 
     fn into_parameters(self) -> Result<ProtocolParameters<'a>, ProtocolError> {
         self.check_presence()?;
+        // Two whose values are known: elsewhere single quotes may belong to the value.
+        for (name, parameter) in [(SIGNATURE_METHOD, self.signature_method), (VERSION, self.version)] {
+            if parameter.is_some_and(|parameter| parameter.value.starts_with("%27") && parameter.value.ends_with("%27"))
+            {
+                return Err(ProtocolError::SingleQuotes(name));
+            }
+        }
         if self.version.is_some_and(|version| !VERSIONS.contains(&version.value.as_ref())) {
             return Err(ProtocolError::Version);
         }
@@ -386,6 +401,9 @@ mod tests {
         };
         assert_eq!(with(VERSION, "2.0"), Some(ProtocolError::Version));
         assert_eq!(with(VERSION, ""), Some(ProtocolError::Version));
+        assert_eq!(with(VERSION, "'1.0'"), Some(ProtocolError::SingleQuotes(VERSION)));
+        assert_eq!(with(SIGNATURE_METHOD, "'HMAC-SHA1'"), Some(ProtocolError::SingleQuotes(SIGNATURE_METHOD)));
+        assert_eq!(with(NONCE, "'n'"), None);
         assert_eq!(with(SIGNATURE_METHOD, "hmac-sha1"), Some(ProtocolError::SignatureMethod));
         for timestamp in ["0", "-1", "1.5", "+1", "", "1e9", "99999999999999999999"] {
             assert_eq!(with(TIMESTAMP, timestamp), Some(ProtocolError::Timestamp), "{timestamp}");

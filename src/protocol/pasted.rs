@@ -2,7 +2,9 @@
 //!
 //! Pure text work. Nothing is sent anywhere, and a shell's words are split and never run.
 
+use std::iter::Peekable;
 use std::net::IpAddr;
+use std::str::Chars;
 
 use super::encoding::encode_into;
 use super::request::{Headers, ReceivedRequest, Sent, UriScheme};
@@ -43,9 +45,52 @@ pub fn read(text: &str) -> Result<Pasted, Unreadable> {
     let text = text.trim().trim_start_matches("$ ");
     match text.split_whitespace().next() {
         None => Err(Unreadable::Form),
-        Some("curl") => read_curl(text),
+        Some(_) if shows_what_was_sent(text) => read_http(&sent_lines(text)),
+        Some("curl" | "curl.exe") if is_of_cmd(text) => read_curl(split_cmd_words(text)),
+        Some("curl" | "curl.exe") => read_curl(split_words(text).ok_or(Unreadable::Form)?),
+        Some(first) if first.starts_with(':') => read_http2(text),
         Some(_) => read_http(text),
     }
+}
+
+/// Whether this is what `curl -v` prints.
+fn shows_what_was_sent(text: &str) -> bool {
+    let mut methods = text.lines().filter_map(|line| line.strip_prefix("> ")?.split_whitespace().next());
+    methods.any(|method| METHODS.contains(&method))
+}
+
+/// What `curl -v` sent: the lines that begin with `>`. Those with `*` are curl's own, those with `<` the answer.
+fn sent_lines(text: &str) -> String {
+    let sent = text.lines().filter_map(|line| line.strip_prefix('>'));
+    // The empty one at the end of the head is the last: the body is not shown.
+    sent.map(str::trim).take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// The head of an HTTP/2 request (RFC 9113 §8.3.1), as browsers and proxies show it: its first lines become those of
+/// HTTP/1.1.
+fn read_http2(text: &str) -> Result<Pasted, Unreadable> {
+    let (mut method, mut scheme, mut authority, mut path) = (None, None, None, None);
+    let mut others = Vec::new();
+    let text = text.replace("\r\n", "\n");
+    let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
+    for line in head.lines().map(str::trim) {
+        let field = line.strip_prefix(':').and_then(|field| field.split_once(':'));
+        match field.map(|(name, value)| (name, value.trim())) {
+            Some(("method", value)) => method = Some(value),
+            Some(("scheme", value)) => scheme = Some(value),
+            Some(("authority", value)) => authority = Some(value),
+            Some(("path", value)) => path = Some(value),
+            Some(_) => {}
+            None => others.push(line),
+        }
+    }
+    let (method, path) = (method.ok_or(Unreadable::Form)?, path.ok_or(Unreadable::NoAddress)?);
+    let first = match (scheme, authority) {
+        (Some(scheme), Some(authority)) => format!("{method} {scheme}://{authority}{path}"),
+        (None, Some(authority)) => format!("{method} {path}\nHost: {authority}"),
+        (_, None) => format!("{method} {path}"),
+    };
+    read_http(&format!("{first}\n{}\n\n{body}", others.join("\n")))
 }
 
 /// A request line or an address, then header lines, then perhaps an empty line and a body.
@@ -70,8 +115,7 @@ fn read_http(text: &str) -> Result<Pasted, Unreadable> {
 }
 
 /// The words of a curl command. Options that change nothing about the request are passed over.
-fn read_curl(text: &str) -> Result<Pasted, Unreadable> {
-    let words = split_words(text).ok_or(Unreadable::Form)?;
+fn read_curl(words: Vec<String>) -> Result<Pasted, Unreadable> {
     let mut pasted = Pasted::default();
     let (mut method, mut data, mut in_query, mut address) = (None, Vec::new(), false, None);
     let mut words = words.into_iter().skip(1);
@@ -169,13 +213,88 @@ fn url_encoded(text: &str) -> String {
     encoded
 }
 
+/// Whether a command is written for `cmd.exe` of Windows, as browsers there copy it: `^` before quotes or at line ends.
+fn is_of_cmd(text: &str) -> bool {
+    text.contains(" ^\"") || text.lines().any(|line| line.trim_end().ends_with(" ^"))
+}
+
+/// The words of a command for `cmd.exe`: it takes `^` off, and the program then takes off quotes and the `\` before
+/// them.
+fn split_cmd_words(text: &str) -> Vec<String> {
+    let mut plain = String::with_capacity(text.len());
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '^' => match letters.next() {
+                // A continued line; where quotes are open, the browser writes the end of a line as two.
+                Some('\r') => drop(letters.next()),
+                Some('\n') | None => {}
+                Some(escaped) => plain.push(escaped),
+            },
+            other => plain.push(other),
+        }
+    }
+    let mut words = Vec::new();
+    let (mut word, mut is_quoted): (Option<String>, bool) = (None, false);
+    let mut letters = plain.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if letters.peek() == Some(&'"') => word.get_or_insert_default().extend(letters.next()),
+            '"' => {
+                is_quoted = !is_quoted;
+                let _ = word.get_or_insert_default();
+            }
+            space if space.is_whitespace() && !is_quoted => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// What a backslash and the letters behind it stand for within `$'…'` of bash. `None` where nothing follows.
+fn ansi_c(letters: &mut Peekable<Chars<'_>>) -> Option<char> {
+    Some(match letters.next()? {
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'x' => character(letters, 2),
+        'u' => character(letters, 4),
+        'U' => character(letters, 8),
+        escaped => escaped,
+    })
+}
+
+/// The character of at most so many hexadecimal digits.
+fn character(letters: &mut Peekable<Chars<'_>>, most: usize) -> char {
+    let mut number = 0;
+    for _ in 0..most {
+        let Some(digit) = letters.peek().and_then(|letter| letter.to_digit(16)) else { break };
+        number = number * 16 + digit;
+        letters.next();
+    }
+    char::from_u32(number).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
 /// The words of a shell command: quotes, backslashes and continued lines. `None` where a quote is left open.
 fn split_words(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
-    let mut letters = text.chars();
+    let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
         match letter {
+            // Chrome quotes like this what holds a ! or a letter beyond ASCII.
+            '$' if letters.peek() == Some(&'\'') => {
+                letters.next();
+                let quoted = word.get_or_insert_default();
+                loop {
+                    match letters.next()? {
+                        '\'' => break,
+                        '\\' => quoted.push(ansi_c(&mut letters)?),
+                        inner => quoted.push(inner),
+                    }
+                }
+            }
             '\'' => loop {
                 match letters.next()? {
                     '\'' => {
@@ -345,6 +464,63 @@ mod tests {
         assert_eq!((received.scheme, received.authority, received.path), (UriScheme::Http, "other", "/p"));
         assert_eq!(received.headers.authorization, Sent::Once("OAuth oauth_nonce=\"n\""));
         assert_eq!(read("GET /p").unwrap().origin(UriScheme::Http), None);
+    }
+
+    #[test]
+    fn what_curl_shows_of_a_request_is_read_without_its_answer() {
+        let pasted = read(concat!(
+            "$ curl -v http://h:8080/p?x=1\n*   Trying 127.0.0.1:8080...\n* Connected to h\n> GET /p?x=1 HTTP/1.1\r\n",
+            "> Host: h:8080\r\n> Authorization: OAuth oauth_nonce=\"n\"\r\n> \r\n* Request completely sent off\n",
+            "< HTTP/1.1 401 Unauthorized\r\n< Content-Type: text/plain\r\n<\r\nno"
+        ));
+        let pasted = pasted.unwrap();
+        assert_eq!((pasted.method.as_str(), pasted.path.as_str(), pasted.query.as_deref()), ("GET", "/p", Some("x=1")));
+        assert_eq!((pasted.authority.as_deref(), pasted.scheme), (Some("h:8080"), None));
+        assert_eq!(pasted.authorization.as_deref(), Some("OAuth oauth_nonce=\"n\""));
+        assert_eq!((pasted.content_type, pasted.body), (None, None));
+    }
+
+    #[test]
+    fn a_curl_command_for_the_command_prompt_of_windows_is_read() {
+        let pasted = read(concat!(
+            "curl ^\"https://h/p?a=1^&b=2%^2F^\" ^\r\n",
+            "  -H ^\"authorization: OAuth oauth_nonce=^\\^\"n^\\^\"^\" ^\n  --data-raw ^\"c=d^\""
+        ));
+        let pasted = pasted.unwrap();
+        assert_eq!(
+            (pasted.method.as_str(), pasted.path.as_str(), pasted.query.as_deref()),
+            ("POST", "/p", Some("a=1&b=2%2F"))
+        );
+        assert_eq!(pasted.authorization.as_deref(), Some("OAuth oauth_nonce=\"n\""));
+        assert_eq!(pasted.body.as_deref(), Some("c=d"));
+        let old = read("curl \"http://h/p\" ^\n -H \"Authorization: OAuth a=\\\"b\\\"\"").unwrap();
+        assert_eq!((old.path.as_str(), old.authorization.as_deref()), ("/p", Some("OAuth a=\"b\"")));
+    }
+
+    #[test]
+    fn the_quotes_of_bash_for_special_letters_are_read() {
+        let pasted = read("curl $'http://h/p?q=\\u0021\\x41' -H $'authorization: OAuth a=\"it\\'s\"' -d 'x'").unwrap();
+        assert_eq!((pasted.query.as_deref(), pasted.body.as_deref()), (Some("q=!A"), Some("x")));
+        assert_eq!(pasted.authorization.as_deref(), Some("OAuth a=\"it's\""));
+        assert_eq!(read("curl $'a"), Err(Unreadable::Form));
+    }
+
+    #[test]
+    fn the_head_of_http_2_is_read() {
+        let pasted = read(
+            ":authority: h:8443\n:method: post\n:path: /p?x=1\n:scheme: https\ncontent-type: text/plain\nauthorization: OAuth a=\"b\"\n\nbody",
+        );
+        let pasted = pasted.unwrap();
+        assert_eq!(
+            (pasted.method.as_str(), pasted.path.as_str(), pasted.query.as_deref()),
+            ("POST", "/p", Some("x=1"))
+        );
+        assert_eq!((pasted.scheme.as_deref(), pasted.authority.as_deref()), (Some("https"), Some("h:8443")));
+        assert_eq!((pasted.authorization.as_deref(), pasted.body.as_deref()), (Some("OAuth a=\"b\""), Some("body")));
+        let pasted = read(":method: GET\n:path: /p\n:authority: h").unwrap();
+        assert_eq!((pasted.scheme, pasted.authority.as_deref()), (None, Some("h")));
+        assert_eq!(read(":path: /p"), Err(Unreadable::Form));
+        assert_eq!(read(":method: GET"), Err(Unreadable::NoAddress));
     }
 
     #[test]

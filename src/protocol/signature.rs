@@ -180,6 +180,17 @@ pub(super) fn reproduces(method: SignatureMethod, text: &str, key: &str, present
     }
 }
 
+/// The hash by which this method signs a text.
+pub(super) fn hash_of(method: SignatureMethod, text: &str) -> Vec<u8> {
+    match method {
+        SignatureMethod::HmacSha1 | SignatureMethod::RsaSha1 | SignatureMethod::Plaintext => {
+            Sha1::digest(text).to_vec()
+        }
+        SignatureMethod::HmacSha256 | SignatureMethod::RsaSha256 => Sha256::digest(text).to_vec(),
+        SignatureMethod::HmacSha512 | SignatureMethod::RsaSha512 => Sha512::digest(text).to_vec(),
+    }
+}
+
 fn hmac<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> Option<M> {
     // HMAC takes a key of any length; the error is for MACs that don't.
     let mut mac = <M as KeyInit>::new_from_slice(key).ok()?;
@@ -206,8 +217,19 @@ pub struct RsaVerificationKey {
     sha1: ParsedPublicKey,
     sha256: ParsedPublicKey,
     sha512: ParsedPublicKey,
+    public: RsaPublicKey,
     bits: usize,
     fingerprint: String,
+}
+
+/// What an RSA signature holds.
+pub(super) enum Opened {
+    /// Another key made it.
+    Nothing,
+    /// The right key, but no hash of one of the three methods.
+    OtherHash,
+    /// A hash, by the method that has it.
+    Hash(SignatureMethod, Vec<u8>),
 }
 
 /// The sizes of RSA keys that are taken, in bits.
@@ -224,6 +246,14 @@ pub enum RsaKeyError {
     /// A private key was given where only the public one belongs.
     #[error("this is a private key: keep it to yourself and give the public key (openssl rsa -in key.pem -pubout)")]
     Private,
+    /// No private key in PKCS#1 or PKCS#8.
+    #[error(
+        "not an RSA private key: give PEM that begins with BEGIN PRIVATE KEY or BEGIN RSA PRIVATE KEY, without a passphrase"
+    )]
+    UnreadablePrivate,
+    /// A public key was given where the private one is needed.
+    #[error("this is a public key: signing needs the private key that belongs to it (BEGIN PRIVATE KEY)")]
+    Public,
     /// Fewer than 2048 bits, or more than 8192.
     #[error("the RSA key has {0} bits: 2048 to 8192 are taken")]
     Size(usize),
@@ -250,6 +280,7 @@ impl RsaVerificationKey {
             sha1: parsed(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY)?,
             sha256: parsed(&RSA_PKCS1_2048_8192_SHA256)?,
             sha512: parsed(&RSA_PKCS1_2048_8192_SHA512)?,
+            public: key.clone(),
             bits,
             fingerprint: STANDARD.encode(Sha256::digest(der)),
         })
@@ -263,6 +294,32 @@ impl RsaVerificationKey {
     /// SHA-256 of the PKCS#1 DER, in base64: for people to compare keys.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// What the private key that belongs to this one signed, if it made these octets (RFC 8017 §8.2.2): what
+    /// [`super::diagnosis`] asks. It gives no proof.
+    pub(super) fn open(&self, signature: &[u8]) -> Opened {
+        let length = self.bits.div_ceil(8);
+        let number = rsa::BigUint::from_bytes_be(signature);
+        if signature.len() != length || &number >= self.public.n() {
+            return Opened::Nothing;
+        }
+        // 0x00 0x01 0xFF… 0x00 and the rest; the first is lost with the number.
+        let block = number.modpow(self.public.e(), self.public.n()).to_bytes_be();
+        let Some(padded) = block.strip_prefix(b"\x01").filter(|_| block.len() + 1 == length) else {
+            return Opened::Nothing;
+        };
+        let padding = padded.iter().take_while(|octet| **octet == 0xFF).count();
+        let Some(signed) = padded.get(padding..).and_then(|rest| rest.strip_prefix(b"\x00")) else {
+            return Opened::Nothing;
+        };
+        let known = [
+            (SignatureMethod::RsaSha1, SHA1_DIGEST_INFO),
+            (SignatureMethod::RsaSha256, SHA256_DIGEST_INFO),
+            (SignatureMethod::RsaSha512, SHA512_DIGEST_INFO),
+        ];
+        let hash = known.iter().find_map(|(method, info)| Some((*method, signed.strip_prefix(*info)?.to_vec())));
+        hash.map_or(Opened::OtherHash, |(method, hash)| Opened::Hash(method, hash))
     }
 
     fn admits(&self, key: &ParsedPublicKey, text: &[u8], presented: &str) -> bool {
@@ -345,12 +402,13 @@ impl RsaSigningKey {
     /// Reads PKCS#1 or PKCS#8, unencrypted, in PEM.
     ///
     /// # Errors
-    /// [`RsaKeyError::Unreadable`].
+    /// [`RsaKeyError::UnreadablePrivate`], [`RsaKeyError::Public`].
     pub fn from_pem(pem: &str) -> Result<Self, RsaKeyError> {
+        let is_public = pem.contains("PUBLIC KEY-----") || pem.contains("CERTIFICATE-----");
         RsaPrivateKey::from_pkcs8_pem(pem)
-            .or_else(|_| RsaPrivateKey::from_pkcs1_pem(pem).map_err(|_| RsaKeyError::Unreadable))
+            .or_else(|_| RsaPrivateKey::from_pkcs1_pem(pem).map_err(|_| ()))
             .map(Self)
-            .map_err(|_| RsaKeyError::Unreadable)
+            .map_err(|()| if is_public { RsaKeyError::Public } else { RsaKeyError::UnreadablePrivate })
     }
 
     /// The public half.

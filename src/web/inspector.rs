@@ -194,12 +194,27 @@ async fn look_at(visit: &Visit<'_>, store: &Store, client: &Client) -> Result<Re
         let remedy = remedy.to_owned();
         return Ok(Ok(Inspection { when: None, verdict, remedy, words: Vec::new(), comparison: None }));
     }
-    let token_secret = token_secret(visit, store, client, protocol.token.as_deref()).await?;
-    let (diagnosis, report) = examine(&request, &parameters, &protocol, &found, &token_secret);
+    let known = match protocol.token.as_deref() {
+        Some(token) => token_secret(visit, store, client, token).await?,
+        None => Some(String::new()),
+    };
+    let typed = visit.field("token_secret");
+    let token_secret = known.as_deref().unwrap_or(&typed);
+    let (diagnosis, report) = examine(&request, &parameters, &protocol, &found, token_secret);
+    let is_right = diagnosis.finding == Finding::Right;
+    // Without the secret nothing can be said of the signature, also where an empty one would make it. RSA needs none.
+    let needs_secret = known.is_none() && typed.is_empty() && !protocol.signature_method.is_rsa();
+    let (report, said) = match known {
+        None if needs_secret => {
+            (Report { mistakes: Vec::new(), signed: None, ..report }, Some(text.inspector.token_unknown))
+        }
+        None if is_right => (report, Some(text.inspector.matches_but_token_unknown)),
+        Some(_) if is_right => (report, Some((text.inspector.matches, ""))),
+        None | Some(_) => (report, None),
+    };
     let mut inspection = of_report(&report, None, text);
-    if diagnosis.finding == Finding::Right {
-        inspection.verdict = text.inspector.matches.to_owned();
-        inspection.remedy = String::new();
+    if let Some((verdict, remedy)) = said {
+        (inspection.verdict, inspection.remedy) = (verdict.to_owned(), remedy.to_owned());
     }
     Ok(Ok(inspection))
 }
@@ -225,27 +240,25 @@ fn origin<'a>(visit: &'a Visit<'_>, pasted: &'a Pasted) -> (UriScheme, &'a str) 
     visit.pages.public_origin().or_else(said).unwrap_or((visit.received.scheme, visit.received.authority))
 }
 
-/// The secret of the token that the request names, if it is one of this client; else what was typed.
+/// The secret of the token that the request names, if it is one of this client.
 async fn token_secret(
     visit: &Visit<'_>,
     store: &Store,
     client: &Client,
-    token: Option<&str>,
-) -> Result<String, Failed> {
-    let typed = visit.field("token_secret");
-    let Some(token) = token else { return Ok(typed) };
+    token: &str,
+) -> Result<Option<String>, Failed> {
     let hash = TokenHash::of(token);
     if let Some(found) = store.directory.token(&hash, visit.now()).await?
         && found.credentials.client_key == client.client_key
     {
-        return Ok(found.secret.expose().to_owned());
+        return Ok(Some(found.secret.expose().to_owned()));
     }
     if let Some((found, secret)) = store.delegations.temporary(&hash).await?
         && found.client_key == client.client_key
     {
-        return Ok(secret.expose().to_owned());
+        return Ok(Some(secret.expose().to_owned()));
     }
-    Ok(typed)
+    Ok(None)
 }
 
 fn of_report(report: &Report, when: Option<Moment>, text: &Texts) -> Inspection {
@@ -264,6 +277,12 @@ fn verdict(report: &Report, text: &Texts) -> (String, String) {
     let known: Vec<_> = report.mistakes.iter().filter_map(|word| Mistake::of_word(word)).collect();
     if report.body_unseen {
         let (happened, change) = text.inspector.body_unseen;
+        // Of RSA the key is known to be the right one, and there are no secrets to check.
+        let change = if report.rsa_key.is_some() { text.inspector.unexplained_rsa.1 } else { change };
+        return (happened.to_owned(), change.to_owned());
+    }
+    if known.is_empty() && report.rsa_key.is_some() {
+        let (happened, change) = text.inspector.unexplained_rsa;
         return (happened.to_owned(), change.to_owned());
     }
     if known.is_empty() {
@@ -277,15 +296,24 @@ fn verdict(report: &Report, text: &Texts) -> (String, String) {
     (happened.join(" "), change.join(" "))
 }
 
-/// What happened, with what was signed and what was sent, where an address says it best.
+/// What happened, with what was signed and what was sent, where an address or a key says it best.
 fn by_name(mistake: Mistake, report: &Report, text: &Texts) -> Option<String> {
+    if mistake == Mistake::OtherRsaKey {
+        let here = (text.mistakes.rsa_key_here)(report.rsa_key.as_deref()?);
+        return Some(format!("{} {here}", text.mistakes.other_rsa_key.0));
+    }
     let (signed, expected) = (Parts::of(report.signed.as_deref()?)?, Parts::of(report.expected.as_deref()?)?);
     match mistake {
         Mistake::HttpScheme => {
             let (signed, expected) = (signed.uri.split_once("://")?.0, expected.uri.split_once("://")?.0);
             (signed != expected).then(|| (text.mistakes.signed_scheme)(signed, expected))
         }
-        Mistake::PortIncluded | Mistake::PortLeftOut | Mistake::HostCase | Mistake::PathReencoded
+        Mistake::PortIncluded
+        | Mistake::PortLeftOut
+        | Mistake::HostCase
+        | Mistake::PathReencoded
+        | Mistake::PathPrefix
+        | Mistake::TrailingSlash
             if report.mistakes.len() == 1 && signed.uri != expected.uri =>
         {
             Some((text.mistakes.signed_address)(&signed.uri, &expected.uri))
@@ -318,6 +346,23 @@ const fn sentences(mistake: Mistake, text: &Texts) -> (&'static str, &'static st
         Mistake::ParametersNotEncoded => mistakes.parameters_not_encoded,
         Mistake::SignatureNotEncoded => mistakes.signature_not_encoded,
         Mistake::BodyHashWrong => mistakes.body_hash_wrong,
+        Mistake::CharactersWronglyEncoded => mistakes.characters_wrongly_encoded,
+        Mistake::EscapesLowerCase => mistakes.escapes_lower_case,
+        Mistake::NotUtf8 => mistakes.not_utf_8,
+        Mistake::RepeatedParametersMerged => mistakes.repeated_parameters_merged,
+        Mistake::EmptyParametersLeftOut => mistakes.empty_parameters_left_out,
+        Mistake::ProtocolParametersDiffer => mistakes.protocol_parameters_differ,
+        Mistake::BaseStringNotEncoded => mistakes.base_string_not_encoded,
+        Mistake::OtherMethod => mistakes.other_method,
+        Mistake::TrailingSlash => mistakes.trailing_slash,
+        Mistake::PathPrefix => mistakes.path_prefix,
+        Mistake::SecretNotTrimmed => mistakes.secret_not_trimmed,
+        Mistake::AmpersandMissing => mistakes.ampersand_missing,
+        Mistake::SignatureInHex => mistakes.signature_in_hex,
+        Mistake::SignatureNotBase64 => mistakes.signature_not_base64,
+        Mistake::SignatureLengthWrong => mistakes.signature_length_wrong,
+        Mistake::OtherSignatureMethod => mistakes.other_signature_method,
+        Mistake::OtherRsaKey => mistakes.other_rsa_key,
     }
 }
 
@@ -473,6 +518,7 @@ mod tests {
             path: "/v2".to_owned(),
             mistakes: words.iter().map(|word| (*word).to_owned()).collect(),
             body_unseen: words.is_empty(),
+            rsa_key: None,
             expected: Some(SERVER.to_owned()),
             signed: Some(SERVER.replace("https", "http")),
         };
@@ -486,6 +532,14 @@ mod tests {
         );
         let unseen = report(&[]);
         assert_eq!(verdict(&unseen, text).0, text.inspector.body_unseen.0);
-        assert_eq!(verdict(&Report { body_unseen: false, ..unseen }, text).0, text.inspector.unexplained);
+        let unexplained = Report { body_unseen: false, ..unseen };
+        assert_eq!(verdict(&unexplained, text).0, text.inspector.unexplained);
+        // Where there is a key pair, no secret is spoken of.
+        let rsa = Report { rsa_key: Some("Zm9v".to_owned()), ..unexplained };
+        assert_eq!(verdict(&rsa, text).0, text.inspector.unexplained_rsa.0);
+        let unseen = Report { body_unseen: true, ..rsa };
+        assert!(!verdict(&unseen, text).1.contains("secret"));
+        let other_key = Report { mistakes: vec!["other-rsa-key".to_owned()], body_unseen: false, ..unseen };
+        assert!(verdict(&other_key, text).0.ends_with("Its fingerprint is Zm9v."));
     }
 }

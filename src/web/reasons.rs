@@ -74,7 +74,9 @@ pub fn rsa_key(typed: &str, text: &Texts) -> Result<Option<RsaPublicKey>, String
     // Browsers send a form's line ends as CRLF.
     RsaPublicKey::parse(&typed.replace("\r\n", "\n")).map(Some).map_err(|error| {
         match error {
-            RsaKeyError::Unreadable => text.reasons.rsa_unreadable,
+            RsaKeyError::Unreadable | RsaKeyError::UnreadablePrivate | RsaKeyError::Public => {
+                text.reasons.rsa_unreadable
+            }
             RsaKeyError::Private => text.reasons.rsa_private,
             RsaKeyError::Size(_) => text.reasons.rsa_small,
         }

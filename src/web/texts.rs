@@ -407,6 +407,10 @@ pub struct Inspector {
     pub matches: &'static str,
     pub unexplained: &'static str,
     pub unexplained_remedy: &'static str,
+    /// What happened, and what to change: the RSA key is right; the token is unknown, with its secret and without.
+    pub unexplained_rsa: (&'static str, &'static str),
+    pub token_unknown: (&'static str, &'static str),
+    pub matches_but_token_unknown: (&'static str, &'static str),
     /// What happened, and what to change: the body was not there to look at; there is no key to this method.
     pub body_unseen: (&'static str, &'static str),
     pub no_rsa_key: (&'static str, &'static str),
@@ -442,6 +446,25 @@ pub struct Mistakes {
     pub parameters_not_encoded: (&'static str, &'static str),
     pub signature_not_encoded: (&'static str, &'static str),
     pub body_hash_wrong: (&'static str, &'static str),
+    pub characters_wrongly_encoded: (&'static str, &'static str),
+    pub escapes_lower_case: (&'static str, &'static str),
+    pub not_utf_8: (&'static str, &'static str),
+    pub repeated_parameters_merged: (&'static str, &'static str),
+    pub empty_parameters_left_out: (&'static str, &'static str),
+    pub protocol_parameters_differ: (&'static str, &'static str),
+    pub base_string_not_encoded: (&'static str, &'static str),
+    pub other_method: (&'static str, &'static str),
+    pub trailing_slash: (&'static str, &'static str),
+    pub path_prefix: (&'static str, &'static str),
+    pub secret_not_trimmed: (&'static str, &'static str),
+    pub ampersand_missing: (&'static str, &'static str),
+    pub signature_in_hex: (&'static str, &'static str),
+    pub signature_not_base64: (&'static str, &'static str),
+    pub signature_length_wrong: (&'static str, &'static str),
+    pub other_signature_method: (&'static str, &'static str),
+    pub other_rsa_key: (&'static str, &'static str),
+    /// What follows the first sentence: the fingerprint of the public key that is here.
+    pub rsa_key_here: With,
 }
 
 /// Administration.

@@ -279,6 +279,8 @@ def test_the_caller_is_told_why_where_the_operator_allows_it(diagnose, told, new
     advice = answer.form["oauth_problem_advice"]
     assert ("http-scheme" in advice and "POST&https" in advice and "POST&http%3A" in advice) == told, advice
     assert client.secret not in answer.body.decode()
+    # Who is not told here is told where: the same for everybody.
+    assert ("signature inspector on the client's page" in advice) == (diagnose == "owner"), advice
 
 
 @pytest.mark.parametrize("diagnose, told", [("always", True), (None, False), ("never", False)])
@@ -357,6 +359,39 @@ def test_secrets_with_reserved_characters_must_be_encoded(chrome, server, develo
     chrome.log_in(server.base, developer)
     paste(chrome, server, client, f"GET {url}\n{header}", token.secret)
     assert chrome.find(".verdict strong").text.startswith(SENTENCES["secret-not-encoded"]), chrome.text
+
+
+@pytest.mark.parametrize("language, told, good", [
+    ("en", "This server doesn't know the token of this request as one of your app.", "The signature is good, but this server doesn't know the token"),
+    ("de", "Dieser Server kennt das Token der Anfrage nicht als eines Ihrer App.", "Die Signatur ist gut, aber dieser Server kennt das Token nicht"),
+])
+def test_a_token_that_is_unknown_here_is_called_so(language, told, good, chrome, server, wrong, developer):
+    client = wrong.client
+    token = Token("token-of-nobody", "its-secret", client)
+    url = f"{server.base}/v2/me"
+    button = {"en": "Inspect", "de": "Prüfen"}[language]
+    chrome.log_in(server.base, developer)
+    chrome.open(f"{server.base}/login?ui_locales={language}")
+    header = signer.header(signer.sign("GET", url, client, token))
+    paste(chrome, server, client, f"{url}\n{header}", button=button)
+    assert chrome.find(".verdict strong").text == told
+    # Also where the token secret was left out, which an empty one would take for right.
+    bare = signer.header(signer.sign("GET", url, client, Token(token.token, "", client)))
+    paste(chrome, server, client, f"{url}\n{bare}", button=button)
+    assert chrome.find(".verdict strong").text == told
+    paste(chrome, server, client, f"{url}\n{header}", token.secret, button=button)
+    assert chrome.find(".verdict strong").text.startswith(good)
+
+
+def test_the_form_of_a_signature_is_told_with_what_else_is_wrong(chrome, server, wrong, developer):
+    chrome.log_in(server.base, developer)
+    url = f"{server.base}/v2/me?{QUERY}"
+    parameters = signer.protocol_parameters(wrong.client, wrong.token)
+    text = signer.base_string("GET", f"{server.base}/v2/me", [(n.encode(), v.encode()) for n, v in parameters])
+    made = base64.b64decode(signer.signature("HMAC-SHA1", text, wrong.client.secret, wrong.token.secret)).hex()
+    paste(chrome, server, wrong.client, f"GET {url}\n{signer.header([*parameters, ('oauth_signature', made)])}")
+    assert [word.text for word in chrome.all(".verdict code")] == ["signature-in-hex", "query-parameters-left-out"]
+    assert chrome.find(".verdict strong").text.startswith("Your app sent the signature in hexadecimal digits")
 
 
 def test_two_mistakes_at_once_are_both_named(chrome, server, wrong, developer):

@@ -406,6 +406,15 @@ def test_a_stale_or_future_timestamp_is_refused_and_the_window_told(seconds, ser
     assert not first <= int(moment) <= last
 
 
+def test_a_timestamp_in_milliseconds_is_called_so(server, client):
+    answer = request_token(server, client, oauth_timestamp=str(int(time.time() * 1000)))
+    assert (answer.status, answer.form["oauth_problem"]) == (401, "timestamp_refused")
+    advice = answer.form["oauth_problem_advice"]
+    assert "is in milliseconds" in advice and "clock" not in advice
+    advice = request_token(server, client, oauth_timestamp="1000000000").form["oauth_problem_advice"]
+    assert "set the client's clock" in advice and "milliseconds" not in advice
+
+
 @pytest.mark.parametrize("moment", ["", "0", "-1", "now", "1.5", "1e9", "9" * 19, "9" * 40, " 1", "٣"])
 def test_a_timestamp_that_is_no_positive_integer_is_refused(moment, server, client, token):
     answer = signed(server, "GET", "/v2/me", client, token, oauth_timestamp=moment)

@@ -813,7 +813,7 @@ fn explain_names_the_mistake_with_both_base_strings_and_the_first_difference() {
         [["sign", "--explain", "request.txt", "--public-url", "https://photos.example.net"].as_slice(), &PHOTO_SECRETS]
             .concat();
     let told = desk.run(&[arguments.as_slice(), &["--format", "json"]].concat()).json();
-    has_keys(&told, &["finding", "mistakes", "verdict", "expected", "signed", "first_difference"]);
+    has_keys(&told, &["finding", "mistakes", "verdict", "expected", "signed", "first_difference", "assumed_scheme"]);
     assert_eq!((text(&told, "finding"), &told["mistakes"]), ("mistakes", &serde_json::json!(["http-scheme"])));
     assert!(text(&told, "verdict").starts_with("Another scheme was signed"));
     assert!(text(&told, "expected").starts_with("GET&https%3A%2F%2Fphotos.example.net%2Fphotos&file%3Dvacation.jpg"));
@@ -822,6 +822,47 @@ fn explain_names_the_mistake_with_both_base_strings_and_the_first_difference() {
     let table = desk.run(&[arguments.as_slice(), &["--format", "table"]].concat()).done().stdout.clone();
     assert!(table.contains("(http-scheme)") && table.contains("^ the first difference, character 9"), "{table}");
     assert!(!table.contains("kd94hf93k423kf44") && !table.contains("pfkkdhi9sl3r4s00"));
+}
+
+#[test]
+fn explain_takes_the_scheme_by_which_the_least_is_wrong_and_says_which() {
+    let desk = Desk::new();
+    let photos = signed_photos(&desk);
+    let header = photos.lines().nth(1).unwrap();
+    // One parameter that was not signed; and, by https, the scheme as well.
+    let raw = format!("GET /photos?file=vacation.jpg&size=original&x= HTTP/1.1\nHost: photos.example.net\n{header}\n");
+    let explain =
+        |more: &[&str]| desk.run_with(&[["sign", "--explain"].as_slice(), &PHOTO_SECRETS, more].concat(), &raw, &[]);
+    let told = explain(&[]).json();
+    assert_eq!(
+        (&told["mistakes"], &told["assumed_scheme"]),
+        (&serde_json::json!(["empty-parameters-left-out"]), &serde_json::json!("http"))
+    );
+    let table = explain(&["--format", "table"]).done().stdout.clone();
+    assert!(table.contains("http was taken") && table.contains("--public-url"), "{table}");
+    let told = explain(&["--public-url", "https://photos.example.net"]).json();
+    assert_eq!(told["mistakes"], serde_json::json!(["http-scheme", "empty-parameters-left-out"]));
+    assert_eq!(told["assumed_scheme"], Value::Null);
+    // Where neither explains it, it is https.
+    let told = desk.run_with(&["sign", "--explain", "--client-secret", "another"], &raw, &[]).json();
+    assert_eq!((text(&told, "finding"), text(&told, "assumed_scheme")), ("unknown", "https"));
+}
+
+#[test]
+fn sign_says_what_it_takes_for_granted() {
+    let desk = Desk::new();
+    let run = |more: &[&str]| desk.run(&[["sign", "POST", "http://a/", "--client-key", "k"].as_slice(), more].concat());
+    let empty = run(&[]);
+    assert!(empty.done().stderr.contains("signed with an empty one"), "{}", empty.stderr);
+    let data = run(&["--client-secret", "s", "--data", "{\"a\":1}"]);
+    assert!(data.done().stderr.contains("--data is signed as a form"), "{}", data.stderr);
+    let quiet = run(&["--client-secret", "s", "--data", "a=1&b", "--data", "2"]);
+    assert_eq!(quiet.done().stderr, "");
+    desk.write("no.pem", "nothing");
+    run(&["--rsa-private-key", "no.pem"]).fails(1, "not an RSA private key");
+    let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
+    desk.write("public.pem", &key.to_public_key().to_public_key_pem(LineEnding::LF).unwrap());
+    run(&["--rsa-private-key", "public.pem"]).fails(1, "this is a public key");
 }
 
 #[test]

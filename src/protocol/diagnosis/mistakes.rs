@@ -26,11 +26,28 @@ pub enum Mistake {
     ParametersNotEncoded,
     SignatureNotEncoded,
     BodyHashWrong,
+    CharactersWronglyEncoded,
+    EscapesLowerCase,
+    NotUtf8,
+    RepeatedParametersMerged,
+    EmptyParametersLeftOut,
+    ProtocolParametersDiffer,
+    BaseStringNotEncoded,
+    OtherMethod,
+    TrailingSlash,
+    PathPrefix,
+    SecretNotTrimmed,
+    AmpersandMissing,
+    SignatureInHex,
+    SignatureNotBase64,
+    SignatureLengthWrong,
+    OtherSignatureMethod,
+    OtherRsaKey,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 37] = [
         Self::QueryParametersLeftOut,
         Self::BodyParametersLeftOut,
         Self::BodyWronglyIncluded,
@@ -51,11 +68,42 @@ impl Mistake {
         Self::ParametersNotEncoded,
         Self::SignatureNotEncoded,
         Self::BodyHashWrong,
+        Self::CharactersWronglyEncoded,
+        Self::EscapesLowerCase,
+        Self::NotUtf8,
+        Self::RepeatedParametersMerged,
+        Self::EmptyParametersLeftOut,
+        Self::ProtocolParametersDiffer,
+        Self::BaseStringNotEncoded,
+        Self::OtherMethod,
+        Self::TrailingSlash,
+        Self::PathPrefix,
+        Self::SecretNotTrimmed,
+        Self::AmpersandMissing,
+        Self::SignatureInHex,
+        Self::SignatureNotBase64,
+        Self::SignatureLengthWrong,
+        Self::OtherSignatureMethod,
+        Self::OtherRsaKey,
     ];
 
     /// The mistake of this word.
     pub fn of_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mistake| mistake.as_str() == word)
+    }
+
+    /// Whether it shows in the signature itself, whatever was signed.
+    pub const fn is_of_form(self) -> bool {
+        matches!(
+            self,
+            Self::DoubleEncoded
+                | Self::SignatureNotEncoded
+                | Self::SignatureInHex
+                | Self::SignatureNotBase64
+                | Self::SignatureLengthWrong
+                | Self::OtherSignatureMethod
+                | Self::OtherRsaKey
+        )
     }
 
     /// The word for it, as programs and people read it.
@@ -81,6 +129,23 @@ impl Mistake {
             Self::ParametersNotEncoded => "parameters-not-encoded",
             Self::SignatureNotEncoded => "signature-not-encoded",
             Self::BodyHashWrong => "body-hash-wrong",
+            Self::CharactersWronglyEncoded => "characters-wrongly-encoded",
+            Self::EscapesLowerCase => "escapes-lower-case",
+            Self::NotUtf8 => "not-utf-8",
+            Self::RepeatedParametersMerged => "repeated-parameters-merged",
+            Self::EmptyParametersLeftOut => "empty-parameters-left-out",
+            Self::ProtocolParametersDiffer => "protocol-parameters-differ",
+            Self::BaseStringNotEncoded => "base-string-not-encoded",
+            Self::OtherMethod => "other-method",
+            Self::TrailingSlash => "trailing-slash",
+            Self::PathPrefix => "path-prefix",
+            Self::SecretNotTrimmed => "secret-not-trimmed",
+            Self::AmpersandMissing => "ampersand-missing",
+            Self::SignatureInHex => "signature-in-hex",
+            Self::SignatureNotBase64 => "signature-not-base64",
+            Self::SignatureLengthWrong => "signature-length-wrong",
+            Self::OtherSignatureMethod => "other-signature-method",
+            Self::OtherRsaKey => "other-rsa-key",
         }
     }
 
@@ -134,6 +199,57 @@ impl Mistake {
             }
             Self::BodyHashWrong => {
                 "The oauth_body_hash is not the hash of the body that arrived: hash the octets that are sent, as they are, and make its base64."
+            }
+            Self::CharactersWronglyEncoded => {
+                "Characters were encoded that must not be, or left as they are: encode all but letters, digits, -, ., _ and ~ (RFC 3986); that is %2A for *, and ~ for itself."
+            }
+            Self::EscapesLowerCase => {
+                "Escapes were signed in lower case: write their digits in capitals, %3A and not %3a."
+            }
+            Self::NotUtf8 => {
+                "Letters beyond ASCII were signed in another character set than they were sent in: encode names and values as UTF-8, once, for both."
+            }
+            Self::RepeatedParametersMerged => {
+                "Of parameters with the same name only one was signed, or all were joined to one: sign each of them, sorted by name and then by value."
+            }
+            Self::EmptyParametersLeftOut => {
+                "Parameters without a value were left out, or signed without their =: sign them as the name and =."
+            }
+            Self::ProtocolParametersDiffer => {
+                "The oauth_ parameters that were signed are not those that were sent: sign every one that is sent but oauth_signature, and no other."
+            }
+            Self::BaseStringNotEncoded => {
+                "The address or the joined parameters went into the base string as they are: percent-encode each of the two before they are joined by &."
+            }
+            Self::OtherMethod => {
+                "Another HTTP method was signed than the request was sent with: sign the one that goes out."
+            }
+            Self::TrailingSlash => {
+                "The path was signed with a / at its end that was not sent, or without one that was: sign the path exactly as it is sent."
+            }
+            Self::PathPrefix => {
+                "The path was signed with another beginning than it arrived with: sign the path that the server sees; a proxy on the way must not change it."
+            }
+            Self::SecretNotTrimmed => {
+                "A secret was used with a line end, a space or quotes around it: take these off when it is read from a file or the environment."
+            }
+            Self::AmpersandMissing => {
+                "The two secrets were joined without the & between them: the key is the client secret, & and the token secret."
+            }
+            Self::SignatureInHex => {
+                "The signature was sent in hexadecimal, or as the base64 of that: make base64 of the octets themselves (in PHP, hash_hmac with true as its fourth argument)."
+            }
+            Self::SignatureNotBase64 => {
+                "The oauth_signature is not base64 as it is wanted: with the letters + and / (not - and _), and with the = at its end."
+            }
+            Self::SignatureLengthWrong => {
+                "The oauth_signature has another length than its method makes: it was cut short, or it is another value."
+            }
+            Self::OtherSignatureMethod => {
+                "The signature was made by another method, or with another hash, than oauth_signature_method names: let the two agree."
+            }
+            Self::OtherRsaKey => {
+                "The signature was made with another private key than the one that belongs to the registered public key (or with other padding than PKCS#1 v1.5): sign with its own, or register the public key that belongs to yours."
             }
         }
     }

@@ -2,18 +2,20 @@
 //! would have to be.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::hash::{Hash, Hasher};
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use zeroize::Zeroizing;
 
 use super::ways::{
-    BodyPart, EncodedAgain, Host, KeyText, MethodText, Order, PathText, Port, QueryPart, Recipe, Space, Whose,
+    BodyPart, Characters, Charset, Empty, EncodedAgain, Escapes, Host, KeyText, MethodText, Order, PartRaw, PathText,
+    Port, Prefix, QueryPart, Recipe, Repeated, Space, Whose,
 };
 use crate::protocol::base_string::split_authority;
 use crate::protocol::body_hash::body_hash;
-use crate::protocol::encoding::{encode, encode_into};
+use crate::protocol::encoding::encode;
 use crate::protocol::oauth::{BODY_HASH, CALLBACK, SIGNATURE};
 use crate::protocol::parameters::{Parameter, Parameters, Source};
 use crate::protocol::request::{ReceivedRequest, UriScheme};
@@ -27,6 +29,7 @@ const MAXIMUM_BODY: usize = 64 * 1024;
 pub struct Attempt {
     pub text: String,
     pub key: Zeroizing<String>,
+    /// Of PLAINTEXT alone: whether another one is in the right form is seen before anything is computed.
     pub presented: String,
 }
 
@@ -48,15 +51,10 @@ pub struct Evidence<'a> {
 impl Evidence<'_> {
     /// What this recipe comes to.
     pub fn rebuild(&self, recipe: &Recipe) -> Attempt {
-        let text = match self.method {
-            SignatureMethod::Plaintext => String::new(),
-            SignatureMethod::HmacSha1
-            | SignatureMethod::HmacSha256
-            | SignatureMethod::HmacSha512
-            | SignatureMethod::RsaSha1
-            | SignatureMethod::RsaSha256
-            | SignatureMethod::RsaSha512 => self.base_string(recipe),
-        };
+        let key = self.key_text(recipe);
+        if self.method != SignatureMethod::Plaintext {
+            return Attempt { text: self.base_string(recipe), key, presented: String::new() };
+        }
         let mut presented = self.presented.to_owned();
         if recipe.signature_twice {
             presented = decode_freely(&presented);
@@ -64,19 +62,24 @@ impl Evidence<'_> {
         if recipe.signature_bare {
             presented = presented.replace(' ', "+");
         }
-        Attempt { text, key: self.key_text(recipe), presented }
+        Attempt { text: String::new(), key, presented }
     }
 
     fn key_text(&self, recipe: &Recipe) -> Zeroizing<String> {
         let VerificationKey::Shared(secrets) = self.key else { return Zeroizing::default() };
-        let write =
-            |secret: &str| Zeroizing::new(if recipe.key_raw { secret.to_owned() } else { encode(secret).into_owned() });
+        let write = |secret: &str, (before, after): (&str, &str)| {
+            // Nothing stands around a secret that is not there.
+            let (before, after) = if secret.is_empty() { ("", "") } else { (before, after) };
+            let read = Zeroizing::new(format!("{before}{secret}{after}"));
+            if recipe.key_raw { read } else { Zeroizing::new(encode(&read).into_owned()) }
+        };
         let (token, between) = match recipe.key {
             KeyText::Both => (secrets.token, "&"),
             KeyText::ClientAndAmpersand => ("", "&"),
             KeyText::ClientAlone => ("", ""),
+            KeyText::WithoutAmpersand => (secrets.token, ""),
         };
-        let (client, token) = (write(secrets.client), write(token));
+        let (client, token) = (write(secrets.client, recipe.around.client), write(token, recipe.around.token));
         let (first, second) = if recipe.key_swapped { (token, client) } else { (client, token) };
         Zeroizing::new(format!("{}{between}{}", *first, *second))
     }
@@ -87,7 +90,10 @@ impl Evidence<'_> {
         self.write_uri(recipe, &mut uri);
         let mut list = String::with_capacity(512);
         for (position, pair) in self.pairs(recipe).iter().enumerate() {
-            let _ = write!(list, "{}{}={}", if position > 0 { "&" } else { "" }, pair.name, pair.value);
+            let _ = write!(list, "{}{}", if position > 0 { "&" } else { "" }, pair.name);
+            if !(pair.value.is_empty() && recipe.empty == Empty::WithoutEquals) {
+                let _ = write!(list, "={}", pair.value);
+            }
         }
         let again = |text: String| encode(&text).into_owned();
         let (uri, list) = match recipe.encoded_again {
@@ -102,11 +108,16 @@ impl Evidence<'_> {
                 let (first, rest) = method.split_at_checked(1).unwrap_or((method, ""));
                 first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
             }
+            MethodText::Other(other) => other.to_owned(),
         };
-        text.push('&');
-        encode_into(&mut text, &uri);
-        text.push('&');
-        encode_into(&mut text, &list);
+        for (part, raw) in [(uri, PartRaw::Uri), (list, PartRaw::Parameters)] {
+            text.push('&');
+            if recipe.part_raw == raw || recipe.part_raw == PartRaw::Both {
+                text.push_str(&part);
+            } else {
+                text.push_str(&spell_part(encode(&part), recipe));
+            }
+        }
         text
     }
 
@@ -131,7 +142,7 @@ impl Evidence<'_> {
         if let Some(port) = port {
             let _ = write!(uri, ":{port}");
         }
-        uri.push_str(&spell_path(self.request.path, recipe.path));
+        uri.push_str(&move_path(spell_path(self.request.path, recipe.path), recipe));
         match recipe.query {
             QueryPart::Signed | QueryPart::LeftOut => {}
             QueryPart::InUri | QueryPart::InUriAndSigned => {
@@ -146,6 +157,17 @@ impl Evidence<'_> {
         let from_body = self.body_parameters(recipe.body);
         let mut pairs: Vec<Pair> =
             signed.chain(from_body.iter()).map(|parameter| self.pair(parameter, recipe)).collect();
+        if let Some((name, value)) = recipe.added
+            && !self.parameters.iter().any(|parameter| parameter.name == name)
+        {
+            pairs.push(Pair { name: name.to_owned(), value: value.to_owned(), source: Source::Header });
+        }
+        if recipe.empty == Empty::LeftOut {
+            pairs.retain(|pair| !pair.value.is_empty());
+        }
+        if recipe.repeated != Repeated::All {
+            pairs = merge(pairs, recipe.repeated);
+        }
         match recipe.order {
             Order::Sorted => pairs.sort_by(|one, other| (&one.name, &one.value).cmp(&(&other.name, &other.value))),
             Order::AsSent(sources) => {
@@ -165,7 +187,7 @@ impl Evidence<'_> {
 
     fn is_signed(&self, parameter: &Parameter<'_>, recipe: &Recipe) -> bool {
         let own = parameter.name.starts_with("oauth_");
-        if parameter.name == SIGNATURE {
+        if parameter.name == SIGNATURE || recipe.left_out.is_some_and(|name| parameter.name == name) {
             return false;
         }
         match parameter.source {
@@ -270,16 +292,119 @@ fn spell(text: &str, parameter: &Parameter<'_>, recipe: &Recipe) -> String {
     } else {
         Cow::Borrowed(text)
     };
+    let text = recode(text, recipe.charset);
     let raw = is_in(recipe.raw);
     let (text, space, plus) = if raw { (decode_freely(&text), " ", "+") } else { (text.into_owned(), "%20", "%2B") };
     let text = match recipe.space {
         Space::Encoded => text,
-        Space::UrlEncoder if !raw => text.replace(space, "+").replace("%2A", "*").replace('~', "%7E"),
-        Space::Plus | Space::UrlEncoder => text.replace(space, "+"),
+        Space::Plus => text.replace(space, "+"),
         Space::PlusIsPlus if parameter.source != Source::Header => text.replace(space, plus),
         Space::PlusIsPlus => text,
     };
+    let text = if raw { text } else { spell_characters(text, recipe.characters) };
+    let text = match recipe.escapes {
+        Escapes::Upper | Escapes::LowerOutside => text,
+        Escapes::Lower | Escapes::LowerInside => with_escapes(&text, str::to_ascii_lowercase),
+    };
     if is_in(recipe.twice) { encode(&text).into_owned() } else { text }
+}
+
+/// One of the two encoded parts of the base string, as this client's encoder writes it.
+fn spell_part<'a>(part: Cow<'a, str>, recipe: &Recipe) -> Cow<'a, str> {
+    let part = match recipe.characters {
+        Characters::Right | Characters::MarksInside => part,
+        Characters::Tilde | Characters::Marks | Characters::UrlEncoder => {
+            Cow::Owned(spell_characters(part.into_owned(), recipe.characters))
+        }
+    };
+    match recipe.escapes {
+        Escapes::Upper | Escapes::LowerInside => part,
+        Escapes::Lower | Escapes::LowerOutside => Cow::Owned(with_escapes(&part, str::to_ascii_lowercase)),
+    }
+}
+
+fn spell_characters(text: String, characters: Characters) -> String {
+    match characters {
+        Characters::Right => text,
+        Characters::Tilde => text.replace('~', "%7E"),
+        Characters::Marks | Characters::MarksInside => {
+            [("%21", "!"), ("%2A", "*"), ("%27", "'"), ("%28", "("), ("%29", ")")]
+                .into_iter()
+                .fold(text, |text, (escape, mark)| text.replace(escape, mark))
+        }
+        Characters::UrlEncoder => text.replace('~', "%7E").replace("%2A", "*"),
+    }
+}
+
+/// All but what RFC 5849 §3.6 leaves.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The encoded text in another character set; as it is, where it can't be.
+fn recode(text: Cow<'_, str>, charset: Charset) -> Cow<'_, str> {
+    if matches!(charset, Charset::AsSent) || !text.contains('%') {
+        return text;
+    }
+    let octets: Vec<u8> = percent_decode_str(&text).collect();
+    if octets.is_ascii() {
+        return text;
+    }
+    let of_latin1 = || octets.iter().copied().map(char::from).collect::<String>().into_bytes();
+    let recoded = match (charset, std::str::from_utf8(&octets)) {
+        (Charset::AsSent, _) => return text,
+        (Charset::Twice, _) | (Charset::Other, Err(_)) => of_latin1(),
+        (Charset::Other, Ok(letters)) => match letters.chars().map(|letter| u8::try_from(letter).ok()).collect() {
+            Some(octets) => octets,
+            None => return text,
+        },
+    };
+    Cow::Owned(percent_encode(&recoded, RESERVED).to_string())
+}
+
+/// One pair for each name, where its first one stands.
+fn merge(pairs: Vec<Pair>, repeated: Repeated) -> Vec<Pair> {
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(pairs.len());
+    let mut merged: Vec<Pair> = Vec::with_capacity(pairs.len());
+    for pair in pairs {
+        let place = *places.entry(pair.name.clone()).or_insert(merged.len());
+        match (merged.get_mut(place), repeated) {
+            (None, _) => merged.push(pair),
+            (Some(kept), Repeated::Last) => kept.value = pair.value,
+            (Some(kept), Repeated::Joined) => kept.value = format!("{}%2C{}", kept.value, pair.value),
+            (Some(_), Repeated::First | Repeated::All) => {}
+        }
+    }
+    merged
+}
+
+/// The path as it was before a proxy changed its beginning, with or without the slash at its end.
+fn move_path<'a>(path: Cow<'a, str>, recipe: &Recipe) -> Cow<'a, str> {
+    let path = match recipe.prefix {
+        Prefix::AsSent => path,
+        Prefix::Added => {
+            let rest = path.get(1..).and_then(|path| path.find('/')).and_then(|end| path.get(end + 1..));
+            Cow::Owned(rest.unwrap_or("/").to_owned())
+        }
+        Prefix::Removed(prefix) => Cow::Owned(format!("{prefix}{path}")),
+    };
+    match (recipe.other_slash, path.strip_suffix('/')) {
+        (false, _) => path,
+        (true, Some(without)) => Cow::Owned(without.to_owned()),
+        (true, None) => Cow::Owned(format!("{path}/")),
+    }
+}
+
+/// The text with its escapes, each without its `%`, changed.
+fn with_escapes(text: &str, change: fn(&str) -> String) -> String {
+    let mut changed = String::with_capacity(text.len());
+    for (position, piece) in text.split('%').enumerate() {
+        let (escape, rest) = piece.split_at_checked(2).unwrap_or((piece, ""));
+        if position > 0 {
+            let _ = write!(changed, "%{}{rest}", change(escape));
+        } else {
+            changed.push_str(piece);
+        }
+    }
+    changed
 }
 
 fn spell_path(path: &str, spelling: PathText) -> Cow<'_, str> {
@@ -298,23 +423,17 @@ fn spell_path(path: &str, spelling: PathText) -> Cow<'_, str> {
                 })
                 .collect(),
         ),
-        PathText::UpperEscapes => {
-            let mut upper = String::with_capacity(path.len());
-            for (position, piece) in path.split('%').enumerate() {
-                let (escape, rest) = piece.split_at_checked(2).unwrap_or((piece, ""));
-                if position > 0 {
-                    let _ = write!(upper, "%{}{rest}", escape.to_ascii_uppercase());
-                } else {
-                    upper.push_str(piece);
-                }
-            }
-            Cow::Owned(upper)
-        }
+        PathText::UpperEscapes => Cow::Owned(with_escapes(path, str::to_ascii_uppercase)),
     }
 }
 
 const fn is_left_by_encode_uri(character: char) -> bool {
     matches!(character, ';' | ',' | '/' | '?' | ':' | '@' | '&' | '=' | '+' | '$' | '#' | '!' | '*' | '\'' | '(' | ')')
+}
+
+/// As [`decode_freely`], where the escapes are letters in Latin-1.
+pub fn decode_latin1(text: &str) -> String {
+    percent_decode_str(text).map(char::from).collect()
 }
 
 /// Decodes once whatever can be decoded, and lets the rest be.

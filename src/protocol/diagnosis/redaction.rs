@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::rebuilding::decode_freely;
+use super::rebuilding::{decode_freely, decode_latin1};
 use crate::protocol::encoding::encode;
 
 /// What stands for a secret: no letter, so that no secret of letters and digits can be a part of it.
@@ -29,14 +29,33 @@ pub fn without_secrets(text: &str, secrets: &[&str]) -> Option<String> {
             shown = Zeroizing::new(shown.replace(spelled.as_str(), STRUCK_OUT));
         }
     }
-    let readable = [false, true].into_iter().any(|plus_is_space| {
-        let mut reading = shown.clone();
-        (0..=DEPTH).any(|_| {
-            let read = secrets.iter().any(|secret| reading.contains(secret));
-            let spaced = if plus_is_space { reading.replace('+', "%20") } else { (*reading).clone() };
-            reading = Zeroizing::new(decode_freely(&spaced));
-            read || secrets.iter().any(|secret| reading.contains(secret))
+    let reads: [fn(&str) -> String; 2] = [decode_freely, decode_latin1];
+    let readable = reads.into_iter().any(|decode| {
+        [false, true].into_iter().any(|plus_is_space| {
+            let mut reading = shown.clone();
+            (0..=DEPTH).any(|_| {
+                let read = holds_one(&reading, &secrets);
+                let spaced = if plus_is_space { reading.replace('+', "%20") } else { (*reading).clone() };
+                reading = Zeroizing::new(decode(&spaced));
+                read || holds_one(&reading, &secrets)
+            })
         })
     });
     (!readable).then(|| shown.to_string())
+}
+
+/// Whether one of the secrets is in the text, also where UTF-8 was taken for Latin-1 on its way.
+fn holds_one(reading: &str, secrets: &[&str]) -> bool {
+    let mut reading = Zeroizing::new(reading.to_owned());
+    (0..DEPTH).any(|_| {
+        if secrets.iter().any(|secret| reading.contains(secret)) {
+            return true;
+        }
+        if !reading.is_ascii() {
+            let octets = reading.chars().map(|letter| u8::try_from(letter).unwrap_or(b'?'));
+            let octets = Zeroizing::new(octets.collect::<Vec<_>>());
+            reading = Zeroizing::new(String::from_utf8_lossy(&octets).into_owned());
+        }
+        false
+    })
 }

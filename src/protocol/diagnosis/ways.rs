@@ -2,6 +2,9 @@
 //! beside the others.
 
 use super::mistakes::Mistake;
+use crate::protocol::oauth::{
+    BODY_HASH, CALLBACK, CONSUMER_KEY, NONCE, SIGNATURE_METHOD, TIMESTAMP, TOKEN, VERIFIER, VERSION,
+};
 use crate::protocol::parameters::Source;
 
 /// How a client put its signature together. The default is right in everything.
@@ -12,23 +15,38 @@ pub struct Recipe {
     pub port: Port,
     pub host: Host,
     pub path: PathText,
+    /// With the slash at its end that is not there, or without the one that is.
+    pub other_slash: bool,
+    pub prefix: Prefix,
     pub query: QueryPart,
     pub body: BodyPart,
     pub realm: bool,
     pub header_once: bool,
+    /// The name of a protocol parameter that is not signed.
+    pub left_out: Option<&'static str>,
+    /// A protocol parameter, name and value, that is signed and was not sent.
+    pub added: Option<(&'static str, &'static str)>,
+    pub repeated: Repeated,
+    pub empty: Empty,
     /// Whose names and values are joined as they are.
     pub raw: Whose,
+    pub charset: Charset,
     pub space: Space,
+    pub characters: Characters,
+    pub escapes: Escapes,
     /// Whose names and values are encoded once more; after all else.
     pub twice: Whose,
     pub encoded_again: EncodedAgain,
+    /// Which of the two parts of the base string goes into it as it is.
+    pub part_raw: PartRaw,
     pub order: Order,
     pub key: KeyText,
     pub key_raw: bool,
     pub key_swapped: bool,
-    /// The signature was encoded once more before it was sent.
+    pub around: Around,
+    /// The secrets of PLAINTEXT were encoded once more before they were sent.
     pub signature_twice: bool,
-    /// The signature was sent with a bare `+`.
+    /// They were sent with a bare `+`.
     pub signature_bare: bool,
     /// The hash of the body that arrived, in place of the one that was sent.
     pub right_body_hash: bool,
@@ -48,6 +66,7 @@ pub enum MethodText {
     Upper,
     Lower,
     Capitalized,
+    Other(&'static str),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,6 +95,17 @@ pub enum PathText {
     /// As `encodeURI` of JavaScript writes it.
     EncodeUri,
     UpperEscapes,
+}
+
+/// What a proxy did to the beginning of the path.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Prefix {
+    #[default]
+    AsSent,
+    /// It put a segment before the one that was signed.
+    Added,
+    /// It took this one away.
+    Removed(&'static str),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -109,14 +139,70 @@ pub enum Whose {
     Callbacks,
 }
 
+/// What becomes of parameters with the same name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Repeated {
+    #[default]
+    All,
+    Last,
+    First,
+    /// One value, with commas.
+    Joined,
+}
+
+/// What becomes of parameters without a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Empty {
+    #[default]
+    Signed,
+    LeftOut,
+    WithoutEquals,
+}
+
+/// How letters beyond ASCII become octets before they are encoded.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Charset {
+    #[default]
+    AsSent,
+    /// Latin-1 where UTF-8 was sent, and the reverse.
+    Other,
+    /// UTF-8 that was taken for Latin-1 and made UTF-8 once more.
+    Twice,
+}
+
+/// Which characters an encoder encodes that must not be, and which it leaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Characters {
+    #[default]
+    Right,
+    /// `~` is encoded.
+    Tilde,
+    /// `!*'()` are left, as `encodeURIComponent` of JavaScript does.
+    Marks,
+    /// The same in names and values alone: the parts of the base string are encoded rightly.
+    MarksInside,
+    /// `~` is encoded and `*` is left, as `URLEncoder` of Java does.
+    UrlEncoder,
+}
+
+/// Whose escapes are in lower case.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Escapes {
+    #[default]
+    Upper,
+    Lower,
+    /// Those of names and values alone.
+    LowerInside,
+    /// Those of the two parts of the base string alone.
+    LowerOutside,
+}
+
 /// How a space is written in names and values.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Space {
     #[default]
     Encoded,
     Plus,
-    /// As `URLEncoder` of Java writes all.
-    UrlEncoder,
     /// As itself, if it was sent as a plus.
     PlusIsPlus,
 }
@@ -127,6 +213,15 @@ pub enum EncodedAgain {
     Nothing,
     Parameters,
     Everything,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PartRaw {
+    #[default]
+    Neither,
+    Both,
+    Uri,
+    Parameters,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -147,12 +242,20 @@ pub enum KeyText {
     Both,
     ClientAlone,
     ClientAndAmpersand,
+    WithoutAmpersand,
+}
+
+/// What stands around a secret that was read from a file or a variable, and is no part of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Around {
+    pub client: (&'static str, &'static str),
+    pub token: (&'static str, &'static str),
 }
 
 /// Turns a recipe that is right in one thing into one that is wrong in it.
 pub type Spoil = fn(&mut Recipe);
 
-/// Every way to err, the likeliest first.
+/// Every way to err, the likeliest first. Of two that come to the same for a request, the first is told.
 pub const WAYS: &[Way] = {
     use Source::{Body, Header, Query};
     &[
@@ -181,11 +284,35 @@ pub const WAYS: &[Way] = {
         (Mistake::DoubleEncoded, |recipe| recipe.encoded_again = EncodedAgain::Parameters),
         (Mistake::DoubleEncoded, |recipe| recipe.encoded_again = EncodedAgain::Everything),
         (Mistake::SpaceAsPlus, |recipe| recipe.space = Space::Plus),
-        (Mistake::SpaceAsPlus, |recipe| recipe.space = Space::UrlEncoder),
+        (Mistake::CharactersWronglyEncoded, |recipe| recipe.characters = Characters::Tilde),
+        (Mistake::CharactersWronglyEncoded, |recipe| recipe.characters = Characters::Marks),
+        (Mistake::CharactersWronglyEncoded, |recipe| recipe.characters = Characters::MarksInside),
+        (Mistake::CharactersWronglyEncoded, |recipe| recipe.characters = Characters::UrlEncoder),
+        // What `URLEncoder` of Java makes of all.
+        (Mistake::SpaceAsPlus, |recipe| (recipe.space, recipe.characters) = (Space::Plus, Characters::UrlEncoder)),
         (Mistake::SpaceAsPlus, |recipe| recipe.space = Space::PlusIsPlus),
+        (Mistake::MethodLowerCase, |recipe| recipe.method = MethodText::Lower),
+        (Mistake::HostCase, |recipe| recipe.host = Host::AsSent),
+        (Mistake::TrailingSlash, |recipe| recipe.other_slash = true),
+        (Mistake::EscapesLowerCase, |recipe| recipe.escapes = Escapes::Lower),
         (Mistake::ParametersNotEncoded, |recipe| recipe.raw = Whose::Everybodys),
         (Mistake::ParametersNotEncoded, |recipe| recipe.raw = Whose::Others),
         (Mistake::ParametersNotEncoded, |recipe| recipe.raw = Whose::Callbacks),
+        (Mistake::OtherMethod, |recipe| recipe.method = MethodText::Other("GET")),
+        (Mistake::OtherMethod, |recipe| recipe.method = MethodText::Other("POST")),
+        (Mistake::AmpersandMissing, |recipe| recipe.key = KeyText::WithoutAmpersand),
+        (Mistake::EscapesLowerCase, |recipe| recipe.escapes = Escapes::LowerInside),
+        (Mistake::EscapesLowerCase, |recipe| recipe.escapes = Escapes::LowerOutside),
+        (Mistake::EmptyParametersLeftOut, |recipe| recipe.empty = Empty::LeftOut),
+        (Mistake::EmptyParametersLeftOut, |recipe| recipe.empty = Empty::WithoutEquals),
+        (Mistake::RepeatedParametersMerged, |recipe| recipe.repeated = Repeated::Last),
+        (Mistake::RepeatedParametersMerged, |recipe| recipe.repeated = Repeated::First),
+        (Mistake::RepeatedParametersMerged, |recipe| recipe.repeated = Repeated::Joined),
+        (Mistake::ProtocolParametersDiffer, |recipe| recipe.left_out = Some(VERSION)),
+        (Mistake::ProtocolParametersDiffer, |recipe| recipe.left_out = Some(TOKEN)),
+        (Mistake::ProtocolParametersDiffer, |recipe| recipe.left_out = Some(CALLBACK)),
+        (Mistake::ProtocolParametersDiffer, |recipe| recipe.left_out = Some(BODY_HASH)),
+        (Mistake::PathPrefix, |recipe| recipe.prefix = Prefix::Added),
         (Mistake::RealmIncluded, |recipe| recipe.realm = true),
         (Mistake::PathReencoded, |recipe| recipe.path = PathText::Canonical),
         (Mistake::PathReencoded, |recipe| recipe.path = PathText::Decoded),
@@ -202,12 +329,45 @@ pub const WAYS: &[Way] = {
         (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::WithoutCase),
         (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::Decoded),
         (Mistake::ParametersUnsorted, |recipe| recipe.order = Order::ByPair),
-        (Mistake::HostCase, |recipe| recipe.host = Host::AsSent),
+        (Mistake::ProtocolParametersDiffer, |recipe| recipe.left_out = Some(VERIFIER)),
+        (Mistake::ProtocolParametersDiffer, |recipe| recipe.added = Some((VERSION, "1.0"))),
+        (Mistake::ProtocolParametersDiffer, |recipe| recipe.added = Some((TOKEN, ""))),
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around.client = AROUND[0]),
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around.token = AROUND[0]),
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around = Around { client: AROUND[0], token: AROUND[0] }),
+        (Mistake::BaseStringNotEncoded, |recipe| recipe.part_raw = PartRaw::Both),
+        (Mistake::BaseStringNotEncoded, |recipe| recipe.part_raw = PartRaw::Uri),
+        (Mistake::BaseStringNotEncoded, |recipe| recipe.part_raw = PartRaw::Parameters),
         (Mistake::HostCase, |recipe| recipe.host = Host::Upper),
-        (Mistake::MethodLowerCase, |recipe| recipe.method = MethodText::Lower),
         (Mistake::MethodLowerCase, |recipe| recipe.method = MethodText::Capitalized),
+        (Mistake::NotUtf8, |recipe| recipe.charset = Charset::Other),
+        (Mistake::NotUtf8, |recipe| recipe.charset = Charset::Twice),
+        // From here on, what is rare and pairs with nothing in particular.
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around.client = AROUND[1]),
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around.token = AROUND[1]),
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around = Around { client: AROUND[1], token: AROUND[1] }),
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around.client = AROUND[2]),
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around.token = AROUND[2]),
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around = Around { client: AROUND[2], token: AROUND[2] }),
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around.client = AROUND[3]),
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around.token = AROUND[3]),
+        (Mistake::SecretNotTrimmed, |recipe| recipe.around = Around { client: AROUND[3], token: AROUND[3] }),
+        (Mistake::ProtocolParametersDiffer, |recipe| recipe.left_out = Some(SIGNATURE_METHOD)),
+        (Mistake::ProtocolParametersDiffer, |recipe| recipe.left_out = Some(TIMESTAMP)),
+        (Mistake::ProtocolParametersDiffer, |recipe| recipe.left_out = Some(NONCE)),
+        (Mistake::ProtocolParametersDiffer, |recipe| recipe.left_out = Some(CONSUMER_KEY)),
+        (Mistake::OtherMethod, |recipe| recipe.method = MethodText::Other("PUT")),
+        (Mistake::OtherMethod, |recipe| recipe.method = MethodText::Other("PATCH")),
+        (Mistake::OtherMethod, |recipe| recipe.method = MethodText::Other("DELETE")),
+        (Mistake::OtherMethod, |recipe| recipe.method = MethodText::Other("HEAD")),
+        // The segments that proxies are known to take away: any other can't be guessed.
+        (Mistake::PathPrefix, |recipe| recipe.prefix = Prefix::Removed("/api")),
+        (Mistake::PathPrefix, |recipe| recipe.prefix = Prefix::Removed("/v1")),
     ]
 };
+
+/// What is left around a secret by who reads a file or a variable, the likeliest first.
+const AROUND: [(&str, &str); 4] = [("", "\n"), ("", " "), ("", "\r\n"), ("\"", "\"")];
 
 pub type Way = (Mistake, Spoil);
 

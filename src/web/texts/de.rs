@@ -274,6 +274,18 @@ pub(super) const TEXTS: Texts = Texts {
         matches: "Die Signatur ist gut.",
         unexplained: "Die Signatur stimmt nicht, und keiner der bekannten Fehler erklärt sie.",
         unexplained_remedy: "Meist ist ein Geheimnis falsch. Vergleichen Sie den Basistext unten mit dem, den Ihre Bibliothek unterschreibt.",
+        unexplained_rsa: (
+            "Der private Schlüssel ist der richtige, aber keiner der bekannten Fehler erklärt, was er unterschrieben hat.",
+            "Vergleichen Sie den Basistext unten mit dem, den Ihre Bibliothek unterschreibt.",
+        ),
+        token_unknown: (
+            "Dieser Server kennt das Token der Anfrage nicht als eines Ihrer App.",
+            "Vielleicht ist es widerrufen, von einer anderen App oder einem anderen Server: Holen Sie ein neues. Um die Signatur prüfen zu lassen, geben Sie unten das Geheimnis des Tokens an.",
+        ),
+        matches_but_token_unknown: (
+            "Die Signatur ist gut, aber dieser Server kennt das Token nicht als eines Ihrer App.",
+            "Vielleicht ist es widerrufen, von einer anderen App oder einem anderen Server: Holen Sie ein neues.",
+        ),
         body_unseen: (
             "Die Signatur stimmt nicht, und der Rumpf war hier nicht zu sehen.",
             "Hat Ihre App den Rumpf unterschrieben, so liegt es daran: Nur Formulare werden unterschrieben. Sonst vergleichen Sie den Basistext unten mit dem, den Ihre Bibliothek unterschreibt, und prüfen Sie beide Geheimnisse.",
@@ -377,6 +389,75 @@ pub(super) const TEXTS: Texts = Texts {
             "Ihre App hat den Pfad vor dem Unterschreiben verändert.",
             "Unterschreiben Sie den Pfad genau so, wie er gesendet wird.",
         ),
+        characters_wrongly_encoded: (
+            "Ihre App hat Zeichen kodiert, die für sich selbst stehen, oder welche gelassen, die zu kodieren sind.",
+            "Kodieren Sie alles außer Buchstaben, Ziffern, -, ., _ und ~ (RFC 3986): %2A für *, %21 für !, und ~ bleibt.",
+        ),
+        escapes_lower_case: (
+            "Ihre App hat die Hexadezimalziffern hinter % klein geschrieben.",
+            "Schreiben Sie sie groß: %3A, nicht %3a. In .NET tut das Uri.EscapeDataString.",
+        ),
+        not_utf_8: (
+            "Ihre App hat Buchstaben außerhalb von ASCII in einem anderen Zeichensatz unterschrieben als gesendet.",
+            "Kodieren Sie Namen und Werte als UTF-8, einmal, zum Unterschreiben wie zum Senden.",
+        ),
+        repeated_parameters_merged: (
+            "Ihre App hat von Parametern mit gleichem Namen nur einen unterschrieben oder sie zu einem verbunden.",
+            "Unterschreiben Sie jeden, sortiert nach Namen und dann nach Wert.",
+        ),
+        empty_parameters_left_out: (
+            "Ihre App hat Parameter ohne Wert nicht mit unterschrieben, oder ohne ihr =.",
+            "Unterschreiben Sie sie als Namen und =, mit nichts dahinter.",
+        ),
+        protocol_parameters_differ: (
+            "Ihre App hat andere oauth_-Parameter unterschrieben als gesendet.",
+            "Unterschreiben Sie jeden oauth_-Parameter, der gesendet wird, außer oauth_signature, und keinen anderen.",
+        ),
+        base_string_not_encoded: (
+            "Ihre App hat die Adresse oder die Parameter so, wie sie sind, in den Basistext gesetzt.",
+            "Kodieren Sie die Adresse als Ganzes und die verbundenen Parameter als Ganzes, bevor Sie sie mit & verbinden.",
+        ),
+        other_method: (
+            "Ihre App hat eine andere HTTP-Methode unterschrieben als gesendet.",
+            "Unterschreiben Sie die Methode der Anfrage, die hinausgeht, auch bei einer Umleitung oder einem Formular.",
+        ),
+        trailing_slash: (
+            "Ihre App hat am Ende des Pfades ein / unterschrieben, das sie nicht gesendet hat, oder umgekehrt.",
+            "Unterschreiben Sie den Pfad genau so, wie er gesendet wird.",
+        ),
+        path_prefix: (
+            "Der Pfad, den Ihre App unterschrieben hat, beginnt anders als der, der ankam.",
+            "Unterschreiben Sie den Pfad, den der Server sieht. Wenn ein Proxy den Anfang wegnimmt oder etwas davorsetzt, muss er den Pfad so weitergeben, wie er kam.",
+        ),
+        secret_not_trimmed: (
+            "Ihre App hat ein Geheimnis mit Zeilenende, Leerzeichen oder Anführungszeichen benutzt.",
+            "Nehmen Sie das weg, wo das Geheimnis aus einer Datei oder der Umgebung gelesen wird.",
+        ),
+        ampersand_missing: (
+            "Ihre App hat die beiden Geheimnisse ohne das & dazwischen verbunden.",
+            "Der Schlüssel ist Client-Geheimnis, &, Token-Geheimnis.",
+        ),
+        signature_in_hex: (
+            "Ihre App hat die Signatur in Hexadezimalziffern gesendet, oder als deren Base64.",
+            "Machen Sie Base64 aus den Bytes der Signatur. In PHP gibt hash_hmac sie mit true als viertem Argument.",
+        ),
+        signature_not_base64: (
+            "Ihre App hat eine Signatur gesendet, die kein Base64 ist, wie es sein soll.",
+            "Nehmen Sie Base64 mit + und /, nicht mit - und _, und lassen Sie das = am Ende stehen.",
+        ),
+        signature_length_wrong: (
+            "Ihre App hat eine Signatur von anderer Länge gesendet, als ihr Verfahren ergibt.",
+            "Sehen Sie nach, ob sie unterwegs abgeschnitten wurde oder ein anderer Wert an ihre Stelle kam.",
+        ),
+        other_signature_method: (
+            "Ihre App hat mit einem anderen Verfahren oder einem anderen Hash unterschrieben, als oauth_signature_method nennt.",
+            "Beides muss übereinstimmen: HMAC-SHA1 ist HMAC mit SHA-1, RSA-SHA256 ist RSA mit SHA-256.",
+        ),
+        other_rsa_key: (
+            "Ihre App hat mit einem anderen privaten Schlüssel unterschrieben als dem, der zu ihrem öffentlichen Schlüssel hier gehört.",
+            "Unterschreiben Sie mit dem privaten Schlüssel dieses Paars (mit Füllung nach PKCS#1 v1.5), oder laden Sie in den Einstellungen der App den öffentlichen Schlüssel hoch, der zu Ihrem gehört.",
+        ),
+        rsa_key_here: |fingerprint| format!("Sein Fingerabdruck ist {fingerprint}."),
     },
     admin: Admin {
         title: "Verwaltung",
@@ -598,6 +679,9 @@ fn unreadable(error: &ProtocolError) -> String {
         }
         ProtocolError::Nonce => {
             format!("oauth_nonce muss 1 bis {} druckbare ASCII-Zeichen haben.", oauth::MAXIMUM_NONCE)
+        }
+        ProtocolError::SingleQuotes(name) => {
+            format!("Um den Wert von {name} stehen einfache Anführungszeichen: Setzen Sie im Kopf Authorization doppelte um die Werte, oder keine.")
         }
         ProtocolError::Value(name) => {
             format!("{name} muss Text von höchstens {} Zeichen sein, ohne NUL.", oauth::MAXIMUM_VALUE)

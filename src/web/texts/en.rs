@@ -270,6 +270,18 @@ pub(super) const TEXTS: Texts = Texts {
         matches: "The signature is good.",
         unexplained: "The signature is not valid, and none of the known mistakes explains it.",
         unexplained_remedy: "Most often a secret is wrong. Compare the base string below with the one that your library signs.",
+        unexplained_rsa: (
+            "The private key is the right one, but none of the known mistakes explains what it signed.",
+            "Compare the base string below with the one that your library signs.",
+        ),
+        token_unknown: (
+            "This server doesn't know the token of this request as one of your app.",
+            "It may be revoked, of another app or another server: get a new one. To have the signature looked at, give the token's secret below.",
+        ),
+        matches_but_token_unknown: (
+            "The signature is good, but this server doesn't know the token as one of your app.",
+            "It may be revoked, of another app or another server: get a new one.",
+        ),
         body_unseen: (
             "The signature is not valid, and the body was not seen here.",
             "If your app signed the body, that is why: only forms are signed. Otherwise compare the base string below with the one that your library signs, and check both secrets.",
@@ -351,6 +363,75 @@ pub(super) const TEXTS: Texts = Texts {
             "The signature is good, but oauth_body_hash must be the hash of the body exactly as it is sent, byte for byte.",
         ),
         path_reencoded: ("Your app changed the path before signing.", "Sign the path exactly as it is sent."),
+        characters_wrongly_encoded: (
+            "Your app encoded characters that stand for themselves, or left some that must be encoded.",
+            "Encode all but letters, digits, -, ., _ and ~ (RFC 3986): %2A for *, %21 for !, and ~ as it is.",
+        ),
+        escapes_lower_case: (
+            "Your app signed escapes in lower case.",
+            "Write their digits in capitals: %3A, not %3a. On .NET, Uri.EscapeDataString does.",
+        ),
+        not_utf_8: (
+            "Your app signed letters beyond ASCII in another character set than it sent them in.",
+            "Encode names and values as UTF-8, once, both to sign and to send.",
+        ),
+        repeated_parameters_merged: (
+            "Your app signed only one of the parameters with the same name, or joined them to one.",
+            "Sign each of them, sorted by name and then by value.",
+        ),
+        empty_parameters_left_out: (
+            "Your app left parameters without a value out of the signature, or signed them without their =.",
+            "Sign them as the name and =, with nothing behind it.",
+        ),
+        protocol_parameters_differ: (
+            "Your app signed other oauth_ parameters than it sent.",
+            "Sign every oauth_ parameter that is sent but oauth_signature, and no other.",
+        ),
+        base_string_not_encoded: (
+            "Your app put the address or the parameters into the base string as they are.",
+            "Encode the address as a whole and the joined parameters as a whole before joining them with &.",
+        ),
+        other_method: (
+            "Your app signed another HTTP method than it sent.",
+            "Sign the method of the request that goes out, also where it is a redirect or a form.",
+        ),
+        trailing_slash: (
+            "Your app signed a / at the end of the path that it did not send, or the reverse.",
+            "Sign the path exactly as it is sent.",
+        ),
+        path_prefix: (
+            "The path that your app signed begins otherwise than the one that arrived.",
+            "Sign the path that the server sees. If a proxy adds or removes its beginning, let it pass the path on as it came.",
+        ),
+        secret_not_trimmed: (
+            "Your app used a secret with a line end, a space or quotes around it.",
+            "Take these off where the secret is read from a file or the environment.",
+        ),
+        ampersand_missing: (
+            "Your app joined the two secrets without the & between them.",
+            "The key is the client secret, &, and the token secret.",
+        ),
+        signature_in_hex: (
+            "Your app sent the signature in hexadecimal digits, or as the base64 of them.",
+            "Make base64 of the signature's octets. In PHP, hash_hmac gives them with true as its fourth argument.",
+        ),
+        signature_not_base64: (
+            "Your app sent a signature that is not base64 as it should be.",
+            "Use base64 with + and /, not with - and _, and leave the = at its end.",
+        ),
+        signature_length_wrong: (
+            "Your app sent a signature of another length than its method makes.",
+            "Look whether it was cut short on its way, or whether another value was put in its place.",
+        ),
+        other_signature_method: (
+            "Your app signed by another method, or with another hash, than oauth_signature_method names.",
+            "Let the two agree: HMAC-SHA1 is HMAC with SHA-1, RSA-SHA256 is RSA with SHA-256.",
+        ),
+        other_rsa_key: (
+            "Your app signed with another private key than the one that belongs to its public key here.",
+            "Sign with the private key of this pair (with PKCS#1 v1.5 padding), or upload the public key that belongs to yours in the app's settings.",
+        ),
+        rsa_key_here: |fingerprint| format!("Its fingerprint is {fingerprint}."),
     },
     admin: Admin {
         title: "Administration",
