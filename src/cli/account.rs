@@ -97,6 +97,7 @@ struct CreateArgs {
     /// A company that is new is made
     #[arg(long)]
     company: Option<CompanyId>,
+    /// member, integrator (acts for members of its company) or admin
     #[arg(long, default_value = "member", value_parser = role)]
     role: Role,
     /// The most that the account may do; may be repeated [default: *, no limit]
@@ -126,6 +127,7 @@ struct UpdateArgs {
     /// Take the account out of its company
     #[arg(long, conflicts_with = "company")]
     no_company: bool,
+    /// member, integrator or admin
     #[arg(long, value_parser = role)]
     role: Option<Role>,
     /// In place of the scopes so far; may be repeated; * for no limit

@@ -53,8 +53,13 @@ struct CreateArgs {
     #[arg(long, value_name = "SCOPE", value_parser = scopes)]
     scope: Vec<Scopes>,
     /// [default: no end]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     expires_in: Option<u32>,
+}
+
+fn seconds(text: &str) -> Result<u32, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
+    seconds.ok_or_else(|| "should be a number of seconds, such as 31536000 for a year".to_owned())
 }
 
 impl Shape for KeyShape {

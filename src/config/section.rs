@@ -236,6 +236,7 @@ impl<'s> Section<'s> {
         let list = match node.value {
             Value::List(list) => Ok(list),
             Value::Untyped(text) => Node::untyped_list(&text, &node.place),
+            Value::Table(_) => Err(format!("should be a list, not a section: write [[{}]]", self.path_of(key))),
             other => Err(format!("should be a list, not {}", describe(&other))),
         };
         list.map_err(|reason| self.invalid(key, node.place, reason)).ok()
