@@ -182,7 +182,7 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
                 SessionRow { id: words.say("s2"), browser: words.say("Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X)"), address: words.say("2001:db8::7"), since: words.moment(30_000), expires: words.moment(-10_000), this: false },
             ],
         })),
-        ("clients", page(ClientsPage { text, frame: words.frame(Section::Developer), clients: vec![
+        ("clients", page(ClientsPage { text, frame: words.frame(Section::Developer), more: true, clients: vec![
             ClientRow { element: "client-1".to_owned(), key: words.say("dpf43f3p2l4k3l03Hk9Qw2Zx"), name: words.say("Printer"), status: words.good(), scopes: words.names(), callbacks: vec![words.say("https://printer.example.com/ready"), words.say("http://127.0.0.1/callback")], tokens: 128, last_used: Some(words.moment(10)) },
             ClientRow { element: "client-2".to_owned(), key: words.say("Zk2mP0aVb7Nq4RtY8sLw1XcE"), name: words.say("Command line tool"), status: Badge { tone: "bad", text: text.words.disabled }, scopes: Vec::new(), callbacks: Vec::new(), tokens: 0, last_used: None },
         ] })),
@@ -196,7 +196,7 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
             http_auth: true,
             own_token: true,
         } })),
-        ("client", page(ClientPage {
+        ("client", page(ClientPage { more: false,
             text,
             frame: words.frame(Section::Developer),
             head: words.head(Tab::Overview),
@@ -259,7 +259,7 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
             ],
             explains: true, pasted: words.say("GET /v2/me HTTP/1.1\nHost: photos.example.net\nAuthorization: OAuth oauth_consumer_key=\"dpf43f3p2l4k3l03\", …"),
         })),
-        ("keys", page(KeysPage { text, frame: words.frame(Section::Developer), once: "once".to_owned(), keys: vec![
+        ("keys", page(KeysPage { text, frame: words.frame(Section::Developer), once: "once".to_owned(), more: false, keys: vec![
             KeyRow { hint: words.say("x7Kq"), element: "key-1".to_owned(), public_key: words.say("Ab3dEf6hIj9kLm2nOp5qRs8t"), name: words.say("Nightly export"), scopes: Some(words.names()), expires: Some(words.moment(-8_000_000)), expired: false, last_used: Some(words.moment(4000)), made_by: None },
             KeyRow { hint: words.say("p3Lm"), element: "key-2".to_owned(), public_key: words.say("Uv1wXy4zAb7cDe0fGh3iJk6l"), name: words.say("Support session"), scopes: None, expires: Some(words.moment(100)), expired: true, last_used: None, made_by: Some(words.say("integrator@acme.example")) },
         ] })),

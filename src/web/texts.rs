@@ -139,6 +139,7 @@ pub struct Frame {
 
 /// Words that many pages use.
 pub struct Words {
+    pub newest_only: &'static str,
     pub account: &'static str,
     pub actions: &'static str,
     pub active: &'static str,

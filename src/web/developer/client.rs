@@ -42,6 +42,8 @@ pub struct ClientPage {
     pub last_used: Option<Moment>,
     pub old_secret_until: Option<Moment>,
     pub tokens: Vec<TokenRow>,
+    /// Whether there are older ones, which are not shown.
+    pub more: bool,
     pub once: String,
 }
 
@@ -72,7 +74,7 @@ pub async fn show(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequ
             ..TokenFilter::default()
         };
         let reach = Reach::Account(visit.account()?.id.clone());
-        let tokens = store.delegations.tokens(&reach, filter, Page::first(MOST_ROWS)).await?.items;
+        let tokens = store.delegations.tokens(&reach, filter, Page::first(MOST_ROWS)).await?;
         let page = ClientPage {
             frame: visit.frame(Section::Developer),
             text: visit.text,
@@ -89,7 +91,8 @@ pub async fn show(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequ
             created: Moment::of(client.created_at, visit.text),
             last_used: summary.last_used_at.map(|at| Moment::of(at, visit.text)),
             old_secret_until: summary.previous_secret_until.map(|at| Moment::of(at, visit.text)),
-            tokens: tokens.iter().map(|token| token_row(visit, token)).collect(),
+            more: tokens.next.is_some(),
+            tokens: tokens.items.iter().map(|token| token_row(visit, token)).collect(),
             once: visit.once(),
         };
         Ok(visit.page(StatusCode::OK, &page))

@@ -23,6 +23,8 @@ pub struct ClientsPage {
     pub frame: Frame,
     pub text: &'static Texts,
     pub clients: Vec<ClientRow>,
+    /// Whether there are older ones, which are not shown.
+    pub more: bool,
 }
 
 /// One client of the list.
@@ -43,9 +45,11 @@ pub async fn list(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequ
     let show = async |visit: &Visit<'_>| {
         let account = visit.account()?.id.clone();
         let reach = Reach::Account(account);
-        let found = store.clients.list(&reach, None, visit.now(), Page::first(MOST_ROWS)).await?.items;
-        let clients = found.iter().enumerate().map(|(number, summary)| client_row(visit, number, summary)).collect();
-        let page = ClientsPage { frame: visit.frame(Section::Developer), text: visit.text, clients };
+        let found = store.clients.list(&reach, None, visit.now(), Page::first(MOST_ROWS)).await?;
+        let clients =
+            found.items.iter().enumerate().map(|(number, summary)| client_row(visit, number, summary)).collect();
+        let (frame, more) = (visit.frame(Section::Developer), found.next.is_some());
+        let page = ClientsPage { frame, text: visit.text, clients, more };
         Ok(visit.page(StatusCode::OK, &page))
     };
     pages.serve(&request, payload, Access::LoggedIn, show).await

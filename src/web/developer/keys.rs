@@ -27,6 +27,8 @@ pub struct KeysPage {
     pub frame: Frame,
     pub text: &'static Texts,
     pub keys: Vec<KeyRow>,
+    /// Whether there are older ones, which are not shown.
+    pub more: bool,
     pub once: String,
 }
 
@@ -51,9 +53,10 @@ pub struct KeyRow {
 pub async fn list(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let show = async |visit: &Visit<'_>| {
         let reach = Reach::Account(visit.account()?.id.clone());
-        let found = store.api_keys.list(&reach, None, Page::first(MOST_ROWS)).await?.items;
-        let keys = found.iter().enumerate().map(|(number, summary)| key_row(visit, number, summary)).collect();
-        let page = KeysPage { frame: visit.frame(Section::Developer), text: visit.text, keys, once: visit.once() };
+        let found = store.api_keys.list(&reach, None, Page::first(MOST_ROWS)).await?;
+        let keys = found.items.iter().enumerate().map(|(number, summary)| key_row(visit, number, summary)).collect();
+        let (frame, more) = (visit.frame(Section::Developer), found.next.is_some());
+        let page = KeysPage { frame, text: visit.text, keys, more, once: visit.once() };
         Ok(visit.page(StatusCode::OK, &page))
     };
     pages.serve(&request, payload, Access::LoggedIn, show).await

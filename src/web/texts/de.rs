@@ -19,6 +19,7 @@ pub(super) const TEXTS: Texts = Texts {
         api: "API-Dokumentation",
     },
     words: Words {
+        newest_only: "Hier stehen nur die neuesten 500; die Verwaltungs-API listet alle auf.",
         account: "Konto",
         actions: "Aktionen",
         active: "aktiv",

@@ -15,6 +15,7 @@ pub(super) const TEXTS: Texts = Texts {
         api: "API documentation",
     },
     words: Words {
+        newest_only: "Only the newest 500 are shown here; the management API lists them all.",
         account: "Account",
         actions: "Actions",
         active: "active",
