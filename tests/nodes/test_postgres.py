@@ -338,6 +338,58 @@ def test_a_change_that_was_made_while_nobody_listened_is_seen(postgres, new_node
     assert eventually(lambda: person.ask().status == 403, SOON)
 
 
+class Session:
+    """A superuser's transaction that stays open, with locks that others wait for."""
+
+    def __init__(self, postgres, node, sql):
+        self.postgres, self.name = postgres, node.database.rsplit("/", 1)[1]
+        url = f"postgres://postgres@{postgres.place}/{self.name}"
+        self.process = subprocess.Popen(
+            [databases.program("psql"), "-qAtX", "-d", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.process.stdin.write(f"BEGIN;\n{sql};\n\\echo done\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def is_waited_for(self):
+        ours = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        return self.postgres.sql(f"SELECT count(*) FROM pg_locks WHERE NOT granted AND {ours}", self.name).strip() != "0"
+
+    def end(self):
+        self.process.communicate("ROLLBACK;\n")
+
+
+def test_a_node_that_freezes_inside_a_transaction_stops_the_others_for_seconds_only(postgres, new_node):
+    database = postgres.new_database()
+    first = new_node(database)
+    first.command("migrate")
+    first.start()
+    second = new_node(database, public_url=first.base)
+    second.start()
+    client = first.client(first.account())
+
+    def ask(node):
+        value = signer.authorization("POST", f"{first.base}/oauth/request_token", client, oauth_callback=client.callback)
+        return wire.send(node, "POST", "/oauth/request_token", [("Authorization", value)], b"", host=first.authority).status
+
+    # The first nonce of ten minutes makes their partition, in a transaction that all nodes' wait for.
+    session = Session(postgres, first, "LOCK TABLE replay_nonces IN ACCESS EXCLUSIVE MODE")
+    asking = threading.Thread(target=ask, args=[first])
+    asking.start()
+    assert eventually(session.is_waited_for)
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        session.end()
+        inside = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{session.name}' AND state = 'idle in transaction'"
+        assert postgres.sql(inside).strip() == "1"
+        assert ask(second) == 200
+    finally:
+        first.process.send_signal(signal.SIGCONT)
+        asking.join()
+    assert eventually(lambda: ask(first) == 200)
+    first.stop()
+
+
 def test_a_postgresql_that_hangs_and_stays_connected_is_503_in_seconds(new_postgres, new_node):
     postgres = new_postgres()
     node = new_node(postgres.new_database())

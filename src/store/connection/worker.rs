@@ -154,9 +154,10 @@ impl Worker {
         let connection = self.connection()?;
         let begun = match connection {
             AnyConnection::Sqlite(connection) => AnsiTransactionManager::begin_transaction(connection),
+            // Whoever takes what was read may be slow, a pipe for instance; and nobody waits for a transaction that reads.
             AnyConnection::Postgres(connection) => AnsiTransactionManager::begin_transaction_sql(
                 connection,
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0",
             ),
         };
         begun.map_err(StoreError::from)?;

@@ -310,9 +310,11 @@ struct HashKey {
 
 fn connect(url: &str) -> Result<PgConnection, JournalError> {
     let mut connection = PgConnection::establish(url).map_err(JournalError::Connect)?;
+    // The locks of a node that froze are waited for until the server has ended its transaction, as in `connection::address`.
     connection
         .batch_execute(
             "SET synchronous_commit = on; SET statement_timeout = '5s'; SET client_min_messages = warning; \
+             SET idle_in_transaction_session_timeout = '3s'; SET lock_timeout = '4s'; \
              SET default_transaction_isolation = 'read committed'",
         )
         .map_err(JournalError::Database)?;
