@@ -2,7 +2,8 @@
 //!
 //! A closure on a thread always ends, where a dropped async handler could leave a transaction half open. The queue in
 //! front is bounded: a database that falls behind is answered with [`StoreError::Busy`], not with growing memory.
-//! SQLite has one thread that writes and a few that read; PostgreSQL threads do both, each with one connection.
+//! SQLite has one thread that writes and a few that read; PostgreSQL threads do both, each with one connection, and all of them
+//! but one may write at once.
 //! No query of ours stands here but those that announce changes and lock.
 
 mod address;
@@ -186,7 +187,12 @@ impl Database {
         let url = DatabaseUrl::parse(url)?;
         let connections = settings.connections.clamp(1, 64);
         let mut threads = Vec::new();
-        let writes = Arc::new(Queue::new(settings.queue));
+        let writers = match &url {
+            DatabaseUrl::Memory | DatabaseUrl::File(_) => 1,
+            // The last one is for reads, a probe's ping among them.
+            DatabaseUrl::Postgres(_) => connections - 1,
+        };
+        let writes = Arc::new(Queue::new(settings.queue, writers));
         // The first one is opened here, so that what is wrong is said here.
         let first = connect(&url, Access::Write).map_err(|error| OpenError::Connect(error.to_string()))?;
         let writer = Worker::new(url.clone(), Access::Write, Some(first));
@@ -195,7 +201,7 @@ impl Database {
             // Each connection to :memory: would be a database of its own.
             DatabaseUrl::Memory => writes.clone(),
             DatabaseUrl::File(_) => {
-                let reads = Arc::new(Queue::new(settings.queue));
+                let reads = Arc::new(Queue::new(settings.queue, 0));
                 for _ in 0..connections {
                     threads.push(Worker::new(url.clone(), Access::Read, None).start("store-read", &reads)?);
                 }
@@ -230,7 +236,7 @@ impl Database {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
     {
-        self.in_time(submit(&self.0.reads, move |worker| work(worker.connection()?))).await
+        self.in_time(submit(&self.0.reads, Access::Read, move |worker| work(worker.connection()?))).await
     }
 
     /// Reads everything as it is at one moment, however long that takes and whatever is written meanwhile.
@@ -240,7 +246,7 @@ impl Database {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
     {
-        submit(&self.0.reads, move |worker| worker.look(work)).await
+        submit(&self.0.reads, Access::Read, move |worker| worker.look(work)).await
     }
 
     /// One unit of work in one transaction: all of it is durable before this returns `Ok`, or none of it happened.
@@ -254,7 +260,7 @@ impl Database {
     {
         let announcer = self.announcer();
         // Told by the thread that committed: whoever asked may have gone away meanwhile.
-        let written = submit(&self.0.writes, move |worker| {
+        let written = submit(&self.0.writes, Access::Write, move |worker| {
             let (outcome, changes) = worker.transact(work)?;
             announcer.announce(&changes);
             Ok(outcome)
@@ -282,17 +288,17 @@ impl Database {
 
     /// Brings the database to this version; gives the names of what was applied. Two that migrate at once do no harm.
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        submit(&self.0.writes, |worker| migrations::migrate(worker.connection()?)).await
+        submit(&self.0.writes, Access::Write, |worker| migrations::migrate(worker.connection()?)).await
     }
 
     /// Names of migrations that this version has and the database doesn't.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        submit(&self.0.writes, |worker| migrations::pending(worker.connection()?)).await
+        submit(&self.0.writes, Access::Write, |worker| migrations::pending(worker.connection()?)).await
     }
 
     /// Versions of the migrations that the database has had, newest first.
     pub async fn applied_migrations(&self) -> Result<Vec<String>, StoreError> {
-        submit(&self.0.writes, |worker| migrations::applied(worker.connection()?)).await
+        submit(&self.0.writes, Access::Write, |worker| migrations::applied(worker.connection()?)).await
     }
 
     /// `Ok` if the database answers: for `/health/ready`.
