@@ -60,6 +60,9 @@ const GRACE_SECONDS: u64 = 10;
 /// How long a request waits for a database that hangs before it is 503.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long the last of it may take when the server ends.
+const LAST_USES: Duration = Duration::from_secs(2);
+
 /// How often what was used is written down, and how often what ended is cleaned up.
 const WRITE_USES_EVERY: Duration = Duration::from_secs(10);
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(300);
@@ -97,9 +100,10 @@ pub struct Components {
 /// # Errors
 /// What keeps the server from starting: settings, database, port.
 pub fn serve(configuration: Configuration) -> anyhow::Result<()> {
+    // Outside: what is dropped with the system has something to say too.
     let logs = logging::start();
+    let mut losses = logs.losses();
     actix_web::rt::System::new().block_on(async move {
-        let mut losses = logs.losses();
         actix_web::rt::spawn(async move {
             loop {
                 actix_web::rt::time::sleep(CONFESS_EVERY).await;
@@ -213,8 +217,13 @@ impl Components {
     }
 
     /// Writes down what is only in memory. Remembered nonces are on disk already.
+    ///
+    /// Stores that hang keep no process from ending: with what they and the watch take when they are dropped, it is ten seconds
+    /// at most.
     pub async fn close(&self) {
-        if let Err(error) = self.store.directory.write_uses().await {
+        let written = tokio::time::timeout(LAST_USES, self.store.directory.write_uses()).await;
+        let late = |_| Err(StoreError::Unavailable("no answer".to_owned()));
+        if let Err(error) = written.unwrap_or_else(late) {
             tracing::warn!(%error, "last uses were not written");
         }
         self.replay.close();

@@ -24,12 +24,16 @@ pub use address::DatabaseUrl;
 pub(super) use worker::is_closed;
 
 use super::changes::Change;
+use super::ending::join_within;
 
 /// The channel of PostgreSQL's NOTIFY that carries changes.
 pub(super) const CHANNEL: &str = "countersign";
 
 /// The key of the one under which login names are handed out.
 const NAMES_LOCK: i64 = 7_163_384;
+
+/// How long units of work that are under way or wait may take to end when the last clone is dropped.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// One connection to either database.
 #[derive(diesel::MultiConnection)]
@@ -171,12 +175,11 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.reads.close();
         self.writes.close();
-        for thread in self.threads.drain(..) {
-            // The last clone may be dropped by a unit of work itself.
-            if thread.thread().id() != std::thread::current().id() {
-                // A thread that panicked has nothing left to say.
-                drop(thread.join());
-            }
+        // The last clone may be dropped by a unit of work itself.
+        self.threads.retain(|thread| thread.thread().id() != std::thread::current().id());
+        let left = join_within(CLOSING, std::mem::take(&mut self.threads));
+        if left > 0 {
+            tracing::error!(threads = left, "the database does not answer: what it was asked last is in doubt");
         }
     }
 }

@@ -16,6 +16,7 @@ use diesel::sql_types::BigInt;
 
 use super::changes::Change;
 use super::connection::{AnyConnection, CHANNEL, Database, DatabaseUrl, StoreError, connect_watcher};
+use super::ending::join_within;
 use super::schema::changes;
 
 /// How often it is looked.
@@ -23,6 +24,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long a silent PostgreSQL connection is trusted, and how long one look may take.
 const TRUSTED: Duration = Duration::from_secs(1);
+
+/// How long a look may take to end when the watch is dropped.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// How long a change stays in SQLite's table, in seconds: far longer than anybody pauses between looks.
 const KEPT_SECONDS: i64 = 3600;
@@ -102,9 +106,8 @@ fn guard(database: &Database, heard_at: &Arc<Mutex<Instant>>) -> Result<(Sender<
 impl Drop for Watch {
     fn drop(&mut self) {
         self.ends.clear();
-        for thread in self.threads.drain(..) {
-            // A watcher that panicked has nothing left to say.
-            drop(thread.join());
+        if join_within(CLOSING, std::mem::take(&mut self.threads)) > 0 {
+            tracing::warn!("the connection that hears of changes hangs: it is left");
         }
     }
 }

@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 
@@ -408,4 +409,39 @@ def test_a_postgresql_that_hangs_and_stays_connected_is_503_in_seconds(new_postg
         for pid in backends:
             os.kill(int(pid), signal.SIGCONT)
     assert eventually(lambda: person.ask().status == 200, 30)
+    node.stop()
+
+
+def test_a_node_ends_though_its_postgresql_hangs_and_what_it_accepted_stays_used(new_postgres, new_node):
+    postgres = new_postgres()
+    node = new_node(postgres.new_database())
+    node.command("migrate")
+    node.start()
+    person = Person(node)
+    used = signer.authorization("GET", f"{node.base}/v2/me", person.client, person.token)
+    assert wire.send(node, "GET", "/v2/me", [("Authorization", used)]).status == 200
+    backends = postgres.sql("SELECT pid FROM pg_stat_activity WHERE usename = 'countersign'").split()
+    try:
+        for pid in backends:
+            os.kill(int(pid), signal.SIGSTOP)
+        value = signer.authorization("GET", f"{node.base}/v2/me", person.client, person.token)
+        with socket.create_connection((node.host, node.port), timeout=30) as under_way:
+            under_way.sendall(wire.request_bytes("GET", "/v2/me", node.authority, [("Authorization", value)]))
+            # It has the request when it answers who came later.
+            assert wire.send(node, "GET", "/health/live").status == 200
+            node.process.send_signal(signal.SIGTERM)
+            assert wire.read_answer(under_way).status == 503
+        # Ten seconds for what was under way, ten for the rest.
+        assert node.process.wait(25) == 0
+    finally:
+        node.kill()
+        for pid in backends:
+            os.kill(int(pid), signal.SIGCONT)
+    said = node.log_text()
+    for what in ("the replay store does not answer", "the database does not answer", "last uses were not written"):
+        assert what in said, said[-3000:]
+    node.start()
+    again = wire.send(node, "GET", "/v2/me", [("Authorization", used)])
+    assert (again.status, again.problem) == (401, "nonce_used")
+    assert person.ask().status == 200
     node.stop()
