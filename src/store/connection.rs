@@ -87,6 +87,12 @@ pub enum StoreError {
     /// The database refused a statement.
     #[error("the database refused: {0}")]
     Refused(String),
+    /// The server only reads; whichever is asked for a write says so, and a question for the migrations is one.
+    #[error(
+        "the database server only reads: it is a standby, or default_transaction_read_only is on; database.url must \
+         name the one that writes (target_session_attrs=read-write finds it among several hosts)"
+    )]
+    OnlyReads,
     /// A row holds what this version doesn't write.
     #[error("the database holds an unreadable {what}")]
     Corrupt {
@@ -116,6 +122,7 @@ impl From<DieselError> for StoreError {
             {
                 Self::Unavailable(information.message().trim().to_owned())
             }
+            DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Self::OnlyReads,
             DieselError::BrokenTransactionManager => Self::Unavailable("the transaction broke off".to_owned()),
             // The message alone: details can repeat values.
             DieselError::DatabaseError(_, information) => Self::Refused(information.message().to_owned()),

@@ -129,6 +129,18 @@ def test_a_host_that_has_no_address_is_named(new_node):
     assert "nowhere.invalid" in refusal(node, "migrate")
 
 
+@pytest.mark.parametrize("migrated", [True, False])
+def test_a_server_that_only_reads_is_named(migrated, postgres, new_node):
+    node = new_node(postgres.new_database())
+    if migrated:
+        node.command("migrate")
+    name = node.database.rsplit("/", 1)[1]
+    postgres.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    for said in (refusal(node, "migrate"), refusal(node, "account", "list"), serve_refusal(node)):
+        assert "only reads: it is a standby" in said and "read-write" in said
+        assert databases.PASSWORD not in said
+
+
 def test_a_missing_master_key_is_said(postgres, new_node):
     node = new_node(postgres.new_database())
     node.command("migrate")

@@ -2,6 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationVersion};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{Connection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -54,7 +55,10 @@ pub(super) fn applied(connection: &mut AnyConnection) -> Result<Vec<String>, Sto
 }
 
 fn migration_error(error: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
-    StoreError::Refused(format!("a migration failed: {error}"))
+    match error.downcast_ref() {
+        Some(DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)) => StoreError::OnlyReads,
+        _ => StoreError::Refused(format!("a migration failed: {error}")),
+    }
 }
 
 fn names<DB: diesel::backend::Backend>(migrations: &[Box<dyn Migration<DB>>]) -> Vec<String> {
