@@ -19,6 +19,8 @@ from harness import CommandFailed, binary, clean_environment, eventually, free_p
 
 # database.connections, one that listens for changes, and those of the replay store.
 CONNECTIONS = 4 + 1 + 3
+# Which one it is that listens.
+LISTENS = "query ~ '^(LISTEN|SELECT .listens)'"
 
 
 def refusal(node, *arguments):
@@ -344,7 +346,7 @@ def test_a_change_that_was_made_while_nobody_listened_is_seen(postgres, new_node
     name = node.database.rsplit("/", 1)[1]
     # In one transaction the listener's connection ends and the notice is sent.
     postgres.sql(
-        "BEGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' OR query = 'SELECT 1'"
+        f"BEGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {LISTENS}"
         f" AND datname = '{name}'; UPDATE clients SET status = 'disabled'; COMMIT",
         name,
     )
@@ -401,6 +403,38 @@ def test_a_node_that_freezes_inside_a_transaction_stops_the_others_for_seconds_o
         asking.join()
     assert eventually(lambda: ask(first) == 200)
     first.stop()
+
+
+def test_a_change_is_seen_within_a_second_though_the_connections_that_listen_hang(postgres, new_node):
+    first = new_node(postgres.new_database())
+    first.command("migrate")
+    first.start()
+    second = new_node(first.database, public_url=first.base)
+    second.start()
+    person = Person(first)
+    name = first.database.rsplit("/", 1)[1]
+    listening = f"FROM pg_stat_activity WHERE {LISTENS} AND datname = '{name}'"
+    are_heard = f"SELECT bool_and(state = 'idle' AND query_start > now() - interval '400 ms') {listening}"
+
+    def ask(node, verb="GET", path="/v2/me"):
+        value = signer.authorization(verb, f"{first.base}{path}", person.client, person.token)
+        return wire.send(node, verb, path, [("Authorization", value)], b"" if verb == "POST" else None, host=first.authority)
+
+    for _ in range(5):
+        person.token = dance(first, person.client, Browser(person.account))
+        assert ask(second).status == 200
+        assert eventually(lambda: postgres.sql(are_heard).strip() == "t")
+        pids = [int(pid) for pid in postgres.sql(f"SELECT pid {listening}").split()]
+        assert len(pids) == 2
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            assert ask(first, "POST", "/oauth/revoke").status == 200
+            # And some tenths for a machine that does much else.
+            assert eventually(lambda: ask(second).problem == "token_revoked", 1.3)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
 
 def test_a_postgresql_that_hangs_and_stays_connected_is_503_in_seconds(new_postgres, new_node):
