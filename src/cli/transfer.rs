@@ -121,8 +121,8 @@ async fn write(operator: &Operator, output: impl Write + Send + 'static) -> Resu
     Ok(exported)
 }
 
-/// What is imported (`None`: stdin) as a file that is there from beginning to end. Everybody else's writes wait for an import, and must
-/// not wait for whoever fills a pipe.
+/// What is imported (`None`: stdin) as a file that is there from beginning to end. Everybody else's writes wait for an
+/// import, and must not wait for whoever fills a pipe.
 fn at_hand(input: Option<File>, folder: &Path) -> Result<File, Failure> {
     match input {
         Some(file) if file.metadata()?.is_file() => Ok(file),

@@ -2,9 +2,8 @@
 //!
 //! A closure on a thread always ends, where a dropped async handler could leave a transaction half open. The queue in
 //! front is bounded: a database that falls behind is answered with [`StoreError::Busy`], not with growing memory.
-//! SQLite has one thread that writes and a few that read; PostgreSQL threads do both, each with one connection, and all of them
-//! but one may write at once.
-//! No query of ours stands here but those that announce changes and lock.
+//! SQLite has one thread that writes and a few that read; PostgreSQL threads do both, each with one connection, and all
+//! of them but one may write at once. No query of ours stands here but those that announce changes and lock.
 
 mod address;
 mod migrations;

@@ -1,7 +1,7 @@
 //! How threads of the store end: waited for, but not for as long as a database hangs.
 //!
-//! A thread that is left ends with the process. Nothing is lost by that: what was acknowledged is durable, and what was not is in doubt
-//! anyway.
+//! A thread that is left ends with the process. Nothing is lost by that: what was acknowledged is durable, and what was
+//! not is in doubt anyway.
 
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};

@@ -2,9 +2,9 @@
 //! second.
 //!
 //! SQLite: `PRAGMA data_version` tells cheaply whether anybody else has committed; then the new rows of `changes` are
-//! read, whose ids are in commit order because there is one writer. PostgreSQL: LISTEN, and a question at each look, because
-//! diesel's iterator doesn't wait, and silence alone may be a connection that hangs. Whenever something may have been missed,
-//! everything is forgotten.
+//! read, whose ids are in commit order because there is one writer. PostgreSQL: LISTEN, and a question at each look,
+//! because diesel's iterator doesn't wait, and silence alone may be a connection that hangs. Whenever something may
+//! have been missed, everything is forgotten.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,8 +23,9 @@ use super::schema::changes;
 /// How often it is looked.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a connection is trusted after the last question that it answered. With two pauses less than a second, in which
-/// everybody is to see a change; several questions long, so that a server that is only slow is not taken for one that hangs.
+/// How long a connection is trusted after the last question that it answered. With two pauses less than a second, in
+/// which everybody is to see a change; several questions long, so that a server that is only slow is not taken for one
+/// that hangs.
 const TRUSTED: Duration = Duration::from_millis(600);
 
 /// How long a look may take to end when the watch is dropped.
@@ -85,8 +86,8 @@ impl Watch {
 }
 
 /// Looks after the thread that listens: a connection that hangs, of a machine that is there and says nothing, is noticed by
-/// nothing else for long. Until it is heard again, whatever is cached lives one pause. `asked_at`: when it was asked what it
-/// answered last.
+/// nothing else for long. Until it is heard again, whatever is cached lives one pause. `asked_at`: when it was asked
+/// what it answered last.
 fn guard(database: &Database, asked_at: &Arc<Mutex<Instant>>) -> Result<(Sender<()>, JoinHandle<()>), StoreError> {
     let (end, ended) = channel();
     let (announcer, asked_at) = (database.announcer(), Arc::clone(asked_at));

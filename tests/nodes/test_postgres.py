@@ -367,8 +367,9 @@ class Session:
         assert self.process.stdout.readline() == "done\n"
 
     def is_waited_for(self):
-        ours = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        return self.postgres.sql(f"SELECT count(*) FROM pg_locks WHERE NOT granted AND {ours}", self.name).strip() != "0"
+        ours = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        waiting = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND database = {ours}"
+        return self.postgres.sql(waiting, self.name).strip() != "0"
 
     def end(self):
         self.process.communicate("ROLLBACK;\n")
@@ -384,8 +385,9 @@ def test_a_node_that_freezes_inside_a_transaction_stops_the_others_for_seconds_o
     client = first.client(first.account())
 
     def ask(node):
-        value = signer.authorization("POST", f"{first.base}/oauth/request_token", client, oauth_callback=client.callback)
-        return wire.send(node, "POST", "/oauth/request_token", [("Authorization", value)], b"", host=first.authority).status
+        path = "/oauth/request_token"
+        value = signer.authorization("POST", f"{first.base}{path}", client, oauth_callback=client.callback)
+        return wire.send(node, "POST", path, [("Authorization", value)], b"", host=first.authority).status
 
     # The first nonce of ten minutes makes their partition, in a transaction that all nodes' wait for.
     session = Session(postgres, first, "LOCK TABLE replay_nonces IN ACCESS EXCLUSIVE MODE")
@@ -395,8 +397,8 @@ def test_a_node_that_freezes_inside_a_transaction_stops_the_others_for_seconds_o
     first.process.send_signal(signal.SIGSTOP)
     try:
         session.end()
-        inside = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{session.name}' AND state = 'idle in transaction'"
-        assert postgres.sql(inside).strip() == "1"
+        inside = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+        assert postgres.sql(f"{inside} AND datname = '{session.name}'").strip() == "1"
         assert ask(second) == 200
     finally:
         first.process.send_signal(signal.SIGCONT)
@@ -418,7 +420,8 @@ def test_a_change_is_seen_within_a_second_though_the_connections_that_listen_han
 
     def ask(node, verb="GET", path="/v2/me"):
         value = signer.authorization(verb, f"{first.base}{path}", person.client, person.token)
-        return wire.send(node, verb, path, [("Authorization", value)], b"" if verb == "POST" else None, host=first.authority)
+        body = b"" if verb == "POST" else None
+        return wire.send(node, verb, path, [("Authorization", value)], body, host=first.authority)
 
     for _ in range(5):
         person.token = dance(first, person.client, Browser(person.account))

@@ -45,8 +45,8 @@ where
     }
 }
 
-/// Work that waits, first come, first served; but no more writes are under way at once than `writers`, so that those which
-/// wait for each other's locks leave a thread to the reads.
+/// Work that waits, first come, first served; but no more writes are under way at once than `writers`, so that those
+/// which wait for each other's locks leave a thread to the reads.
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
@@ -178,7 +178,8 @@ impl Worker {
         let connection = self.connection()?;
         let begun = match connection {
             AnyConnection::Sqlite(connection) => AnsiTransactionManager::begin_transaction(connection),
-            // Whoever takes what was read may be slow, a pipe for instance; and nobody waits for a transaction that reads.
+            // Whoever takes what was read may be slow, a pipe for instance; and nobody waits for a transaction that
+            // reads.
             AnyConnection::Postgres(connection) => AnsiTransactionManager::begin_transaction_sql(
                 connection,
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0",

@@ -212,8 +212,8 @@ impl Committer {
         &self.shared.counts
     }
 
-    /// Takes nothing more in, commits what waits, and returns when every lane has ended. A second call does nothing. When a store
-    /// does not answer, what it did not acknowledge is refused.
+    /// Takes nothing more in, commits what waits, and returns when every lane has ended. A second call does nothing.
+    /// When a store does not answer, what it did not acknowledge is refused.
     pub fn close(&self) {
         self.close_within(CLOSING);
     }

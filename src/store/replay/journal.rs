@@ -96,8 +96,8 @@ impl Running {
     }
 }
 
-/// How long a store may take to tell its time. What it says after a longer pause, its own or this machine's, was true at some moment
-/// of the pause: nothing to compare clocks by.
+/// How long a store may take to tell its time. What it says after a longer pause, its own or this machine's, was true
+/// at some moment of the pause: nothing to compare clocks by.
 pub const CLOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 impl SharedTimes {

@@ -320,7 +320,8 @@ struct HashKey {
 
 fn connect(url: &str) -> Result<PgConnection, JournalError> {
     let mut connection = PgConnection::establish(url).map_err(JournalError::Connect)?;
-    // The locks of a node that froze are waited for until the server has ended its transaction, as in `connection::address`.
+    // The locks of a node that froze are waited for until the server has ended its transaction, as in
+    // `connection::address`.
     connection
         .batch_execute(
             "SET synchronous_commit = on; SET statement_timeout = '5s'; SET client_min_messages = warning; \
