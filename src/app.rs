@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpServer};
 use anyhow::Context as _;
@@ -38,6 +39,7 @@ use crate::store::directory::DirectorySettings;
 use crate::store::replay::ReplayStore;
 use crate::store::watch::Watch;
 use crate::time::{Clock, Lifetime, Timestamp};
+use crate::web::health::Stopping;
 use crate::web::judge::Judge;
 use crate::web::metrics::Metrics;
 use crate::web::place::Place;
@@ -59,6 +61,9 @@ const GRACE_SECONDS: u64 = 10;
 
 /// How long a request waits for a database that hangs before it is 503.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long the last of it may take when the server ends.
+const LAST_USES: Duration = Duration::from_secs(2);
 
 /// How often what was used is written down, and how often what ended is cleaned up.
 const WRITE_USES_EVERY: Duration = Duration::from_secs(10);
@@ -88,6 +93,8 @@ pub struct Components {
     pub gateway: Arc<Gateway>,
     /// What describes the APIs.
     pub explorer: Arc<Explorer>,
+    /// What proxies are told before connections end.
+    pub stopping: Stopping,
     /// Hears what other processes change; ends with the last clone.
     _watch: Arc<Watch>,
 }
@@ -97,9 +104,10 @@ pub struct Components {
 /// # Errors
 /// What keeps the server from starting: settings, database, port.
 pub fn serve(configuration: Configuration) -> anyhow::Result<()> {
+    // Outside: what is dropped with the system has something to say too.
     let logs = logging::start();
+    let mut losses = logs.losses();
     actix_web::rt::System::new().block_on(async move {
-        let mut losses = logs.losses();
         actix_web::rt::spawn(async move {
             loop {
                 actix_web::rt::time::sleep(CONFESS_EVERY).await;
@@ -216,13 +224,19 @@ impl Components {
             signing_key,
             replay,
             store,
+            stopping: Stopping::default(),
             _watch: Arc::new(watch),
         })
     }
 
     /// Writes down what is only in memory. Remembered nonces are on disk already.
+    ///
+    /// Stores that hang keep no process from ending: with what they and the watch take when they are dropped, it is ten
+    /// seconds at most.
     pub async fn close(&self) {
-        if let Err(error) = self.store.directory.write_uses().await {
+        let written = tokio::time::timeout(LAST_USES, self.store.directory.write_uses()).await;
+        let late = |_| Err(StoreError::Unavailable("no answer".to_owned()));
+        if let Err(error) = written.unwrap_or_else(late) {
             tracing::warn!(%error, "last uses were not written");
         }
         self.replay.close();
@@ -336,6 +350,7 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
         start_metrics(listen, &components)?;
     }
     let settings = configuration.clone();
+    let stopping = components.stopping.clone();
     let server = HttpServer::new(move || {
         App::new()
             .app_data(Data::new(Arc::clone(&components.judge)))
@@ -346,6 +361,7 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
             .app_data(Data::new(Arc::clone(&components.replay)))
             .app_data(Data::new(Arc::clone(&components.signing_key)))
             .app_data(Data::new(components.store.clone()))
+            .app_data(Data::new(components.stopping.clone()))
             .configure(|service| components.gateway.questions(service))
             .configure(|service| routes(service, &settings))
             .configure(|service| components.gateway.rest(service))
@@ -356,6 +372,7 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
     // A client whose upload was refused has this long to read why.
     .client_disconnect_timeout(LINGER)
     .keep_alive(KEEP_ALIVE)
+    .disable_signals()
     .shutdown_timeout(GRACE_SECONDS);
     let listen = configuration.server.listen;
     let server = match (&configuration.tls.certificate, &configuration.tls.private_key) {
@@ -374,7 +391,54 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
     };
     let server = server.with_context(|| format!("can't listen on {listen}"))?;
     let address = server.addrs().first().copied().unwrap_or(listen);
-    Ok((server.run(), address))
+    let server = server.run();
+    let drain = Duration::from_secs(configuration.server.drain_seconds.into());
+    actix_web::rt::spawn(Signals::heard()?.obey(server.handle(), stopping, drain));
+    Ok((server, address))
+}
+
+/// The signals that end the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+/// How the server ends: it answers what is under way, or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Orderly,
+    AtOnce,
+}
+
+impl Signals {
+    fn heard() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+
+    async fn next(&mut self) -> Ending {
+        tokio::select! {
+            _ = self.terminate.recv() => Ending::Orderly,
+            _ = self.interrupt.recv() => Ending::AtOnce,
+            _ = self.quit.recv() => Ending::AtOnce,
+        }
+    }
+
+    /// Stops the server when it is told to: if in good order, after `drain`, in which proxies learn that it is not
+    /// ready any more and send their requests elsewhere. Another signal ends the wait.
+    async fn obey(mut self, server: ServerHandle, stopping: Stopping, drain: Duration) {
+        let mut ending = self.next().await;
+        if ending == Ending::Orderly && !drain.is_zero() {
+            tracing::info!(seconds = drain.as_secs(), "not ready any more, and serving until the proxies know");
+            stopping.begin();
+            ending = tokio::time::timeout(drain, self.next()).await.unwrap_or(ending);
+        }
+        server.stop(ending == Ending::Orderly).await;
+    }
 }
 
 /// Counters on a listener of their own, for whoever reaches it.

@@ -5,6 +5,7 @@
 
 pub mod schema;
 pub mod changes;
+mod ending;
 pub mod connection;
 pub mod vault;
 pub mod audit;

@@ -4,7 +4,7 @@
 //! Argon2id hashes and nothing else: there is no way to turn another hash into one.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,8 +35,11 @@ pub const IMPORT_HELP: &str = r#"One JSON object a line; what another line refer
   {"type":"key","public_key":"p","private_key":"q","account":"jo@example.com","name":"script"}
   {"type":"token","oauth_token":"t","oauth_token_secret":"u","client_key":"k","username":"jo@example.com"}
 
-Example:
-  countersign import other-provider.jsonl"#;
+What comes through a pipe is read to its end first, into a file without a name in TMPDIR (/tmp).
+
+Examples:
+  countersign import other-provider.jsonl
+  ssh old countersign export - | countersign import -"#;
 
 pub const EXPORT_HELP: &str = "\
 The file holds every secret in the clear, and is made with mode 0600. Tokens and private keys stand in it as SHA-256, because that is all
@@ -64,11 +67,12 @@ struct Header {
 /// # Errors
 /// [`Failure`]: nothing was imported.
 pub async fn import(args: FileArgs, sources: SourceArgs) -> Result<(), Failure> {
-    let input: Box<dyn Read + Send> = match is_standard(&args.file) {
-        true => Box::new(io::stdin()),
-        false => Box::new(File::open(&args.file).map_err(|error| unusable(&args.file, &error))?),
+    let input = match is_standard(&args.file) {
+        true => None,
+        false => Some(File::open(&args.file).map_err(|error| unusable(&args.file, &error))?),
     };
     let operator = Operator::new(sources).await?;
+    let input = at_hand(input, &std::env::temp_dir())?;
     let imported = operator.store.transfer.import(lines(input), &operator.by).await?;
     say(&format!("imported {}", counts(&imported)));
     Ok(())
@@ -115,6 +119,27 @@ async fn write(operator: &Operator, output: impl Write + Send + 'static) -> Resu
     let exported = operator.store.transfer.export(line, &operator.by).await?;
     output.lock().unwrap_or_else(PoisonError::into_inner).flush()?;
     Ok(exported)
+}
+
+/// What is imported (`None`: stdin) as a file that is there from beginning to end. Everybody else's writes wait for an
+/// import, and must not wait for whoever fills a pipe.
+fn at_hand(input: Option<File>, folder: &Path) -> Result<File, Failure> {
+    match input {
+        Some(file) if file.metadata()?.is_file() => Ok(file),
+        Some(pipe) => set_aside(pipe, folder),
+        None => set_aside(io::stdin(), folder),
+    }
+    .map_err(|error| Failure::Refused(format!("can't copy the input into a file in {}: {error}", folder.display())))
+}
+
+/// Copies all of it into a file of nobody else's that has no name any more, because it holds secrets.
+fn set_aside(mut input: impl Read, folder: &Path) -> io::Result<File> {
+    let path = folder.join(format!("countersign-import-{:032x}", rand::random::<u128>()));
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(&path)?;
+    io::copy(&mut input, &mut file)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// The lines of a file without its header, each judged as far as the store can't.
@@ -220,6 +245,23 @@ mod tests {
             .to_string();
         assert!(error.starts_with("record 2: password_hash: not an Argon2id hash"), "{error}");
         assert!(!error.contains("abc"));
+    }
+
+    #[test]
+    fn what_is_set_aside_is_whole_has_no_name_and_is_for_its_owner() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
+        std::fs::create_dir(&folder).unwrap();
+        let text = "a line\n".repeat(100_000);
+        let mut file = set_aside(text.as_bytes(), &folder).unwrap();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        let metadata = file.metadata().unwrap();
+        assert_eq!((metadata.nlink(), metadata.mode() & 0o777), (0, 0o600));
+        let mut read = String::new();
+        file.read_to_string(&mut read).unwrap();
+        assert!(read == text);
+        std::fs::remove_dir(&folder).unwrap();
+        assert!(set_aside(text.as_bytes(), &folder).is_err());
     }
 
     #[test]

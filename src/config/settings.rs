@@ -27,6 +27,8 @@ pub struct ServerSettings {
     pub reserved_prefix: Option<PathPrefix>,
     /// `server.workers`: threads that serve; the number of cores.
     pub workers: usize,
+    /// `server.drain_seconds`: 0; how long it is not ready and serves all the same when it is told to end.
+    pub drain_seconds: u32,
 }
 
 impl ServerSettings {
@@ -40,6 +42,7 @@ impl ServerSettings {
             trusted_proxies: section.parsed_list("trusted_proxies").unwrap_or_default(),
             reserved_prefix: section.parsed("reserved_prefix"),
             workers: usize::from(section.number("workers", u16::try_from(cores).unwrap_or(1), 1..=1024)),
+            drain_seconds: section.number("drain_seconds", 0, 0..=60),
         }
     }
 

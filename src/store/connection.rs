@@ -2,8 +2,8 @@
 //!
 //! A closure on a thread always ends, where a dropped async handler could leave a transaction half open. The queue in
 //! front is bounded: a database that falls behind is answered with [`StoreError::Busy`], not with growing memory.
-//! SQLite has one thread that writes and a few that read; PostgreSQL threads do both, each with one connection.
-//! No query of ours stands here but those that announce changes and lock.
+//! SQLite has one thread that writes and a few that read; PostgreSQL threads do both, each with one connection, and all
+//! of them but one may write at once. No query of ours stands here but those that announce changes and lock.
 
 mod address;
 mod migrations;
@@ -23,12 +23,16 @@ pub use address::DatabaseUrl;
 pub(super) use worker::is_closed;
 
 use super::changes::Change;
+use super::ending::join_within;
 
 /// The channel of PostgreSQL's NOTIFY that carries changes.
 pub(super) const CHANNEL: &str = "countersign";
 
 /// The key of the one under which login names are handed out.
 const NAMES_LOCK: i64 = 7_163_384;
+
+/// How long units of work that are under way or wait may take to end when the last clone is dropped.
+const CLOSING: Duration = Duration::from_secs(2);
 
 /// One connection to either database.
 #[derive(diesel::MultiConnection)]
@@ -82,6 +86,12 @@ pub enum StoreError {
     /// The database refused a statement.
     #[error("the database refused: {0}")]
     Refused(String),
+    /// The server only reads; whichever is asked for a write says so, and a question for the migrations is one.
+    #[error(
+        "the database server only reads: it is a standby, or default_transaction_read_only is on; database.url must \
+         name the one that writes (target_session_attrs=read-write finds it among several hosts)"
+    )]
+    OnlyReads,
     /// A row holds what this version doesn't write.
     #[error("the database holds an unreadable {what}")]
     Corrupt {
@@ -111,6 +121,7 @@ impl From<DieselError> for StoreError {
             {
                 Self::Unavailable(information.message().trim().to_owned())
             }
+            DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Self::OnlyReads,
             DieselError::BrokenTransactionManager => Self::Unavailable("the transaction broke off".to_owned()),
             // The message alone: details can repeat values.
             DieselError::DatabaseError(_, information) => Self::Refused(information.message().to_owned()),
@@ -170,12 +181,11 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.reads.close();
         self.writes.close();
-        for thread in self.threads.drain(..) {
-            // The last clone may be dropped by a unit of work itself.
-            if thread.thread().id() != std::thread::current().id() {
-                // A thread that panicked has nothing left to say.
-                drop(thread.join());
-            }
+        // The last clone may be dropped by a unit of work itself.
+        self.threads.retain(|thread| thread.thread().id() != std::thread::current().id());
+        let left = join_within(CLOSING, std::mem::take(&mut self.threads));
+        if left > 0 {
+            tracing::error!(threads = left, "the database does not answer: what it was asked last is in doubt");
         }
     }
 }
@@ -186,7 +196,12 @@ impl Database {
         let url = DatabaseUrl::parse(url)?;
         let connections = settings.connections.clamp(1, 64);
         let mut threads = Vec::new();
-        let writes = Arc::new(Queue::new(settings.queue));
+        let writers = match &url {
+            DatabaseUrl::Memory | DatabaseUrl::File(_) => 1,
+            // The last one is for reads, a probe's ping among them.
+            DatabaseUrl::Postgres(_) => connections - 1,
+        };
+        let writes = Arc::new(Queue::new(settings.queue, writers));
         // The first one is opened here, so that what is wrong is said here.
         let first = connect(&url, Access::Write).map_err(|error| OpenError::Connect(error.to_string()))?;
         let writer = Worker::new(url.clone(), Access::Write, Some(first));
@@ -195,7 +210,7 @@ impl Database {
             // Each connection to :memory: would be a database of its own.
             DatabaseUrl::Memory => writes.clone(),
             DatabaseUrl::File(_) => {
-                let reads = Arc::new(Queue::new(settings.queue));
+                let reads = Arc::new(Queue::new(settings.queue, 0));
                 for _ in 0..connections {
                     threads.push(Worker::new(url.clone(), Access::Read, None).start("store-read", &reads)?);
                 }
@@ -230,7 +245,7 @@ impl Database {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
     {
-        self.in_time(submit(&self.0.reads, move |worker| work(worker.connection()?))).await
+        self.in_time(submit(&self.0.reads, Access::Read, move |worker| work(worker.connection()?))).await
     }
 
     /// Reads everything as it is at one moment, however long that takes and whatever is written meanwhile.
@@ -240,7 +255,7 @@ impl Database {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
     {
-        submit(&self.0.reads, move |worker| worker.look(work)).await
+        submit(&self.0.reads, Access::Read, move |worker| worker.look(work)).await
     }
 
     /// One unit of work in one transaction: all of it is durable before this returns `Ok`, or none of it happened.
@@ -254,7 +269,7 @@ impl Database {
     {
         let announcer = self.announcer();
         // Told by the thread that committed: whoever asked may have gone away meanwhile.
-        let written = submit(&self.0.writes, move |worker| {
+        let written = submit(&self.0.writes, Access::Write, move |worker| {
             let (outcome, changes) = worker.transact(work)?;
             announcer.announce(&changes);
             Ok(outcome)
@@ -285,17 +300,17 @@ impl Database {
 
     /// Brings the database to this version; gives the names of what was applied. Two that migrate at once do no harm.
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        submit(&self.0.writes, |worker| migrations::migrate(worker.connection()?)).await
+        submit(&self.0.writes, Access::Write, |worker| migrations::migrate(worker.connection()?)).await
     }
 
     /// Names of migrations that this version has and the database doesn't.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
-        submit(&self.0.writes, |worker| migrations::pending(worker.connection()?)).await
+        submit(&self.0.writes, Access::Write, |worker| migrations::pending(worker.connection()?)).await
     }
 
     /// Versions of the migrations that the database has had, newest first.
     pub async fn applied_migrations(&self) -> Result<Vec<String>, StoreError> {
-        submit(&self.0.writes, |worker| migrations::applied(worker.connection()?)).await
+        submit(&self.0.writes, Access::Write, |worker| migrations::applied(worker.connection()?)).await
     }
 
     /// `Ok` if the database answers: for `/health/ready`.

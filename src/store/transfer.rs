@@ -85,7 +85,8 @@ impl Transfer {
         Self { database, vault }
     }
 
-    /// Reads one JSON object a line, empty lines apart. All of it is imported, or nothing.
+    /// Reads one JSON object a line, empty lines apart. All of it is imported, or nothing. Everybody else's writes wait
+    /// until the last line was read, so `lines` must not wait for anybody.
     pub async fn import(
         &self,
         lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static,

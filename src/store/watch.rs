@@ -2,8 +2,9 @@
 //! second.
 //!
 //! SQLite: `PRAGMA data_version` tells cheaply whether anybody else has committed; then the new rows of `changes` are
-//! read, whose ids are in commit order because there is one writer. PostgreSQL: LISTEN, polled, because diesel's
-//! iterator doesn't wait. Whenever something may have been missed, everything is forgotten.
+//! read, whose ids are in commit order because there is one writer. PostgreSQL: LISTEN, and a question at each look,
+//! because diesel's iterator doesn't wait, and silence alone may be a connection that hangs. Whenever something may
+//! have been missed, everything is forgotten.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,13 +17,19 @@ use diesel::sql_types::BigInt;
 
 use super::changes::Change;
 use super::connection::{AnyConnection, CHANNEL, Database, DatabaseUrl, StoreError, connect_watcher};
+use super::ending::join_within;
 use super::schema::changes;
 
 /// How often it is looked.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a silent PostgreSQL connection is trusted, and how long one look may take.
-const TRUSTED: Duration = Duration::from_secs(1);
+/// How long a connection is trusted after the last question that it answered. With two pauses less than a second, in
+/// which everybody is to see a change; several questions long, so that a server that is only slow is not taken for one
+/// that hangs.
+const TRUSTED: Duration = Duration::from_millis(600);
+
+/// How long a look may take to end when the watch is dropped.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// How long a change stays in SQLite's table, in seconds: far longer than anybody pauses between looks.
 const KEPT_SECONDS: i64 = 3600;
@@ -44,9 +51,9 @@ impl Watch {
             return Ok(Self { ends: Vec::new(), threads: Vec::new() });
         }
         let (end, ended) = channel();
-        let heard_at = Arc::new(Mutex::new(Instant::now()));
-        let (end_of_guard, guard) = guard(database, &heard_at)?;
         let mut listener = Listener::new(connect_watcher(&url)?)?;
+        let asked_at = Arc::new(Mutex::new(Instant::now()));
+        let (end_of_guard, guard) = guard(database, &asked_at)?;
         // The thread must not keep the database open, so it holds what it needs and no more.
         let announcer = database.announcer();
         announcer.announce(&[Change::Everything]);
@@ -54,10 +61,11 @@ impl Watch {
             .name("store-watch".to_owned())
             .spawn(move || {
                 while pause(&ended) {
+                    let asked = Instant::now();
                     match listener.hear() {
                         Ok(heard) => {
                             announcer.announce(&heard);
-                            *heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                            *asked_at.lock().unwrap_or_else(PoisonError::into_inner) = asked;
                         }
                         Err(error) => {
                             tracing::warn!(%error, "the connection that hears of changes broke");
@@ -78,14 +86,15 @@ impl Watch {
 }
 
 /// Looks after the thread that listens: a connection that hangs, of a machine that is there and says nothing, is noticed by
-/// nothing else for long. Until it is heard again, whatever is cached lives one pause.
-fn guard(database: &Database, heard_at: &Arc<Mutex<Instant>>) -> Result<(Sender<()>, JoinHandle<()>), StoreError> {
+/// nothing else for long. Until it is heard again, whatever is cached lives one pause. `asked_at`: when it was asked
+/// what it answered last.
+fn guard(database: &Database, asked_at: &Arc<Mutex<Instant>>) -> Result<(Sender<()>, JoinHandle<()>), StoreError> {
     let (end, ended) = channel();
-    let (announcer, heard_at) = (database.announcer(), Arc::clone(heard_at));
+    let (announcer, asked_at) = (database.announcer(), Arc::clone(asked_at));
     let guard = move || {
         let mut hangs = false;
         while pause(&ended) {
-            let silent = heard_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+            let silent = asked_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
             if silent >= TRUSTED {
                 if !hangs {
                     tracing::warn!("the connection that hears of changes hangs");
@@ -102,9 +111,8 @@ fn guard(database: &Database, heard_at: &Arc<Mutex<Instant>>) -> Result<(Sender<
 impl Drop for Watch {
     fn drop(&mut self) {
         self.ends.clear();
-        for thread in self.threads.drain(..) {
-            // A watcher that panicked has nothing left to say.
-            drop(thread.join());
+        if join_within(CLOSING, std::mem::take(&mut self.threads)) > 0 {
+            tracing::warn!("the connection that hears of changes hangs: it is left");
         }
     }
 }
@@ -116,7 +124,7 @@ fn pause(ended: &Receiver<()>) -> bool {
 
 enum Listener {
     Sqlite { connection: AnyConnection, data_version: i64, last: i64 },
-    Postgres { connection: AnyConnection, answered: Instant },
+    Postgres(AnyConnection),
 }
 
 #[derive(QueryableByName)]
@@ -135,7 +143,7 @@ impl Listener {
             }
             AnyConnection::Postgres(_) => {
                 connection.batch_execute(&format!("LISTEN {CHANNEL}"))?;
-                Ok(Self::Postgres { connection, answered: Instant::now() })
+                Ok(Self::Postgres(connection))
             }
         }
     }
@@ -175,18 +183,13 @@ impl Listener {
                     Ok(vec![Change::Everything])
                 }
             }
-            Self::Postgres { connection, answered } => {
-                if answered.elapsed() >= TRUSTED {
-                    // Also what notices that a server is gone that never said good-bye.
-                    connection.batch_execute("SELECT 1")?;
-                    *answered = Instant::now();
-                }
+            Self::Postgres(connection) => {
+                // In these words, so that an operator who looks at the connections knows this one.
+                connection.batch_execute("SELECT 'listens'")?;
                 let AnyConnection::Postgres(connection) = connection else { return Ok(Vec::new()) };
                 let mut heard = Vec::new();
                 for notification in connection.notifications_iter() {
-                    let notification = notification?;
-                    *answered = Instant::now();
-                    heard.push(Change::decode(&notification.payload));
+                    heard.push(Change::decode(&notification?.payload));
                 }
                 Ok(heard)
             }

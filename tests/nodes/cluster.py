@@ -5,6 +5,7 @@ import pathlib
 import re
 import signal
 import threading
+import tomllib
 import urllib.error
 import urllib.request
 
@@ -19,6 +20,9 @@ DEPLOY = REPOSITORY / "docs" / "deploy"
 NODES = 3
 # Wrong requests come by the dozen from one address; what throttling does is not what these tests ask.
 PATIENT = "[throttle]\nfailures = 100000\n"
+# What the configuration for several nodes says, so that it is tested too.
+DRAIN = tomllib.loads((DEPLOY / "countersign-nodes.toml").read_text())["server"]["drain_seconds"]
+DRAINING = f"[server]\ndrain_seconds = {DRAIN}\n"
 # What the contract allows is a second; a machine that does much else at once may need more. The net under it is a minute.
 SOON = 5.0
 
@@ -87,7 +91,7 @@ class Cluster:
         if redis:
             environment["COUNTERSIGN_REDIS_URL"] = redis.url
         self.nodes = [
-            Server(self.folder / f"node{number}", PATIENT, environment, database=database)
+            Server(self.folder / f"node{number}", PATIENT + DRAINING, environment, database=database)
             for number in range(1, NODES + 1)
         ]
         place = self.folder / "haproxy"
@@ -106,6 +110,8 @@ class Cluster:
     def stop(self):
         self.proxy.stop()
         for node in self.nodes:
+            # The second signal of two ends the wait for a proxy.
+            node.process.send_signal(signal.SIGTERM)
             node.stop()
 
     def kill(self):
@@ -163,11 +169,12 @@ class Load:
     """Threads that send signed requests, each with a nonce of its own, on connections that stay open.
 
     `accepted`: the Authorization headers that were answered with 200; `failed`: what else came. A thread goes on after a
-    failure as a client would, with a new signature.
+    failure as a client would, with a new signature. `more`: parameters of the protocol besides the usual ones.
     """
 
-    def __init__(self, server, client, token, threads=12):
+    def __init__(self, server, client, token, threads=12, verb="GET", path="/v2/me", **more):
         self.server, self.client, self.token = server, client, token
+        self.verb, self.path, self.more = verb, path, more
         self.accepted, self.failed = [], []
         self.ended = threading.Event()
         self.lock = threading.Condition()
@@ -186,11 +193,12 @@ class Load:
     def run(self):
         connection = None
         while not self.ended.is_set():
-            value = signer.authorization("GET", f"{self.server.base}/v2/me", self.client, self.token)
+            url = f"{self.server.base}{self.path}"
+            value = signer.authorization(self.verb, url, self.client, self.token, **self.more)
             try:
                 if connection is None:
                     connection = http.client.HTTPConnection(self.server.host, self.server.port, timeout=30)
-                connection.request("GET", "/v2/me", headers={"Authorization": value})
+                connection.request(self.verb, self.path, None if self.verb == "GET" else b"", {"Authorization": value})
                 answer = connection.getresponse()
                 body = answer.read()
                 outcome = answer.status

@@ -13,8 +13,8 @@ import pytest
 import requests
 import signer
 import wire
-from cluster import SOON, HAProxy, Load, outcome
-from harness import CommandFailed, eventually
+from cluster import DRAIN, SOON, HAProxy, Load, outcome
+from harness import STOP_SECONDS, CommandFailed, eventually
 
 COPIES = 50
 
@@ -109,8 +109,13 @@ def test_a_node_that_is_killed_under_load_loses_nothing_and_the_others_go_on(wor
 
 def restart_each(world, load):
     for node in world.nodes:
+        node.process.send_signal(signal.SIGTERM)
+        # HAProxy has noticed before the first connection ends, and the node serves meanwhile.
+        assert eventually(lambda: world.proxy.up() == 2, DRAIN)
+        assert not node.is_ready()
+        assert world.signed(node).status == 200
+        assert node.process.wait(STOP_SECONDS) == 0
         node.stop()
-        assert node.process.returncode == 0
         load.wait_for_more(50)
         node.start()
         assert eventually(lambda: world.proxy.up() == 3, SOON)
@@ -118,11 +123,29 @@ def restart_each(world, load):
 
 
 def test_a_rolling_restart_fails_no_request(world):
-    with Load(world.proxy, world.client, world.token) as load:
-        load.wait_for_more(100)
+    asking = Load(world.proxy, world.client, world.token, threads=6)
+    sending = Load(world.proxy, world.client, world.token, threads=6, verb="POST")
+    temporary = {"verb": "POST", "path": "/oauth/request_token", "oauth_callback": world.client.callback}
+    dancing = Load(world.proxy, world.client, None, threads=3, **temporary)
+    with asking as load, sending, dancing:
+        for one in (asking, sending, dancing):
+            one.wait_for_more(50)
         restart_each(world, load)
-    assert load.failed == []
+    assert (asking.failed, sending.failed, dancing.failed) == ([], [], [])
+    assert len(dancing.accepted) > 100
     all_used(world, load.accepted[::5], world.nodes)
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_node_that_waits_for_its_proxy_serves_until_it_is_told_again(second, new_node):
+    node = new_node(None, config="[server]\ndrain_seconds = 60\n").start()
+    node.process.send_signal(signal.SIGTERM)
+    assert eventually(lambda: not node.is_ready())
+    ready = wire.send(node, "GET", "/health/ready")
+    assert (ready.status, ready.json) == (503, {"status": "stopping", "database": "ready", "replay": "ready"})
+    assert wire.send(node, "GET", "/v2/me").status == 401
+    node.process.send_signal(second)
+    assert node.process.wait(STOP_SECONDS) == 0
 
 
 def test_the_master_key_is_changed_without_a_failed_request(new_world):

@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 
@@ -18,6 +19,8 @@ from harness import CommandFailed, binary, clean_environment, eventually, free_p
 
 # database.connections, one that listens for changes, and those of the replay store.
 CONNECTIONS = 4 + 1 + 3
+# Which one it is that listens.
+LISTENS = "query ~ '^(LISTEN|SELECT .listens)'"
 
 
 def refusal(node, *arguments):
@@ -126,6 +129,18 @@ def test_a_server_that_can_not_be_reached_is_named(new_node):
 def test_a_host_that_has_no_address_is_named(new_node):
     node = new_node(databases.database_url("nowhere.invalid:5432", "x"))
     assert "nowhere.invalid" in refusal(node, "migrate")
+
+
+@pytest.mark.parametrize("migrated", [True, False])
+def test_a_server_that_only_reads_is_named(migrated, postgres, new_node):
+    node = new_node(postgres.new_database())
+    if migrated:
+        node.command("migrate")
+    name = node.database.rsplit("/", 1)[1]
+    postgres.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    for said in (refusal(node, "migrate"), refusal(node, "account", "list"), serve_refusal(node)):
+        assert "only reads: it is a standby" in said and "read-write" in said
+        assert databases.PASSWORD not in said
 
 
 def test_a_missing_master_key_is_said(postgres, new_node):
@@ -331,11 +346,107 @@ def test_a_change_that_was_made_while_nobody_listened_is_seen(postgres, new_node
     name = node.database.rsplit("/", 1)[1]
     # In one transaction the listener's connection ends and the notice is sent.
     postgres.sql(
-        "BEGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' OR query = 'SELECT 1'"
+        f"BEGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {LISTENS}"
         f" AND datname = '{name}'; UPDATE clients SET status = 'disabled'; COMMIT",
         name,
     )
     assert eventually(lambda: person.ask().status == 403, SOON)
+
+
+class Session:
+    """A superuser's transaction that stays open, with locks that others wait for."""
+
+    def __init__(self, postgres, node, sql):
+        self.postgres, self.name = postgres, node.database.rsplit("/", 1)[1]
+        url = f"postgres://postgres@{postgres.place}/{self.name}"
+        self.process = subprocess.Popen(
+            [databases.program("psql"), "-qAtX", "-d", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.process.stdin.write(f"BEGIN;\n{sql};\n\\echo done\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def is_waited_for(self):
+        ours = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        waiting = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND database = {ours}"
+        return self.postgres.sql(waiting, self.name).strip() != "0"
+
+    def end(self):
+        self.process.communicate("ROLLBACK;\n")
+
+
+def test_a_node_that_freezes_inside_a_transaction_stops_the_others_for_seconds_only(postgres, new_node):
+    database = postgres.new_database()
+    first = new_node(database)
+    first.command("migrate")
+    first.start()
+    second = new_node(database, public_url=first.base)
+    second.start()
+    client = first.client(first.account())
+
+    def ask(node):
+        path = "/oauth/request_token"
+        value = signer.authorization("POST", f"{first.base}{path}", client, oauth_callback=client.callback)
+        return wire.send(node, "POST", path, [("Authorization", value)], b"", host=first.authority).status
+
+    # The first nonce of ten minutes makes their partition, in a transaction that all nodes' wait for.
+    session = Session(postgres, first, "LOCK TABLE replay_nonces IN ACCESS EXCLUSIVE MODE")
+    asking = threading.Thread(target=ask, args=[first])
+    asking.start()
+    assert eventually(session.is_waited_for)
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        session.end()
+        inside = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+        assert postgres.sql(f"{inside} AND datname = '{session.name}'").strip() == "1"
+        assert ask(second) == 200
+    finally:
+        first.process.send_signal(signal.SIGCONT)
+        asking.join()
+    assert eventually(lambda: ask(first) == 200)
+    first.stop()
+
+
+def listening(node):
+    return f"FROM pg_stat_activity WHERE {LISTENS} AND datname = '{node.database.rsplit('/', 1)[1]}'"
+
+
+def wait_until_heard(postgres, node):
+    """What was changed before is heard by all nodes of this one's database, and no memory of it is forgotten any more."""
+    for _ in range(2):
+        now = postgres.sql("SELECT clock_timestamp()").strip()
+        asked = f"SELECT bool_and(state = 'idle' AND query_start > '{now}') {listening(node)}"
+        assert eventually(lambda asked=asked: postgres.sql(asked).strip() == "t")
+
+
+def test_a_change_is_seen_within_a_second_though_the_connections_that_listen_hang(postgres, new_node):
+    first = new_node(postgres.new_database())
+    first.command("migrate")
+    first.start()
+    second = new_node(first.database, public_url=first.base)
+    second.start()
+    person = Person(first)
+
+    def ask(node, verb="GET", path="/v2/me"):
+        value = signer.authorization(verb, f"{first.base}{path}", person.client, person.token)
+        body = b"" if verb == "POST" else None
+        return wire.send(node, verb, path, [("Authorization", value)], body, host=first.authority)
+
+    for _ in range(5):
+        person.token = dance(first, person.client, Browser(person.account))
+        wait_until_heard(postgres, first)
+        assert ask(second).status == 200
+        pids = [int(pid) for pid in postgres.sql(f"SELECT pid {listening(first)}").split()]
+        assert len(pids) == 2
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            assert ask(first, "POST", "/oauth/revoke").status == 200
+            # And some tenths for a machine that does much else.
+            assert eventually(lambda: ask(second).problem == "token_revoked", 1.3)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
 
 def test_a_postgresql_that_hangs_and_stays_connected_is_503_in_seconds(new_postgres, new_node):
@@ -356,4 +467,41 @@ def test_a_postgresql_that_hangs_and_stays_connected_is_503_in_seconds(new_postg
         for pid in backends:
             os.kill(int(pid), signal.SIGCONT)
     assert eventually(lambda: person.ask().status == 200, 30)
+    node.stop()
+
+
+def test_a_node_ends_though_its_postgresql_hangs_and_what_it_accepted_stays_used(new_postgres, new_node):
+    postgres = new_postgres()
+    node = new_node(postgres.new_database())
+    node.command("migrate")
+    node.start()
+    person = Person(node)
+    # In memory is all that is needed to judge a request but whether its nonce is new.
+    wait_until_heard(postgres, node)
+    used = signer.authorization("GET", f"{node.base}/v2/me", person.client, person.token)
+    assert wire.send(node, "GET", "/v2/me", [("Authorization", used)]).status == 200
+    backends = postgres.sql("SELECT pid FROM pg_stat_activity WHERE usename = 'countersign'").split()
+    try:
+        for pid in backends:
+            os.kill(int(pid), signal.SIGSTOP)
+        value = signer.authorization("GET", f"{node.base}/v2/me", person.client, person.token)
+        with socket.create_connection((node.host, node.port), timeout=30) as under_way:
+            under_way.sendall(wire.request_bytes("GET", "/v2/me", node.authority, [("Authorization", value)]))
+            # It has the request when it answers who came later.
+            assert wire.send(node, "GET", "/health/live").status == 200
+            node.process.send_signal(signal.SIGTERM)
+            assert wire.read_answer(under_way).status == 503
+        # Ten seconds for what was under way, ten for the rest.
+        assert node.process.wait(25) == 0
+    finally:
+        node.kill()
+        for pid in backends:
+            os.kill(int(pid), signal.SIGCONT)
+    said = node.log_text()
+    for what in ("the replay store does not answer", "the database does not answer", "last uses were not written"):
+        assert what in said, said[-3000:]
+    node.start()
+    again = wire.send(node, "GET", "/v2/me", [("Authorization", used)])
+    assert (again.status, again.problem) == (401, "nonce_used")
+    assert person.ask().status == 200
     node.stop()

@@ -690,6 +690,26 @@ fn export_and_import_speak_through_a_pipe_too() {
 }
 
 #[test]
+fn an_import_that_waits_for_its_pipe_keeps_nobody_waiting() {
+    let desk = Desk::new();
+    desk.account("first", &[]);
+    let mut import = desk.command(&["import", "-"]);
+    let mut import = import.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = import.stdin.take().unwrap();
+    // More than a pipe and a buffer hold: when it is written, most of it was read.
+    for number in 0..10_000 {
+        writeln!(pipe, "{{\"type\":\"account\",\"username\":\"person{number}\"}}").unwrap();
+    }
+    desk.account("second", &[]);
+    writeln!(pipe, "{{\"type\":\"account\",\"username\":\"second\"}}").unwrap();
+    drop(pipe);
+    let output = import.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("record 10001: this username is taken"), "{said}");
+    assert_eq!(desk.json(&["account", "list"]).as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn an_import_that_fails_anywhere_changes_nothing_and_names_the_record() {
     let desk = Desk::new();
     desk.account("first", &[]);

@@ -620,6 +620,28 @@ fn a_postgresql_that_hangs_is_not_waited_for_by_requests() {
 }
 
 #[test]
+fn a_postgresql_that_was_slow_to_tell_its_time_has_no_wrong_clock() {
+    let Some(place) = Place::own_postgres() else {
+        return;
+    };
+    let Place::Postgres(server, url) = &place else { unreachable!("made so") };
+    let database = url.rsplit('/').next().expect("the URL names a database");
+    let mut settings = settings();
+    settings.clock_difference_seconds = 4;
+    let now = present();
+    let store = place.open_with(&settings, now).expect("opens");
+    server.signal_connections(database, "STOP");
+    // The first time that it is told is a new minute, at whose beginning clocks are compared.
+    store.expire(now);
+    wait_until("eight seconds without an answer", &PathBuf::new(), || !store.is_ready());
+    server.signal_connections(database, "CONT");
+    wait_until("it answers", &PathBuf::new(), || store.is_ready());
+    assert!(claim_now(&store, "a", present()).is_ok());
+    store.close();
+    assert_eq!(store.statistics().failures, 0);
+}
+
+#[test]
 fn a_redis_that_hangs_is_not_waited_for_by_requests() {
     let Some(place) = Place::redis() else {
         return;

@@ -75,8 +75,11 @@ pub(super) fn connect(url: &DatabaseUrl, access: Access) -> Result<AnyConnection
         }
         DatabaseUrl::Postgres(url) => {
             let mut connection = PgConnection::establish(&DatabaseUrl::for_libpq(url)).map_err(unavailable)?;
+            // A process that freezes inside a transaction (a paused virtual machine) keeps its locks until the server
+            // ends it. Whoever waits for them waits longer than that, and less long than a request does.
             connection.batch_execute(
-                "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET client_min_messages = warning",
+                "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '3s'; \
+                 SET lock_timeout = '5s'; SET client_min_messages = warning",
             )?;
             Ok(AnyConnection::Postgres(connection))
         }

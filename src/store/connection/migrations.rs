@@ -1,6 +1,8 @@
 //! The schema's versions: all pending migrations in one transaction, under a lock.
 
+use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationVersion};
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{Connection, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -20,6 +22,8 @@ pub(super) fn migrate(connection: &mut AnyConnection) -> Result<Vec<String>, Sto
             Ok(applied.iter().map(ToString::to_string).collect())
         }),
         AnyConnection::Postgres(connection) => connection.transaction(|connection| {
+            // For another that migrates, and for what the nodes are doing: no request waits for this command.
+            connection.batch_execute("SET LOCAL lock_timeout = '10s'")?;
             diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
                 .bind::<diesel::sql_types::BigInt, _>(MIGRATION_LOCK)
                 .execute(connection)?;
@@ -51,7 +55,10 @@ pub(super) fn applied(connection: &mut AnyConnection) -> Result<Vec<String>, Sto
 }
 
 fn migration_error(error: Box<dyn std::error::Error + Send + Sync>) -> StoreError {
-    StoreError::Refused(format!("a migration failed: {error}"))
+    match error.downcast_ref() {
+        Some(DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)) => StoreError::OnlyReads,
+        _ => StoreError::Refused(format!("a migration failed: {error}")),
+    }
 }
 
 fn names<DB: diesel::backend::Backend>(migrations: &[Box<dyn Migration<DB>>]) -> Vec<String> {

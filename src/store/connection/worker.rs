@@ -19,46 +19,55 @@ use crate::store::changes::Change;
 /// without failing the next unit of work.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
-type Job = Box<dyn FnOnce(&mut Worker) + Send>;
+struct Job {
+    access: Access,
+    run: Box<dyn FnOnce(&mut Worker) + Send>,
+}
 
 /// Puts a unit of work into the queue and waits for its outcome.
-pub(super) async fn submit<T, E, F>(queue: &Queue, work: F) -> Result<T, E>
+pub(super) async fn submit<T, E, F>(queue: &Queue, access: Access, work: F) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<StoreError> + Send + 'static,
     F: FnOnce(&mut Worker) -> Result<T, E> + Send + 'static,
 {
     let (sender, receiver) = oneshot::channel();
-    queue.push(Box::new(move |worker| {
+    let run = Box::new(move |worker: &mut Worker| {
         let outcome = work(worker);
         worker.suspicious |= outcome.is_err();
         // Nobody may be waiting any more; the work is done all the same.
         drop(sender.send(outcome));
-    }))?;
+    });
+    queue.push(Job { access, run })?;
     match receiver.await {
         Ok(outcome) => outcome,
         Err(_) => Err(StoreError::Unavailable("the unit of work broke off".to_owned()).into()),
     }
 }
 
-/// Work that waits, first come, first served.
+/// Work that waits, first come, first served; but no more writes are under way at once than `writers`, so that those
+/// which wait for each other's locks leave a thread to the reads.
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
     limit: usize,
+    writers: usize,
 }
 
 struct Waiting {
     jobs: VecDeque<Job>,
+    /// Writes under way.
+    writing: usize,
     closed: bool,
 }
 
 impl Queue {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize, writers: usize) -> Self {
         Self {
-            waiting: Mutex::new(Waiting { jobs: VecDeque::new(), closed: false }),
+            waiting: Mutex::new(Waiting { jobs: VecDeque::new(), writing: 0, closed: false }),
             arrived: Condvar::new(),
             limit: limit.max(1),
+            writers: writers.max(1),
         }
     }
 
@@ -82,13 +91,25 @@ impl Queue {
     fn take(&self) -> Option<Job> {
         let mut waiting = self.lock();
         loop {
-            if let Some(job) = waiting.jobs.pop_front() {
+            let may_write = waiting.writing < self.writers;
+            let next = waiting.jobs.iter().position(|job| may_write || job.access == Access::Read);
+            if let Some(job) = next.and_then(|place| waiting.jobs.remove(place)) {
+                waiting.writing += usize::from(job.access == Access::Write);
                 return Some(job);
             }
-            if waiting.closed {
+            if waiting.closed && waiting.jobs.is_empty() {
                 return None;
             }
             waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A write has ended: the next one may begin.
+    fn wrote(&self) {
+        let mut waiting = self.lock();
+        waiting.writing -= 1;
+        if waiting.closed || !waiting.jobs.is_empty() {
+            self.arrived.notify_all();
         }
     }
 
@@ -119,11 +140,14 @@ impl Worker {
             while let Some(job) = queue.take() {
                 // A panic in one unit of work must not take the thread from all others; its connection is in an
                 // unknown state and goes. In memory the connection is the database, so it stays.
-                if catch_unwind(AssertUnwindSafe(|| job(&mut self))).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| (job.run)(&mut self))).is_err() {
                     tracing::error!("a unit of work panicked");
                     self.abandon();
                 }
                 self.used = Instant::now();
+                if job.access == Access::Write {
+                    queue.wrote();
+                }
             }
         })
     }
@@ -154,9 +178,11 @@ impl Worker {
         let connection = self.connection()?;
         let begun = match connection {
             AnyConnection::Sqlite(connection) => AnsiTransactionManager::begin_transaction(connection),
+            // Whoever takes what was read may be slow, a pipe for instance; and nobody waits for a transaction that
+            // reads.
             AnyConnection::Postgres(connection) => AnsiTransactionManager::begin_transaction_sql(
                 connection,
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL idle_in_transaction_session_timeout = 0",
             ),
         };
         begun.map_err(StoreError::from)?;

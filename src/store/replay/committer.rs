@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use super::fingerprint::{Bucket, Record};
 use super::journal::{Journal, JournalError};
 use super::ticket::{self, ThreadNumber, Ticket, Waiting};
+use crate::store::ending::join_within;
 use crate::time::Timestamp;
 
 /// The most records in one commit.
@@ -39,6 +40,9 @@ const SLOW: Duration = Duration::from_millis(100);
 /// How long a commit may take before the watch refuses its batch, and how often it looks.
 const PATIENCE: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long the last commits may take when the committer is closed.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Commits between two steps of expiry when there is always something to commit.
 const COMMITS_PER_EXPIRY: u32 = 32;
@@ -209,7 +213,12 @@ impl Committer {
     }
 
     /// Takes nothing more in, commits what waits, and returns when every lane has ended. A second call does nothing.
+    /// When a store does not answer, what it did not acknowledge is refused.
     pub fn close(&self) {
+        self.close_within(CLOSING);
+    }
+
+    fn close_within(&self, patience: Duration) {
         {
             let mut queue = self.shared.lock();
             queue.closing = true;
@@ -218,10 +227,11 @@ impl Committer {
         }
         self.shared.wake_all();
         self.shared.closing.notify_all();
-        for thread in std::mem::take(&mut *self.lock_threads()) {
-            if thread.join().is_err() {
-                tracing::error!("a commit thread of the replay store panicked");
-            }
+        let threads = std::mem::take(&mut *self.lock_threads());
+        let left = join_within(patience, threads);
+        if left > 0 {
+            let refused = self.shared.refuse_everything();
+            tracing::error!(threads = left, refused, "the replay store does not answer: it is closed without it");
         }
     }
 
@@ -414,6 +424,21 @@ impl Shared {
                 refuse(batch);
             }
         }
+    }
+
+    /// What waits, and what lanes are at. Who asked may still wait.
+    fn refuse_everything(&self) -> usize {
+        let mut all: Vec<Pending> = {
+            let mut queue = self.lock();
+            queue.released = 0;
+            queue.waiting.drain(..).collect()
+        };
+        for lane in 0..self.flights.len() {
+            all.append(&mut self.flight(lane).batch);
+        }
+        let refused = all.len();
+        refuse(all);
+        refused
     }
 
     fn count(counter: &AtomicU64, more: usize) {
@@ -785,6 +810,20 @@ mod tests {
         }
         let third = committer.submit(record(3)).expect("taken in");
         assert_eq!(wait(third), Some(Outcome::Fresh));
+    }
+
+    #[test]
+    fn closing_does_not_wait_for_a_store_that_does_not_answer_and_leaves_nobody_waiting() {
+        let (journal, say, batches) = scripted(true);
+        let committer = start(vec![journal]);
+        let first = committer.submit(record(1)).expect("taken in");
+        assert_eq!(batches.recv(), Ok(1));
+        let second = committer.submit(record(2)).expect("taken in");
+        committer.close_within(Duration::ZERO);
+        assert_eq!(wait(first), None);
+        assert_eq!(wait(second), None);
+        assert!(committer.submit(record(3)).is_err());
+        drop(say);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The seam between the committer and the stores: a batch goes in, an outcome for each record comes out.
 
+use std::time::{Duration, Instant};
+
 use super::fingerprint::{Bucket, Record};
 use crate::time::Timestamp;
 
@@ -72,6 +74,31 @@ pub struct SharedTimes {
     /// while; more in tests that travel in time.
     pub clock_difference_seconds: i64,
 }
+
+/// What time it is, run on from when a lane was last told: a store may keep it waiting for long.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
+    told: Timestamp,
+    at: Instant,
+}
+
+impl From<Timestamp> for Running {
+    fn from(told: Timestamp) -> Self {
+        Self { told, at: Instant::now() }
+    }
+}
+
+impl Running {
+    /// Now.
+    pub fn now(self) -> Timestamp {
+        let since = i64::try_from(self.at.elapsed().as_secs()).unwrap_or(0);
+        Timestamp::from_unix(self.told.unix().saturating_add(since))
+    }
+}
+
+/// How long a store may take to tell its time. What it says after a longer pause, its own or this machine's, was true
+/// at some moment of the pause: nothing to compare clocks by.
+pub const CLOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 impl SharedTimes {
     /// Whether both clocks agree well enough. `store`: what the store's clock shows.

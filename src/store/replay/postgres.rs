@@ -12,6 +12,7 @@
 //! The tables come from the migrations; this file deliberately makes only partitions.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::{Pg, PgConnection};
@@ -22,7 +23,7 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Binary, Text};
 
 use super::fingerprint::{BUCKET_SECONDS, Bucket, FingerprintKey, Record};
-use super::journal::{Journal, JournalError, Outcome, SharedTimes, in_doubt};
+use super::journal::{CLOCK_PATIENCE, Journal, JournalError, Outcome, Running, SharedTimes, in_doubt};
 use crate::store::connection::is_closed;
 use crate::time::Timestamp;
 
@@ -66,7 +67,7 @@ impl PostgresJournal {
                     horizon: Bucket(i64::MIN),
                     keeper: lane == 0,
                 };
-                journal.connect(now)?;
+                journal.connect(now.into())?;
                 Ok(journal)
             })
             .collect()
@@ -82,21 +83,24 @@ impl PostgresJournal {
         self.horizon
     }
 
-    fn connect(&mut self, now: Timestamp) -> Result<(), JournalError> {
+    fn connect(&mut self, now: Running) -> Result<(), JournalError> {
         self.connection = None;
         self.partitions.clear();
         let mut connection = connect(&self.url)?;
         if key_of(&mut connection)?.bytes() != self.key.bytes() {
             return Err(JournalError::Damaged("the database is another one; restart the server"));
         }
-        let store_now = clock_of(&mut connection).map_err(JournalError::Database)?;
-        self.times.check(store_now, now)?;
+        let (store_now, is_recent) = clock_of(&mut connection).map_err(JournalError::Database)?;
+        if !is_recent {
+            return Err(JournalError::Damaged("PostgreSQL takes seconds to tell its time"));
+        }
+        self.times.check(store_now, now.now())?;
         self.horizon = self.horizon.max(settle(&mut connection, self.times.unforeseen(store_now))?);
         self.connection = Some(connection);
         Ok(())
     }
 
-    fn connection(&mut self, now: Timestamp) -> Result<&mut PgConnection, JournalError> {
+    fn connection(&mut self, now: Running) -> Result<&mut PgConnection, JournalError> {
         if self.connection.is_none() {
             self.connect(now)?;
         }
@@ -104,7 +108,7 @@ impl PostgresJournal {
     }
 
     /// One attempt: returns which of the keys were new. `keys`: sorted, each once.
-    fn insert(&mut self, keys: &[(i64, i64)], now: Timestamp) -> Result<BTreeSet<(i64, i64)>, JournalError> {
+    fn insert(&mut self, keys: &[(i64, i64)], now: Running) -> Result<BTreeSet<(i64, i64)>, JournalError> {
         self.connection(now)?;
         let wanted: BTreeSet<i64> = keys.iter().map(|(bucket, _)| partition_of(*bucket)).collect();
         for partition in wanted {
@@ -121,7 +125,7 @@ impl PostgresJournal {
     }
 
     /// Makes the partition unless it is there, or below the horizon.
-    fn ensure(&mut self, partition: i64, now: Timestamp) -> Result<(), JournalError> {
+    fn ensure(&mut self, partition: i64, now: Running) -> Result<(), JournalError> {
         if self.partitions.contains(&partition) {
             return Ok(());
         }
@@ -155,6 +159,7 @@ impl PostgresJournal {
 
 impl Journal for PostgresJournal {
     fn commit(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<Outcome>, JournalError> {
+        let now = Running::from(now);
         // Found out before anything is sent, so that no outcome is in doubt for it.
         if self.connection.as_mut().is_some_and(is_closed) {
             self.connection = None;
@@ -203,6 +208,7 @@ impl Journal for PostgresJournal {
     }
 
     fn recover(&mut self, now: Timestamp) -> Result<(), JournalError> {
+        let now = Running::from(now);
         self.connect(now)?;
         // A lock on the row is a write: a server that only reads, a standby, is no use.
         // And one whose table somebody else holds: it would take no nonce.
@@ -216,9 +222,13 @@ impl Journal for PostgresJournal {
     }
 
     fn expire(&mut self, first_kept: Bucket, now: Timestamp) -> Result<bool, JournalError> {
+        let now = Running::from(now);
         let store_now = clock_of(self.connection(now)?);
         match store_now {
-            Ok(store_now) => self.times.check(store_now, now)?,
+            Ok((store_now, true)) => self.times.check(store_now, now.now())?,
+            Ok((_, false)) => {
+                tracing::debug!("PostgreSQL took seconds to tell its time: clocks are compared next time")
+            }
             // Closed while it was idle, or hanging: found out below.
             Err(error) => tracing::debug!(%error, "the clock of PostgreSQL could not be read"),
         }
@@ -310,9 +320,12 @@ struct HashKey {
 
 fn connect(url: &str) -> Result<PgConnection, JournalError> {
     let mut connection = PgConnection::establish(url).map_err(JournalError::Connect)?;
+    // The locks of a node that froze are waited for until the server has ended its transaction, as in
+    // `connection::address`.
     connection
         .batch_execute(
             "SET synchronous_commit = on; SET statement_timeout = '5s'; SET client_min_messages = warning; \
+             SET idle_in_transaction_session_timeout = '3s'; SET lock_timeout = '4s'; \
              SET default_transaction_isolation = 'read committed'",
         )
         .map_err(JournalError::Database)?;
@@ -354,10 +367,12 @@ fn key_of(connection: &mut PgConnection) -> Result<FingerprintKey, JournalError>
     Ok(FingerprintKey::from_bytes(bytes))
 }
 
-fn clock_of(connection: &mut PgConnection) -> QueryResult<Timestamp> {
+/// What its clock shows, and whether it still does.
+fn clock_of(connection: &mut PgConnection) -> QueryResult<(Timestamp, bool)> {
+    let asked = Instant::now();
     let clock: Number =
         sql_query("SELECT extract(epoch FROM clock_timestamp())::bigint AS number").get_result(connection)?;
-    Ok(Timestamp::from_unix(clock.number))
+    Ok((Timestamp::from_unix(clock.number), asked.elapsed() < CLOCK_PATIENCE))
 }
 
 /// The state, with the lock under which it changes held until the transaction ends.

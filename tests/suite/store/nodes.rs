@@ -13,6 +13,10 @@ use countersign::store::sessions::SessionKind;
 use countersign::store::vault::{MasterKey, Vault};
 use countersign::store::watch::Watch;
 use countersign::time::Lifetime;
+use diesel::connection::SimpleConnection as _;
+use diesel::dsl::sql;
+use diesel::sql_types::BigInt;
+use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
 use futures_util::future::join_all;
 
 use crate::servers::{End, Postgres};
@@ -160,6 +164,77 @@ fn work_goes_on_after_postgresql_was_restarted() {
         }
         kit.store.delegations.revoke_token(&token.credentials.id, &by()).await.expect("revoked");
         assert!(!kit.is_good(&token).await);
+    });
+}
+
+/// A lock that others' writes wait for, of a session that has no timeouts of ours.
+fn lock_accounts(url: &str) -> PgConnection {
+    let mut session = PgConnection::establish(url).expect("a connection");
+    session.batch_execute("BEGIN; LOCK TABLE accounts IN EXCLUSIVE MODE").expect("nobody else has it");
+    session
+}
+
+fn waiting_for_locks(session: &mut PgConnection) -> i64 {
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted \
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    sql::<BigInt>(waiting).get_result(session).expect("a number")
+}
+
+#[test]
+fn a_process_that_freezes_inside_a_transaction_stops_the_others_for_seconds_only() {
+    let Some(place) = postgres() else { return };
+    on(&place, async |kit: Kit| {
+        let other = kit.second_node();
+        let (began, begins) = tokio::sync::oneshot::channel();
+        let (go_on, frozen) = std::sync::mpsc::channel::<()>();
+        let freezing = kit.store.database.write(move |transaction| {
+            diesel::sql_query("LOCK TABLE accounts IN EXCLUSIVE MODE").execute(transaction.connection)?;
+            began.send(()).expect("the test waits");
+            frozen.recv().expect("the test lets it go on");
+            Ok::<_, StoreError>(())
+        });
+        let working = async {
+            begins.await.expect("it has the lock");
+            let start = Instant::now();
+            other.account("jo").await;
+            go_on.send(()).expect("it is frozen");
+            start.elapsed()
+        };
+        let (frozen, waited) = tokio::join!(freezing, working);
+        assert!(waited < Duration::from_secs(7), "a request waits for eight: {waited:?}");
+        assert!(matches!(frozen, Err(StoreError::Unavailable(_))), "{frozen:?}");
+        kit.account("ann").await;
+    });
+}
+
+#[test]
+fn what_is_exported_may_be_taken_slowly() {
+    let Some(place) = postgres() else { return };
+    on(&place, async |kit: Kit| {
+        kit.account("jo").await;
+        let mut session = PgConnection::establish(&kit.url).expect("a connection");
+        // The pipe is full until the server would have ended a transaction that writes.
+        let mut pause = Some(move || session.batch_execute("SELECT pg_sleep(4)").map_err(std::io::Error::other));
+        let slow = move |_: &str| pause.take().map_or(Ok(()), |mut pause| pause());
+        assert_eq!(kit.store.transfer.export(slow, &by()).await.expect("exported").accounts, 1);
+    });
+}
+
+#[test]
+fn writes_that_wait_for_a_lock_leave_a_connection_to_the_reads() {
+    let Some(place) = postgres() else { return };
+    on(&place, async |kit: Kit| {
+        let database = &kit.store.database;
+        let mut session = lock_accounts(&kit.url);
+        let names: Vec<String> = (0..8).map(|number| format!("person{number}")).collect();
+        let writes = join_all(names.iter().map(|name| kit.account(name)));
+        let reads = async {
+            soon("all that may write wait", async || waiting_for_locks(&mut session) >= 3).await;
+            let answer = tokio::time::timeout(Duration::from_secs(2), database.ping()).await;
+            answer.expect("it does not wait for the writes").expect("an answer");
+            session.batch_execute("ROLLBACK").expect("the lock is given back");
+        };
+        tokio::join!(writes, reads);
     });
 }
 
