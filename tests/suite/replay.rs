@@ -740,6 +740,36 @@ fn a_restored_or_promoted_postgresql_accepts_nothing_that_it_may_have_forgotten(
 }
 
 #[test]
+fn a_postgresql_that_was_put_back_to_an_earlier_state_accepts_nothing_that_it_has_forgotten() {
+    let Some(place) = Place::own_postgres() else {
+        return;
+    };
+    let Place::Postgres(server, url) = &place else { unreachable!("made so") };
+    let now = present();
+    drop(place.open(now));
+    server.stop(End::Orderly);
+    server.keep_copy();
+    server.start_again();
+    // Enough that the log is longer than it is after another start.
+    let database = url.rsplit('/').next().expect("named");
+    server.execute(database, "CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 2000)");
+    let store = place.open(now);
+    assert!(claim_now(&store, "a", now).is_ok());
+    server.stop(End::Orderly);
+    server.put_back();
+    server.start_again();
+    let mut outcome = Err(ClaimRefused::Unavailable);
+    let mut numbers = 0..;
+    wait_until("the store works again", &PathBuf::new(), || {
+        outcome = claim_now(&store, &numbers.next().expect("endless").to_string(), now);
+        outcome != Err(ClaimRefused::Unavailable)
+    });
+    assert!(matches!(outcome, Err(ClaimRefused::TimestampRefused { .. })), "{outcome:?}");
+    let again = claim_now(&place.open(now), "a", now);
+    assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
+}
+
+#[test]
 fn an_expired_partition_is_dropped_and_never_made_again() {
     let Some(place) = Place::postgres() else {
         return;

@@ -181,6 +181,22 @@ impl Postgres {
         end_child(&self.child, signal);
     }
 
+    /// Keeps a copy of the stopped server's files, as a snapshot of its disk would.
+    pub fn keep_copy(&self) {
+        self.copy(&self.data(), &self.folder.path().join("copy"));
+    }
+
+    /// Puts the copy in the place of the stopped server's files.
+    pub fn put_back(&self) {
+        std::fs::remove_dir_all(self.data()).expect("own files");
+        self.copy(&self.folder.path().join("copy"), &self.data());
+    }
+
+    fn copy(&self, from: &Path, to: &Path) {
+        let copied = self.owners("cp".as_ref()).arg("-a").args([from, to]).status();
+        assert!(copied.expect("cp runs").success());
+    }
+
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

@@ -12,7 +12,7 @@
 //! The tables come from the migrations; this file deliberately makes only partitions.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::{Pg, PgConnection};
@@ -33,6 +33,9 @@ const PARTITION_BUCKETS: i64 = 10;
 /// The advisory lock under which partitions and the horizon change: "cs.reply" in ASCII.
 const LOCK: i64 = 0x6373_2e72_6570_6c79;
 
+/// How often it is looked how far the database's log is.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// How often a batch is tried when a connection or a partition has gone away.
 const ATTEMPTS: u32 = 3;
 
@@ -49,6 +52,9 @@ pub struct PostgresJournal {
     horizon: Bucket,
     /// Does this lane drop what is expired? One of each node does.
     keeper: bool,
+    /// How much of its log the database had on its disk when last looked. One with less was put back to an earlier state.
+    logged: i64,
+    looked: Instant,
 }
 
 impl PostgresJournal {
@@ -66,6 +72,8 @@ impl PostgresJournal {
                     partitions: BTreeSet::new(),
                     horizon: Bucket(i64::MIN),
                     keeper: lane == 0,
+                    logged: 0,
+                    looked: Instant::now(),
                 };
                 journal.connect(now.into())?;
                 Ok(journal)
@@ -95,8 +103,21 @@ impl PostgresJournal {
             return Err(JournalError::Damaged("PostgreSQL takes seconds to tell its time"));
         }
         self.times.check(store_now, now.now())?;
-        self.horizon = self.horizon.max(settle(&mut connection, self.times.unforeseen(store_now))?);
+        let logged = logged(&mut connection).map_err(JournalError::Database)?;
+        let was_put_back = logged < self.logged;
+        self.horizon = self.horizon.max(settle(&mut connection, self.times.unforeseen(store_now), was_put_back)?);
+        (self.logged, self.looked) = (logged, Instant::now());
         self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Notes every second how far the log is.
+    fn look(&mut self, now: Running) -> Result<(), JournalError> {
+        self.connection(now)?;
+        if self.looked.elapsed() >= LOOK_EVERY {
+            self.logged = logged(self.connection(now)?).map_err(JournalError::Database)?;
+            self.looked = Instant::now();
+        }
         Ok(())
     }
 
@@ -109,7 +130,7 @@ impl PostgresJournal {
 
     /// One attempt: returns which of the keys were new. `keys`: sorted, each once.
     fn insert(&mut self, keys: &[(i64, i64)], now: Running) -> Result<BTreeSet<(i64, i64)>, JournalError> {
-        self.connection(now)?;
+        self.look(now)?;
         let wanted: BTreeSet<i64> = keys.iter().map(|(bucket, _)| partition_of(*bucket)).collect();
         for partition in wanted {
             self.ensure(partition, now)?;
@@ -381,8 +402,15 @@ fn locked_state(connection: &mut PgConnection) -> QueryResult<StoredState> {
     sql_query("SELECT horizon, cluster FROM replay_state WHERE id = 1").get_result(connection)
 }
 
-/// Compares the cluster with the stored one; returns the horizon, raised to `unforeseen` when it is another.
-fn settle(connection: &mut PgConnection, unforeseen: Bucket) -> Result<Bucket, JournalError> {
+/// How many bytes of its log the database has on its disk, since it was made.
+fn logged(connection: &mut PgConnection) -> QueryResult<i64> {
+    let log = "SELECT pg_wal_lsn_diff(pg_current_wal_flush_lsn(), '0/0')::bigint AS number";
+    Ok(sql_query(log).get_result::<Number>(connection)?.number)
+}
+
+/// Compares the cluster with the stored one; returns the horizon, raised to `unforeseen` when it is another, or the same as it
+/// was at an earlier time.
+fn settle(connection: &mut PgConnection, unforeseen: Bucket, was_put_back: bool) -> Result<Bucket, JournalError> {
     // A dump that was restored, also into the same cluster, has made the table anew.
     let identity = "SELECT system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) \
                     || '/' || 'replay_state'::regclass::oid::text AS name FROM pg_control_system()";
@@ -390,12 +418,12 @@ fn settle(connection: &mut PgConnection, unforeseen: Bucket) -> Result<Bucket, J
         .transaction(|connection| {
             let stored = locked_state(connection)?;
             let here: Name = sql_query(identity).get_result(connection)?;
-            if stored.cluster == here.name {
+            if stored.cluster == here.name && !was_put_back {
                 return Ok(Bucket(stored.horizon));
             }
             // Nobody's yet, or written by a version that did not name the table.
             let without_table = here.name.rsplit_once('/').map_or("", |(cluster, _)| cluster);
-            let first_use = stored.cluster.is_empty() || stored.cluster == without_table;
+            let first_use = !was_put_back && (stored.cluster.is_empty() || stored.cluster == without_table);
             let horizon = if first_use { Bucket(stored.horizon) } else { unforeseen.max(Bucket(stored.horizon)) };
             sql_query("UPDATE replay_state SET horizon = $1, cluster = $2 WHERE id = 1")
                 .bind::<BigInt, _>(horizon.0)
@@ -404,7 +432,7 @@ fn settle(connection: &mut PgConnection, unforeseen: Bucket) -> Result<Bucket, J
             if !first_use {
                 tracing::warn!(
                     acceptable_from_unix = horizon.start().unix(),
-                    "the database is another cluster or timeline: older timestamps are refused"
+                    "the database is another cluster or timeline, or an earlier state: older timestamps are refused"
                 );
             }
             Ok(horizon)
