@@ -92,7 +92,8 @@ async fn master_keys(configuration: &Configuration, database: &Database) -> Resu
     match (&configuration.master_key, key_file(configuration)) {
         (Some(given), _) => Ok(MasterKeys::from_base64(given.expose())?),
         // A new key would open nothing of what is there.
-        (None, Some(file)) if !file.exists() && master_key::is_in_use(database).await? => {
+        // Asked twice: another process may be making both.
+        (None, Some(file)) if !file.exists() && master_key::is_in_use(database).await? && !file.exists() => {
             Err(OpeningError::OtherMasterKey(Some(file)))
         }
         (None, Some(file)) => Ok(MasterKeys::load_or_create(&file)?),
@@ -137,7 +138,8 @@ pub async fn open_replay(configuration: &Configuration, store: &Store, now: Time
         "another node remembers nonces elsewhere: redis.url must be the same for all nodes of one database"
     );
     if let Some(since) = since {
-        opened.refuse_accepted_until(Timestamp::from_unix(since));
+        // A clock that was ahead when it changed must not refuse for ever.
+        opened.refuse_accepted_until(Timestamp::from_unix(since).min(now));
     }
     Ok(opened)
 }

@@ -12,7 +12,7 @@ use crate::config::{Challenge, ClientKeyRule, RouteSettings, Way};
 use crate::domain::scope::{InvalidScope, Scopes};
 use crate::protocol::base_string::split_authority;
 use crate::protocol::encoding::{self, Plus};
-use crate::protocol::request::ReceivedRequest;
+use crate::protocol::request::{ReceivedRequest, UriScheme};
 
 /// All routes, in the order of the configuration.
 pub struct Policy {
@@ -78,7 +78,13 @@ impl Policy {
         }
         let route = self.routes.get(position).ok_or(Refusal::NoRoute)?;
         if route.require_tls && !request.is_by_tls() {
-            return Err(Refusal::TlsRequired.into());
+            let reason = match request.scheme {
+                UriScheme::Https => {
+                    "a trusted proxy says http, though server.public_url is https: let it send X-Forwarded-Proto as the client came"
+                }
+                UriScheme::Http => "",
+            };
+            return Err(Rejection::because(Refusal::TlsRequired, reason));
         }
         if route.require_user_agent && request.headers.user_agent.is_none() {
             return Err(Refusal::UserAgentRequired.into());

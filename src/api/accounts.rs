@@ -82,12 +82,8 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     if standing && account.id == call.account().id {
         return Err(YOURSELF);
     }
-    if call.is_app() && ["username", "company"].iter().any(|field| fields.given(field)) {
-        // Whoever gives a name away can give it to somebody else, and a company says whose things an admin reaches.
-        return Err(Failed::Forbidden("username, company: an app changes neither."));
-    }
     if account.id != call.account().id {
-        may_appoint(call, account.role)?;
+        may_rule_over(call, &account)?;
     }
     if fields.given("password") {
         may_know_password(call, &account)?;
@@ -119,6 +115,12 @@ pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     }
     let username = fields.text("username").map(Username::parse).transpose();
     let username = username.map_err(|error| Failed::field("username", error))?;
+    let is_another = username.as_ref().is_some_and(|name| *name != account.username)
+        || new_company.as_ref().is_some_and(|company| *company != account.company);
+    if call.is_app() && is_another {
+        // Whoever gives a name away can give it to somebody else, and a company says whose things an admin reaches.
+        return Err(Failed::Forbidden("username, company: an app changes neither."));
+    }
     let password = match fields.text("password") {
         Some(password) => {
             let company = new_company.as_ref().unwrap_or(&account.company).as_ref();
@@ -196,7 +198,7 @@ async fn another(call: &Call<'_>) -> Result<Account, Failed> {
     if account.id == call.account().id {
         return Err(YOURSELF);
     }
-    may_appoint(call, account.role)?;
+    may_rule_over(call, &account)?;
     Ok(account)
 }
 
@@ -247,12 +249,18 @@ fn may_know_password(call: &Call<'_>, account: &Account) -> Result<(), Failed> {
     may_give(call, Some(account), &account.scopes)
 }
 
-/// No app makes an admin, and so itself one by a password that it knows; nor does it rule over one.
+/// No app makes an admin, and so itself one by a password that it knows.
 fn may_appoint(call: &Call<'_>, role: Role) -> Result<(), Failed> {
     if role == Role::Member || !call.is_app() {
         return Ok(());
     }
-    Err(Failed::Forbidden("role: an app makes and changes members only."))
+    Err(Failed::Forbidden("role: an app makes members only."))
+}
+
+/// Nor does it take anything from one.
+fn may_rule_over(call: &Call<'_>, account: &Account) -> Result<(), Failed> {
+    may_appoint(call, account.role)
+        .map_err(|_| Failed::Forbidden("An app changes nothing of integrators and admins: a person or a key does."))
 }
 
 async fn enrol(

@@ -46,7 +46,11 @@ pub async fn show(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 /// `PATCH /clients/{client_key}`
 pub async fn update(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let (client, owner) = reached(call).await?;
-    not_by_an_app(call, &client.scopes)?;
+    // It may be put to rest by anybody who reaches it.
+    let only_rests = call.fields.text("status") == Some("disabled") && call.fields.count() == 1;
+    if !only_rests {
+        may_change(call, &client)?;
+    }
     let key = client.client_key;
     if call.fields.given("rsa_public_key") {
         answers_for(call, &client.scopes, &owner)?;
@@ -89,7 +93,7 @@ pub async fn delete(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 /// `POST /clients/{client_key}/rotate-secret`
 pub async fn rotate_secret(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let (client, owner) = reached(call).await?;
-    not_by_an_app(call, &client.scopes)?;
+    may_change(call, &client)?;
     answers_for(call, &client.scopes, &owner)?;
     let grace = Lifetime::from_seconds(call.fields.seconds("grace").unwrap_or(0));
     let issued = call.store.clients.rotate_secret(&client.client_key, grace, &call.by()).await?;
@@ -130,6 +134,12 @@ fn not_by_an_app(call: &Call<'_>, client: &Scopes) -> Result<(), Failed> {
         return Err(Failed::Forbidden("scopes: an app makes and changes no client that manages."));
     }
     Ok(())
+}
+
+/// An app changes itself, and other clients that manage nothing.
+fn may_change(call: &Call<'_>, client: &Client) -> Result<(), Failed> {
+    let is_itself = call.identity.client().is_some_and(|caller| caller.client.client_key == client.client_key);
+    if is_itself { Ok(()) } else { not_by_an_app(call, &client.scopes) }
 }
 
 /// A client without a token acts as its owner. So no credential that may do less than its account comes by one that may do

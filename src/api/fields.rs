@@ -49,6 +49,11 @@ impl Fields {
         }
     }
 
+    /// How many were sent.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether it was sent.
     pub fn given(&self, name: &str) -> bool {
         self.0.contains_key(name)

@@ -107,11 +107,11 @@ const CALLBACKS: Field = Field::new("callbacks", Kind::Texts, "Where account hol
 const METHODS: Field = Field::new("signature_methods", Kind::Texts, "Such as HMAC-SHA256");
 const RSA: Field = Field::new("rsa_public_key", Kind::NullableText, "PEM, from 2048 bits");
 const HTTP_AUTH: Field = Field::new("http_auth", Kind::Switch, "Whether the key is good with Basic and Digest");
-const PASSWORD: &str = "8 to 1024 characters";
+const PASSWORD: &str = "1 to 1024 characters";
 
 const NEW_ACCOUNT: &[Field] = &[
     Field::needed("username", Kind::Text, "Unique on the server; often an e-mail address"),
-    Field::new("password", Kind::Text, "8 to 1024 characters; without it the account has keys and clients only"),
+    Field::new("password", Kind::Text, "1 to 1024 characters; without it the account has keys and clients only"),
     Field::new("company", Kind::Text, "One that is new is made"),
     Field::new("role", Kind::Text, "member, integrator or admin; member unless told"),
     Field::new("scopes", Kind::Texts, "The most that the account may do; * unless told, no limit"),
@@ -129,7 +129,7 @@ const CHANGED_ACCOUNT: &[Field] = &[
     Field::new("external_id", Kind::NullableText, "The operator's own name for the account"),
     Field::new("status", Kind::Text, "active, locked or disabled"),
     Field::new("reason", Kind::Text, "With a status: told to whoever uses the account's credentials"),
-    Field::new("password", Kind::Text, "8 to 1024 characters; ends the account's sessions"),
+    Field::new("password", Kind::Text, "1 to 1024 characters; ends the account's sessions"),
 ];
 const NEW_CLIENT: &[Field] = &[
     Field::new("owner", Kind::Text, "Username or id; the caller unless told"),

@@ -143,8 +143,7 @@ impl OAuthVerifier {
     ) -> Result<Signed<'a>, Rejection> {
         let protocol = ProtocolParameters::read(parameters)?;
         if request.is_unreadable_form() {
-            let advice =
-                "the body is said to be a form, and is no UTF-8 or is compressed: its parameters can't be signed";
+            let advice = "the body is said to be a form, and is no UTF-8, compressed, or in a charset unlike ASCII: its parameters can't be signed";
             return Err(OAuthRefusal::new(Problem::ParameterRejected, advice).into());
         }
         self.check_method(protocol.signature_method, request.is_by_tls())?;

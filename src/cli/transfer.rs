@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,8 +69,8 @@ struct Header {
 /// [`Failure`]: nothing was imported.
 pub async fn import(args: FileArgs, sources: SourceArgs) -> Result<(), Failure> {
     let input = match is_standard(&args.file) {
-        true => None,
-        false => Some(File::open(&args.file).map_err(|error| unusable(&args.file, &error))?),
+        true => File::from(io::stdin().as_fd().try_clone_to_owned()?),
+        false => File::open(&args.file).map_err(|error| unusable(&args.file, &error))?,
     };
     let operator = Operator::new(sources).await?;
     let input = at_hand(input, &std::env::temp_dir())?;
@@ -121,15 +122,14 @@ async fn write(operator: &Operator, output: impl Write + Send + 'static) -> Resu
     Ok(exported)
 }
 
-/// What is imported (`None`: stdin) as a file that is there from beginning to end. Everybody else's writes wait for an
-/// import, and must not wait for whoever fills a pipe.
-fn at_hand(input: Option<File>, folder: &Path) -> Result<File, Failure> {
-    match input {
-        Some(file) if file.metadata()?.is_file() => Ok(file),
-        Some(pipe) => set_aside(pipe, folder),
-        None => set_aside(io::stdin(), folder),
+/// What is imported as a file that is there from beginning to end. Everybody else's writes wait for an import, and must not
+/// wait for whoever fills a pipe.
+fn at_hand(input: File, folder: &Path) -> Result<File, Failure> {
+    if input.metadata()?.is_file() {
+        return Ok(input);
     }
-    .map_err(|error| Failure::Refused(format!("can't copy the input into a file in {}: {error}", folder.display())))
+    set_aside(input, folder)
+        .map_err(|error| Failure::Refused(format!("can't copy the input into a file in {}: {error}", folder.display())))
 }
 
 /// Copies all of it into a file of nobody else's that has no name any more, because it holds secrets.

@@ -95,10 +95,10 @@ pub fn check_line(what: &'static str, text: &str, limit: usize) -> Result<(), In
 const fn disguises(character: char) -> bool {
     matches!(
         character,
-        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180E}'
             | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}'
             | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
-            | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}'
+            | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E00FF}'
     )
 }
 
@@ -348,7 +348,7 @@ mod tests {
         ] {
             assert!(matches!(checked(text), Err(InvalidName::Character { .. })), "{text:?}");
         }
-        for text in ["عکس\u{200C}ها", "👩\u{200D}🚀", "Jürgen 東"] {
+        for text in ["عکس\u{200C}ها", "👩\u{200D}🚀", "Jürgen 東", "葛\u{E0100}城"] {
             assert_eq!(checked(text), Ok(()), "{text:?}");
         }
     }

@@ -169,29 +169,11 @@ impl<'a> ReceivedRequest<'a> {
 
     /// Whether the content type names a character set in which ASCII is written otherwise, or may be: UTF-16, UTF-7, EBCDIC.
     fn is_in_foreign_charset(&self) -> bool {
-        const AS_ASCII: [&str; 12] = [
-            "utf-8",
-            "utf8",
-            "us-ascii",
-            "ascii",
-            "shift_jis",
-            "euc-jp",
-            "euc-kr",
-            "gbk",
-            "gb2312",
-            "gb18030",
-            "big5",
-            "koi8-r",
-        ];
         let parameters = self.headers.content_type.unwrap_or_default().split([';', ',']).skip(1);
         parameters
             .filter_map(|parameter| parameter.split_once('='))
             .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-            .map(|(_, charset)| charset.trim().trim_matches(['"', '\'']).to_ascii_lowercase())
-            .any(|charset| {
-                let extends_ascii = charset.starts_with("iso-8859-") || charset.starts_with("windows-125");
-                !AS_ASCII.contains(&charset.as_str()) && !extends_ascii
-            })
+            .any(|(_, charset)| writes_ascii_otherwise(charset.trim().trim_matches(['"', '\''])))
     }
 
     /// The methods that the request says it means, in capitals: by headers, or by `_method` in its query or form. Some
@@ -261,6 +243,21 @@ pub fn is_form_type(content_type: &str) -> bool {
         .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
+/// Whether a character set (IANA's registry, and names that readers know besides) has other octets for ASCII, or is one of a family
+/// that has.
+fn writes_ascii_otherwise(charset: &str) -> bool {
+    const FAMILIES: [&str; 9] = ["utf", "ucs", "unicode", "iso10646", "iso2022", "hz", "ebcdic", "ibm", "cp"];
+    const AS_ASCII: [&str; 2] = ["utf8", "cp125"];
+    const PAGES_AS_ASCII: [&str; 12] =
+        ["437", "775", "850", "852", "855", "866", "874", "932", "936", "949", "950", "1361"];
+    let name: String = charset.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let name = name.strip_prefix("cs").or_else(|| name.strip_prefix('x')).unwrap_or(&name);
+    let page = name.trim_start_matches(|character: char| !character.is_ascii_digit());
+    FAMILIES.iter().any(|family| name.starts_with(family))
+        && !AS_ASCII.iter().any(|known| name.starts_with(known))
+        && !PAGES_AS_ASCII.contains(&page)
+}
+
 /// Whether a method may change something (RFC 9110 §9.2.1).
 pub fn changes_something(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
@@ -321,12 +318,30 @@ mod tests {
             request.headers.content_type = Some(&content_type);
             request.is_unreadable_form()
         };
-        for read in
-            ["", "; charset=UTF-8", "; charset=\"utf-8\"", ";charset=ISO-8859-1", "; charset=windows-1252", "; v=1"]
-        {
+        for read in [
+            "",
+            "; charset=UTF-8",
+            "; charset=\"utf-8\"",
+            ";charset=ISO-8859-1",
+            "; charset=windows-1252",
+            "; charset=latin1",
+            "; charset=Shift-JIS",
+            "; charset=cp1252",
+            "; charset=IBM850",
+            "; charset=",
+            "; v=1",
+        ] {
             assert!(!is_unreadable(read), "{read}");
         }
-        for unread in ["; charset=utf-16", "; Charset = UTF-7", "; v=1; charset='ibm037'", ", charset=utf-16le"] {
+        for unread in [
+            "; charset=utf-16",
+            "; Charset = UTF-7",
+            "; v=1; charset='ibm037'",
+            ", charset=utf-16le",
+            "; charset=csUTF16",
+            "; charset=ISO-2022-JP",
+            "; charset=cp500",
+        ] {
             assert!(is_unreadable(unread), "{unread}");
         }
     }

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use crate::domain::account::Reach;
 use crate::domain::api_key::{ApiKey, Impersonator};
 use crate::domain::credentials::{AccountId, Hint, InvalidName, PublicKey, Secret, Username, check_line};
-use crate::domain::scope::Scopes;
+use crate::domain::scope::{Scope, Scopes};
 use crate::time::Timestamp;
 
 use super::accounts;
@@ -215,7 +215,9 @@ impl ApiKeys {
                 diesel::delete(digest_secrets::table.filter(digest_secrets::public_key.eq(public_key.as_str())))
                     .execute(transaction.connection)?;
                 digest_users::insert(transaction, &vault, &key.account, Some(&public_key), &digest)?;
-                end_impersonations(transaction, &key.account, &by)?;
+                if key.scopes.as_ref().is_none_or(|scopes| scopes.contains(Scope::manage_write().as_str())) {
+                    end_impersonations(transaction, &key.account, &by)?;
+                }
                 Ok(key)
             })
             .await
@@ -228,7 +230,9 @@ impl ApiKeys {
             .write(move |transaction| {
                 let key = changed(transaction, &public_key, Event::KeyDeleted, &by)?;
                 diesel::delete(api_keys::table.find(public_key.as_str())).execute(transaction.connection)?;
-                end_impersonations(transaction, &key.account, &by)?;
+                if key.scopes.as_ref().is_none_or(|scopes| scopes.contains(Scope::manage_write().as_str())) {
+                    end_impersonations(transaction, &key.account, &by)?;
+                }
                 Ok(())
             })
             .await
@@ -259,6 +263,7 @@ pub(super) fn end_impersonations(
 ) -> Result<(), StoreError> {
     let keys: Vec<String> = api_keys::table
         .filter(api_keys::impersonator.eq(actor.as_str()))
+        .order(api_keys::public_key)
         .select(api_keys::public_key)
         .load(transaction.connection)?;
     for key in keys {

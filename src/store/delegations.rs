@@ -353,7 +353,7 @@ impl Delegations {
                     .execute(transaction.connection)?;
                 if revoked > 0 {
                     transaction.note(Change::Token(token.token));
-                    if token.scopes.iter().any(Scope::is_management) {
+                    if token.scopes.contains(Scope::manage_write().as_str()) {
                         super::api_keys::end_impersonations(transaction, &token.account, &by)?;
                     }
                     let mut entry = Entry::new(Event::TokenRevoked, id.as_str()).with_client(&token.client_key);
@@ -383,7 +383,7 @@ impl Delegations {
         let (account, by) = (account.clone(), by.clone());
         self.database
             .write(move |transaction| {
-                withdraw_approvals(transaction, &account, None)?;
+                withdraw_approvals(transaction, &account, None, by.now)?;
                 let rows: Vec<GrantRow> = grants::table
                     .filter(grants::account.eq(account.as_str()))
                     .select(GrantRow::as_select())
@@ -553,9 +553,12 @@ fn withdraw_approvals(
     transaction: &mut Transaction<'_>,
     account: &AccountId,
     client_key: Option<&ClientKey>,
+    now: Timestamp,
 ) -> Result<(), DelegationError> {
+    // What is over is left to the housekeeping, which may be at it.
     let approvals = temporary_credentials::table
         .filter(temporary_credentials::state.eq(AUTHORIZED))
+        .filter(temporary_credentials::expires_at.ge(now.unix()))
         .filter(temporary_credentials::account.eq(account.as_str()));
     let denied = temporary_credentials::state.eq(DENIED);
     match client_key {
@@ -571,7 +574,7 @@ fn withdraw_approvals(
 }
 
 fn end_grant(transaction: &mut Transaction<'_>, grant: &Grant, by: &By) -> Result<(), DelegationError> {
-    withdraw_approvals(transaction, &grant.account, Some(&grant.client_key))?;
+    withdraw_approvals(transaction, &grant.account, Some(&grant.client_key), by.now)?;
     // The grant first: its row is where this waits for an exchange under way, whose token is then found below.
     diesel::delete(grants::table.find(grant.id.as_str())).execute(transaction.connection)?;
     let alive = token_credentials::table
@@ -582,7 +585,7 @@ fn end_grant(transaction: &mut Transaction<'_>, grant: &Grant, by: &By) -> Resul
         transaction.note(Change::Token(stored_hash(&token)?));
     }
     diesel::update(alive).set(token_credentials::revoked_at.eq(by.now.unix())).execute(transaction.connection)?;
-    if grant.scopes.iter().any(Scope::is_management) {
+    if grant.scopes.contains(Scope::manage_write().as_str()) {
         super::api_keys::end_impersonations(transaction, &grant.account, by)?;
     }
     let mut entry = Entry::new(Event::GrantRevoked, grant.client_key.as_str()).with_client(&grant.client_key);

@@ -39,7 +39,10 @@ pub async fn prove(database: &Database, vault: &Arc<Vault>, now: Timestamp) -> R
     let known = Settings::new(database.clone(), vault.clone());
     if known.get(NAME).await?.is_none() {
         prove_by_others(database, vault).await?;
-        known.establish(NAME, Secret::generate(&mut rand::rng()), now).await?;
+        // Between two keys the value would be the new one's alone while the rest is still the old one's.
+        if !vault.has_older_keys() {
+            known.establish(NAME, Secret::generate(&mut rand::rng()), now).await?;
+        }
     }
     Ok(())
 }

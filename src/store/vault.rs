@@ -215,6 +215,11 @@ impl Vault {
         std::str::from_utf8(opened).ok().map(Secret::new)
     }
 
+    /// Whether the master key is being changed: what is sealed may be so under either.
+    pub const fn has_older_keys(&self) -> bool {
+        !self.older.is_empty()
+    }
+
     /// Sealed anew under the active key, if an older one sealed it.
     pub fn reseal(&self, sealed: &[u8], place: Place<'_>) -> Result<Option<Vec<u8>>, StoreError> {
         if !self.is_outdated(sealed) {

@@ -28,6 +28,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// that hangs.
 const TRUSTED: Duration = Duration::from_millis(600);
 
+/// How often it is said that it hangs.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
 /// How long a look may take to end when the watch is dropped.
 const CLOSING: Duration = Duration::from_secs(1);
 
@@ -52,8 +55,8 @@ impl Watch {
         }
         let (end, ended) = channel();
         let mut listener = Listener::new(connect_watcher(&url)?)?;
-        let asked_at = Arc::new(Mutex::new(Instant::now()));
-        let (end_of_guard, guard) = guard(database, &asked_at)?;
+        let answered_at = Arc::new(Mutex::new(Instant::now()));
+        let (end_of_guard, guard) = guard(database, &answered_at)?;
         // The thread must not keep the database open, so it holds what it needs and no more.
         let announcer = database.announcer();
         announcer.announce(&[Change::Everything]);
@@ -61,11 +64,10 @@ impl Watch {
             .name("store-watch".to_owned())
             .spawn(move || {
                 while pause(&ended) {
-                    let asked = Instant::now();
                     match listener.hear() {
                         Ok(heard) => {
                             announcer.announce(&heard);
-                            *asked_at.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+                            *answered_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                         }
                         Err(error) => {
                             tracing::warn!(%error, "the connection that hears of changes broke");
@@ -86,22 +88,22 @@ impl Watch {
 }
 
 /// Looks after the thread that listens: a connection that hangs, of a machine that is there and says nothing, is noticed by
-/// nothing else for long. Until it is heard again, whatever is cached lives one pause. `asked_at`: when it was asked
-/// what it answered last.
-fn guard(database: &Database, asked_at: &Arc<Mutex<Instant>>) -> Result<(Sender<()>, JoinHandle<()>), StoreError> {
+/// nothing else for long. Until it is heard again, whatever is cached lives one pause. `answered_at`: when it
+/// last answered.
+fn guard(database: &Database, answered_at: &Arc<Mutex<Instant>>) -> Result<(Sender<()>, JoinHandle<()>), StoreError> {
     let (end, ended) = channel();
-    let (announcer, asked_at) = (database.announcer(), Arc::clone(asked_at));
+    let (announcer, answered_at) = (database.announcer(), Arc::clone(answered_at));
     let guard = move || {
-        let mut hangs = false;
+        let mut warned: Option<Instant> = None;
         while pause(&ended) {
-            let silent = asked_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+            let silent = answered_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
             if silent >= TRUSTED {
-                if !hangs {
-                    tracing::warn!("the connection that hears of changes hangs");
+                if warned.is_none_or(|warned| warned.elapsed() >= WARN_EVERY) {
+                    tracing::warn!("the connection that hears of changes hangs, or the database takes long to answer");
+                    warned = Some(Instant::now());
                 }
                 announcer.announce(&[Change::Everything]);
             }
-            hangs = silent >= TRUSTED;
         }
     };
     let thread = std::thread::Builder::new().name("store-guard".to_owned()).spawn(guard);

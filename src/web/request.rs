@@ -266,7 +266,9 @@ impl Rim {
 /// What a proxy says of the client's scheme.
 fn forwarded_scheme(headers: &HeaderMap) -> Option<UriScheme> {
     let said = last_of_list(headers, "x-forwarded-proto").or_else(|| last_of_list(headers, "x-forwarded-scheme"))?;
-    Some(if said.eq_ignore_ascii_case("https") { UriScheme::Https } else { UriScheme::Http })
+    // Traefik writes `wss` for what began as `https` (RFC 6455 §3).
+    let is_secure = ["https", "wss"].iter().any(|secure| said.eq_ignore_ascii_case(secure));
+    Some(if is_secure { UriScheme::Https } else { UriScheme::Http })
 }
 
 async fn gather(limit: usize, mut place: Place, payload: &mut Payload) -> Result<Bytes, Refusal> {

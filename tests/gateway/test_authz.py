@@ -135,6 +135,7 @@ require_tls = true
     assert (status("https"), status("http")) == (200, 403)
     assert wire.send(server, "GET", "/v2/me", [credential, ("X-Forwarded-Proto", "http")]).status == 403
     assert wire.send(server, "GET", "/v2/me", [credential]).status == 200
+    assert wire.send(server, "GET", "/v2/me", [credential, ("X-Forwarded-Proto", "wss")]).status == 200
 
 
 def test_a_tunnel_is_refused(behind):

@@ -183,6 +183,7 @@ def test_an_app_comes_by_no_client_that_manages(house, app):
     ]:
         refused(ask(house, app(verb, path), verb, path, fields), 403)
     good(ask(house, app("PATCH", f"/clients/{plain.key}"), "PATCH", f"/clients/{plain.key}", {"name": "Renamed"}))
+    good(ask(house, app("PATCH", f"/clients/{managing.key}"), "PATCH", f"/clients/{managing.key}", {"status": "disabled"}))
 
 
 def test_an_app_does_not_rule_over_admins_and_gives_no_names_away(house, app):
@@ -199,6 +200,16 @@ def test_an_app_does_not_rule_over_admins_and_gives_no_names_away(house, app):
     ]:
         refused(ask(house, app(verb, path), verb, path, fields), 403)
     good(ask(house, app("POST", f"/accounts/{member.username}/lock"), "POST", f"/accounts/{member.username}/lock", {}))
+    unchanged = {"username": member.username, "company": "ruled", "name": "Renamed"}
+    good(ask(house, app("PATCH", f"/accounts/{member.username}"), "PATCH", f"/accounts/{member.username}", unchanged))
+
+
+def test_a_script_that_signs_as_its_own_client_rotates_its_secret(house):
+    admin = house.account(role="admin")
+    own = house.client(admin, scopes=["manage:read", "manage:write"])
+    path = f"/clients/{own.key}/rotate-secret"
+    signed_by_itself = ("Authorization", signer.authorization("POST", f"{house.base}/api/v1{path}", own))
+    assert good(ask(house, signed_by_itself, "POST", path, {}))["client_secret"] != own.secret
 
 
 def test_the_log_says_which_app_did_it_in_whose_name(house, app):

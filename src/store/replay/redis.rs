@@ -57,7 +57,7 @@ if in_use and hash_key and hash_key ~= own_key then return {hash_key, floor, pas
 -- What was written for a smaller window expires by that; and who noticed a loss may have known a smaller one.
 local is_wider = past < own_past or future < own_future
 local evicted = ARGV[9]
-local lost = hash_key and (name ~= own_name or is_wider or (state[9] or evicted) ~= evicted) or not hash_key and in_use
+local lost = hash_key and (name ~= own_name or is_wider or tonumber(evicted) > tonumber(state[9] or evicted)) or not hash_key and in_use
 if past < own_past then marked_first, marked_last = 1, 0 end
 past, future = math.max(past, own_past), math.max(future, own_future)
 local unforeseen = math.floor((now + tolerance + future) / 60) + 1

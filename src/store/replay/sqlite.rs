@@ -300,7 +300,9 @@ fn connect(path: &Path, synchronous: Synchronous) -> Result<SqliteConnection, Jo
 
 /// Whether there is a write-ahead log with something in it: it stays until the journal is closed in an orderly way.
 fn has_log(path: &Path) -> bool {
-    let mut log = path.as_os_str().to_owned();
+    // Beside the file itself, where the path is a link to it.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut log = path.into_os_string();
     log.push("-wal");
     std::fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
