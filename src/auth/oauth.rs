@@ -53,7 +53,7 @@ pub struct VerifiedClient {
     _proof: (SignatureVerified, Option<NonceRemembered>),
 }
 
-/// A client and token that signed their request well, as [`OAuthVerifier::prove_token`] found them.
+/// A client and token that signed their request well, as [`OAuthVerifier`] found them.
 pub struct VerifiedToken {
     /// The token, with its client and account.
     pub token: Arc<DirectoryToken>,

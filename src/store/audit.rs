@@ -1,7 +1,6 @@
 //! Who did what, when and from where. Rows are added in the transaction of what they tell about, and never changed.
 //!
-//! Also here: [`By`], which every method that changes something takes, and [`Page`] and [`Listing`], in which every
-//! list comes. No secret is ever part of an event.
+//! Also here: [`By`], which every method that changes something takes. No secret is ever part of an event.
 
 use std::net::IpAddr;
 
