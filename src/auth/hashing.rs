@@ -15,7 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
+use argon2::Block;
 use hmac::{Hmac, KeyInit, Mac};
 use quick_cache::sync::Cache;
 use sha2::Sha256;
@@ -39,6 +41,9 @@ const REMEMBERED_FOR: Lifetime = Lifetime::from_seconds(300);
 
 /// How much longer it is good while one of those who send it has it checked again.
 const RENEWED_WITHIN: Lifetime = Lifetime::from_seconds(5);
+
+/// How long a thread that has nothing to hash keeps the memory for it.
+const REST: Duration = Duration::from_secs(5);
 
 /// A hash of nobody's password: checked when the user is unknown, so that this takes as long as a wrong password.
 const NOBODY: &str =
@@ -285,9 +290,9 @@ impl Desk {
     /// What a hashing thread does until the end.
     fn work_off(&self) {
         step_back();
-        // 19 MiB are taken once for each thread, not once for each check.
+        // 19 MiB are taken once for many checks, and given back when no more come.
         let mut memory = Vec::new();
-        while let Some(job) = self.next() {
+        while let Some(job) = self.next(&mut memory) {
             match job {
                 Job::Verify { question, password, stored, remember, .. } => {
                     if self.is_forsaken(&question) {
@@ -315,10 +320,16 @@ impl Desk {
         }
     }
 
-    /// The next job; none when the end has come.
-    fn next(&self) -> Option<Job> {
+    /// The next job; none when the end has come. `memory` is given back when it is long in coming.
+    fn next(&self, memory: &mut Vec<Block>) -> Option<Job> {
         let waits = |tray: &mut Tray| tray.jobs.is_empty() && !tray.closed;
-        let mut tray = self.more.wait_while(self.tray(), waits).unwrap_or_else(PoisonError::into_inner);
+        let (mut tray, rest) =
+            self.more.wait_timeout_while(self.tray(), REST, waits).unwrap_or_else(PoisonError::into_inner);
+        if rest.timed_out() {
+            drop(tray);
+            *memory = Vec::new();
+            tray = self.more.wait_while(self.tray(), waits).unwrap_or_else(PoisonError::into_inner);
+        }
         let job = tray.jobs.pop_front().filter(|_| !tray.closed);
         if let Some(Job::Verify { from, .. }) = &job
             && let Entry::Occupied(mut waiting) = tray.waiting.entry(*from)

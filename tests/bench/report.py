@@ -78,7 +78,7 @@ def bars(cases, facts):
         ("Countersign as the proxy ÷ nginx asking it, same upstream", against(itself, asking), 0.9, True),
         ("their p99 at the same rate, the first ÷ the second", tails[0] / tails[1] if all(tails) else None, 1.5, False),
         ("resident MiB after the start", facts.get("started_mib"), 40, False),
-        ("resident MiB idle after password checks, 19 of them Argon2's", facts.get("idle_mib"), 40, False),
+        ("resident MiB at rest, after password checks and 1,024 connections", facts.get("idle_mib"), None, False),
         ("resident MiB under 1,024 connections, without nonces", memory, 100, False),
         *facts.get("scale", []),
     ]
