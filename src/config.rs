@@ -4,7 +4,7 @@
 //! (`tree`) in which every value remembers where it came from; then each component takes its own keys from it (`section`). What
 //! nobody took is an unknown key. So a key, its default and its limits stand in one place, and all that is wrong is said at once.
 //!
-//! Reading order: [`problem`] (what may be wrong), [`values`] (words, origins, networks, database addresses), `tree` (the layers),
+//! Reading order: [`problem`] (what may be wrong), [`values`] (words, names, paths), `origin`, `network`, `stores`, `tree` (the layers),
 //! `section` (typed reading), [`settings`] (the components), [`route`] (`[[route]]` and `[[scope]]`),
 //! [`alias`] (`[[alias]]`).
 //!
@@ -13,6 +13,9 @@
 
 pub mod problem;
 pub mod values;
+mod origin;
+mod network;
+mod stores;
 mod tree;
 mod section;
 pub mod settings;
@@ -23,6 +26,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub use alias::{AliasSettings, AliasTarget};
+pub use network::Network;
+pub use origin::Origin;
 pub use problem::{ConfigurationError, Problem};
 pub use route::{BodyHashRule, Challenge, ClientKeyRule, RouteSettings, ScopeSettings, Way};
 pub use settings::{
@@ -30,7 +35,8 @@ pub use settings::{
     JwtSettings, MetricsSettings, OAuthSettings, PlaintextRule, RedisSettings, ReplaySettings, ServerSettings,
     SessionSettings, SupportSettings, ThrottleSettings, TlsSettings, UpstreamSettings,
 };
-pub use values::{DatabaseUrl, Network, Origin, RedisUrl, SecretText, SessionQuery};
+pub use stores::{DatabaseUrl, RedisUrl};
+pub use values::{SecretText, SessionQuery};
 
 pub use tree::{FILE_VARIABLE, without_line_end};
 

@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
+use super::origin::Origin;
 use super::section::Section;
-use super::values::{InvalidValue, Origin, ScopeName, Words, checked_text, words};
+use super::values::{InvalidValue, ScopeName, Words, checked_text, words};
 
 words! {
     /// A way in that a route admits: a word of `methods`.

@@ -4,11 +4,11 @@
 
 use std::path::PathBuf;
 
+use super::network::Network;
+use super::origin::Origin;
 use super::section::Section;
-use super::values::{
-    DatabaseUrl, FilePath, HeaderName, Link, Listen, Network, Origin, PathPrefix, QueryName, Realm, RedisUrl,
-    SessionQuery, Words, words,
-};
+use super::stores::{DatabaseUrl, RedisUrl};
+use super::values::{FilePath, HeaderName, Link, Listen, PathPrefix, QueryName, Realm, SessionQuery, Words, words};
 use crate::protocol::signature::SignatureMethod;
 
 const DAY: u32 = 86_400;

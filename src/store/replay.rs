@@ -14,26 +14,29 @@ mod journal;
 mod ticket;
 mod set;
 mod window;
+mod queue;
+mod lane;
 mod committer;
+mod expiry;
 mod sqlite;
 mod postgres;
 mod redis;
 
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::time::Timestamp;
 use committer::Committer;
+use expiry::Expiry;
 use fingerprint::{BUCKET_SECONDS, Bucket, FingerprintKey};
 use journal::{Journal, JournalError, Outcome, SharedTimes};
 use postgres::PostgresJournal;
 use redis::RedisJournal;
-use sqlite::{SqliteJournal, SqliteOpenError, Synchronous};
+use sqlite::{SqliteJournal, SqliteOpenError};
 use ticket::Waiting;
 use window::{Refusal, Window};
 
@@ -220,11 +223,7 @@ impl ReplayStore {
     /// [`OpenError::Journal`] when another process owns the file or it cannot be used.
     pub fn open_journal(path: &Path, settings: &ReplaySettings, now: Timestamp) -> Result<Self, OpenError> {
         let times = Times::of(settings, now)?;
-        let synchronous = match settings.durability {
-            Durability::Power => Synchronous::Full,
-            Durability::Process => Synchronous::Normal,
-        };
-        let mut opened = SqliteJournal::open(path, synchronous, times.unforeseen)?;
+        let mut opened = SqliteJournal::open(path, settings.durability, times.unforeseen)?;
         let window = Window::new(settings.capacity, times.live_buckets);
         window.raise_floor(opened.floor.max(times.first_kept));
         opened.journal.refill(&window, times.first_kept).map_err(OpenError::Refill)?;
@@ -464,92 +463,6 @@ impl Times {
             unforeseen: at(now.unix().saturating_add(future)).next(),
             live_buckets: usize::try_from((past + future) / BUCKET_SECONDS + 3).unwrap_or(1),
         })
-    }
-}
-
-/// The thread that drops what has left the window, so that no request pays for it.
-struct Expiry {
-    shared: Arc<ExpiryShared>,
-    thread: Option<JoinHandle<()>>,
-    /// The first bucket that is kept, as last told to the thread.
-    noticed: AtomicI64,
-}
-
-#[derive(Default)]
-struct ExpiryShared {
-    wanted: Mutex<Wanted>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Wanted {
-    first_kept: Option<Bucket>,
-    ending: bool,
-}
-
-impl Expiry {
-    fn start(memory: Arc<Memory>, committer: Arc<Committer>) -> std::io::Result<Self> {
-        let shared = Arc::new(ExpiryShared::default());
-        let thread = std::thread::Builder::new().name("replay-expiry".into()).spawn({
-            let shared = Arc::clone(&shared);
-            move || {
-                while let Some(first_kept) = shared.next() {
-                    if memory.authoritative {
-                        memory.window.raise_floor(first_kept);
-                    }
-                    memory.window.drop_before(first_kept);
-                    committer.expire(first_kept);
-                }
-            }
-        })?;
-        Ok(Self { shared, thread: Some(thread), noticed: AtomicI64::new(i64::MIN) })
-    }
-
-    /// Tells the thread when a minute has left the window. One load and one comparison, but for once a minute.
-    ///
-    /// `only_forward`: a clock that steps back does not bring back what was dropped. A store that decides by itself lets the
-    /// memory follow the clock back, by more than a rounding apart.
-    fn notice(&self, first_kept: Bucket, only_forward: bool) {
-        let noticed = self.noticed.load(Ordering::Relaxed);
-        let stepped_back = !only_forward && first_kept.0 < noticed.saturating_sub(1);
-        if first_kept.0 <= noticed && !stepped_back {
-            return;
-        }
-        let claimed = self.noticed.compare_exchange(noticed, first_kept.0, Ordering::Relaxed, Ordering::Relaxed);
-        if claimed.is_ok() {
-            self.shared.lock().first_kept = Some(first_kept);
-            self.shared.changed.notify_one();
-        }
-    }
-}
-
-impl ExpiryShared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Wanted> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for the next bucket to expire to; `None` at the end.
-    fn next(&self) -> Option<Bucket> {
-        let mut wanted = self
-            .changed
-            .wait_while(self.lock(), |wanted| wanted.first_kept.is_none() && !wanted.ending)
-            .unwrap_or_else(PoisonError::into_inner);
-        if wanted.ending {
-            return None;
-        }
-        wanted.first_kept.take()
-    }
-}
-
-impl Drop for Expiry {
-    fn drop(&mut self) {
-        self.shared.lock().ending = true;
-        self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the expiry thread of the replay store panicked");
-        }
     }
 }
 

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
+use super::Durability;
 use super::fingerprint::{Bucket, ClientSlot, Fingerprint, FingerprintKey, Record};
 use super::journal::{Journal, JournalError, Outcome};
 use super::window::Window;
@@ -61,15 +62,6 @@ diesel::table! {
     }
 }
 
-/// What survives: everything, or everything but the last moments before a power cut.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Synchronous {
-    /// `PRAGMA synchronous=FULL`: a commit is on the disk before it is answered.
-    Full,
-    /// `PRAGMA synchronous=NORMAL`: a commit is with the operating system before it is answered.
-    Normal,
-}
-
 /// Why the journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SqliteOpenError {
@@ -87,7 +79,7 @@ pub enum SqliteOpenError {
 /// The file with its lock.
 pub struct SqliteJournal {
     path: PathBuf,
-    synchronous: Synchronous,
+    durability: Durability,
     /// `None` after a failure, until it is opened again.
     connection: Option<SqliteConnection>,
     floor_file: FloorFile,
@@ -116,18 +108,18 @@ impl SqliteJournal {
     /// Opens or makes the journal, and locks it.
     ///
     /// `unforeseen`: above everything that could have been accepted until now; the floor of a journal that lost its memory.
-    pub fn open(path: &Path, synchronous: Synchronous, unforeseen: Bucket) -> Result<Opened, SqliteOpenError> {
+    pub fn open(path: &Path, durability: Durability, unforeseen: Bucket) -> Result<Opened, SqliteOpenError> {
         let mut floor_file = FloorFile::lock(path)?;
         let broken = |error| SqliteOpenError::Journal(path.to_owned(), error);
         // SQLite keeps the mode of an empty file, and gives it to its log.
         open_private(path).map_err(|error| broken(JournalError::File(error)))?;
         // Asked before SQLite makes another. After an end that was not orderly the last commits are nowhere else.
         let has_log = has_log(path);
-        let mut connection = connect(path, synchronous).map_err(broken)?;
+        let mut connection = connect(path, durability).map_err(broken)?;
         let (key, floor) = settle(&mut connection, path, &mut floor_file, has_log, unforeseen).map_err(broken)?;
         let mut journal = Self {
             path: path.to_owned(),
-            synchronous,
+            durability,
             connection: Some(connection),
             newest: floor_file.newest,
             floor_file,
@@ -211,7 +203,7 @@ impl Journal for SqliteJournal {
         let last_written = self.next_id.saturating_sub(1);
         let expected = self.runs.back().is_some_and(|run| run.last_id == last_written);
         self.connection = None;
-        self.connection = Some(connect(&self.path, self.synchronous)?);
+        self.connection = Some(connect(&self.path, self.durability)?);
         let found = self.with(|connection| {
             diesel::update(state::table).set(state::probes.eq(state::probes + 1)).execute(connection)?;
             last_id(connection)
@@ -263,14 +255,16 @@ impl Journal for SqliteJournal {
     }
 }
 
-fn connect(path: &Path, synchronous: Synchronous) -> Result<SqliteConnection, JournalError> {
+fn connect(path: &Path, durability: Durability) -> Result<SqliteConnection, JournalError> {
     let Some(name) = path.to_str() else {
         return Err(JournalError::Damaged("the path is not UTF-8"));
     };
     let mut connection = SqliteConnection::establish(name).map_err(JournalError::Connect)?;
-    let level = match synchronous {
-        Synchronous::Full => "FULL",
-        Synchronous::Normal => "NORMAL",
+    let level = match durability {
+        // On the disk before it is answered.
+        Durability::Power => "FULL",
+        // With the operating system before it is answered.
+        Durability::Process => "NORMAL",
     };
     // Exclusive: no other process reads or writes, so the log's index needs no shared memory.
     diesel::connection::SimpleConnection::batch_execute(
@@ -516,7 +510,7 @@ mod tests {
     #[test]
     fn a_journal_of_a_version_without_numbers_of_starts_is_taken_over_as_it_is() {
         let path = std::env::temp_dir().join(format!("countersign-journal-{:032x}", rand::random::<u128>()));
-        let open = || SqliteJournal::open(&path, Synchronous::Full, Bucket(1_000_000)).expect("opens");
+        let open = || SqliteJournal::open(&path, Durability::Power, Bucket(1_000_000)).expect("opens");
         let mut first = open();
         first.journal.commit(&[record(29, 7, 0)], Timestamp::from_unix(0)).expect("kept");
         let older = |connection: &mut SqliteConnection| {
@@ -537,7 +531,7 @@ mod tests {
     #[test]
     fn a_journal_that_was_killed_and_lost_its_log_accepts_nothing_that_it_may_have_forgotten() {
         let path = std::env::temp_dir().join(format!("countersign-journal-{:032x}", rand::random::<u128>()));
-        let open = || SqliteJournal::open(&path, Synchronous::Full, Bucket(1_000_000)).expect("opens");
+        let open = || SqliteJournal::open(&path, Durability::Power, Bucket(1_000_000)).expect("opens");
         let mut first = open();
         first.journal.commit(&[record(29, 7, 0)], Timestamp::from_unix(0)).expect("kept");
         first.journal.close();
