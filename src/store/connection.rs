@@ -16,7 +16,7 @@ use std::time::Duration;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 
-use address::{Access, connect};
+use address::{Access, OpenedFile, connect};
 use worker::{Queue, Worker, submit};
 
 pub use address::DatabaseUrl;
@@ -92,6 +92,12 @@ pub enum StoreError {
          name the one that writes (target_session_attrs=read-write finds it among several hosts)"
     )]
     OnlyReads,
+    /// Another file lies where ours was opened, or none: whatever is written there, nobody finds again.
+    #[error(
+        "the database file {0} was moved or replaced while this server had it open: stop the server, see that the right \
+         file lies there with its -wal, and start it again"
+    )]
+    Moved(String),
     /// A row holds what this version doesn't write.
     #[error("the database holds an unreadable {what}")]
     Corrupt {
@@ -170,6 +176,7 @@ impl Announcer {
 
 struct Shared {
     url: DatabaseUrl,
+    file: OpenedFile,
     reads: Arc<Queue>,
     writes: Arc<Queue>,
     announcer: Announcer,
@@ -204,7 +211,9 @@ impl Database {
         let writes = Arc::new(Queue::new(settings.queue, writers));
         // The first one is opened here, so that what is wrong is said here.
         let first = connect(&url, Access::Write).map_err(|error| OpenError::Connect(error.to_string()))?;
-        let writer = Worker::new(url.clone(), Access::Write, Some(first));
+        let file = OpenedFile::of(&url).map_err(|error| OpenError::Connect(error.to_string()))?;
+        let worker = |access, connection| Worker::new(url.clone(), file.clone(), access, connection);
+        let writer = worker(Access::Write, Some(first));
         threads.push(writer.start("store-write", &writes)?);
         let reads = match &url {
             // Each connection to :memory: would be a database of its own.
@@ -212,19 +221,20 @@ impl Database {
             DatabaseUrl::File(_) => {
                 let reads = Arc::new(Queue::new(settings.queue, 0));
                 for _ in 0..connections {
-                    threads.push(Worker::new(url.clone(), Access::Read, None).start("store-read", &reads)?);
+                    threads.push(worker(Access::Read, None).start("store-read", &reads)?);
                 }
                 reads
             }
             DatabaseUrl::Postgres(_) => {
                 for _ in 1..connections {
-                    threads.push(Worker::new(url.clone(), Access::Write, None).start("store", &writes)?);
+                    threads.push(worker(Access::Write, None).start("store", &writes)?);
                 }
                 writes.clone()
             }
         };
         Ok(Self(Arc::new(Shared {
             url,
+            file,
             reads,
             writes,
             announcer: Announcer::default(),
@@ -291,6 +301,11 @@ impl Database {
     /// when another process made it and a [`watch`](super::watch) runs.
     pub fn subscribe(&self, subscriber: impl Fn(&Change) + Send + Sync + 'static) {
         self.0.announcer.subscribe(Box::new(subscriber));
+    }
+
+    /// The file that was opened, for a watch.
+    pub(super) fn file(&self) -> OpenedFile {
+        self.0.file.clone()
     }
 
     /// For a watch that tells what others have changed.
@@ -519,6 +534,28 @@ mod tests {
             let mode = entry.metadata().expect("a file").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{:?}", entry.file_name());
         }
+        drop(database);
+        std::fs::remove_dir_all(&folder).expect("the folder can be removed");
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_neither_read_nor_written_until_it_is_back() {
+        let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
+        std::fs::create_dir(&folder).expect("a temporary folder can be made");
+        let (path, elsewhere) = (folder.join("main.db"), folder.join("elsewhere.db"));
+        let url = format!("sqlite://{}", path.display());
+        let database = Database::open(&url, DatabaseSettings::default()).expect("a database");
+        block_on(async {
+            database.migrate().await.expect("the migrations apply");
+            std::fs::rename(&path, &elsewhere).expect("moved");
+            assert!(matches!(database.ping().await, Err(StoreError::Moved(_))));
+            std::fs::copy(&elsewhere, &path).expect("replaced");
+            assert!(matches!(database.ping().await, Err(StoreError::Moved(_))));
+            let written = database.write(|_| Ok::<_, StoreError>(())).await;
+            assert!(matches!(written, Err(StoreError::Moved(_))));
+            std::fs::rename(&elsewhere, &path).expect("put back");
+            database.ping().await.expect("it answers again");
+        });
         drop(database);
         std::fs::remove_dir_all(&folder).expect("the folder can be removed");
     }

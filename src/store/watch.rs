@@ -49,7 +49,7 @@ impl Watch {
     /// To be started before anything is cached, and changes that are committed after this returns are heard; what was
     /// cached before is forgotten. A database in memory has nobody else to hear of.
     pub fn start(database: &Database) -> Result<Self, StoreError> {
-        let url = database.url().clone();
+        let (url, file) = (database.url().clone(), database.file());
         if url == DatabaseUrl::Memory {
             return Ok(Self { ends: Vec::new(), threads: Vec::new() });
         }
@@ -63,18 +63,23 @@ impl Watch {
         let thread = std::thread::Builder::new()
             .name("store-watch".to_owned())
             .spawn(move || {
+                let mut warned = Warned::default();
                 while pause(&ended) {
-                    match listener.hear() {
+                    match file.is_in_place().and_then(|()| listener.hear()) {
                         Ok(heard) => {
                             announcer.announce(&heard);
                             *answered_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                         }
                         Err(error) => {
-                            tracing::warn!(%error, "the connection that hears of changes broke");
+                            if warned.is_due() {
+                                tracing::error!(%error, "changes that others make are not heard");
+                            }
                             // Until it is back nobody tells us anything: whatever is cached lives one pause.
                             announcer.announce(&[Change::Everything]);
-                            if let Ok(fresh) = connect_watcher(&url).and_then(Listener::new) {
+                            let fresh = file.is_in_place().and_then(|()| connect_watcher(&url));
+                            if let Ok(fresh) = fresh.and_then(Listener::new) {
                                 listener = fresh;
+                                warned = Warned::default();
                                 announcer.announce(&[Change::Everything]);
                                 tracing::info!("changes are heard again");
                             }
@@ -94,13 +99,12 @@ fn guard(database: &Database, answered_at: &Arc<Mutex<Instant>>) -> Result<(Send
     let (end, ended) = channel();
     let (announcer, answered_at) = (database.announcer(), Arc::clone(answered_at));
     let guard = move || {
-        let mut warned: Option<Instant> = None;
+        let mut warned = Warned::default();
         while pause(&ended) {
             let silent = answered_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
             if silent >= TRUSTED {
-                if warned.is_none_or(|warned| warned.elapsed() >= WARN_EVERY) {
+                if warned.is_due() {
                     tracing::warn!("the connection that hears of changes hangs, or the database takes long to answer");
-                    warned = Some(Instant::now());
                 }
                 announcer.announce(&[Change::Everything]);
             }
@@ -116,6 +120,20 @@ impl Drop for Watch {
         if join_within(CLOSING, std::mem::take(&mut self.threads)) > 0 {
             tracing::warn!("the connection that hears of changes hangs: it is left");
         }
+    }
+}
+
+/// When something was said last that need not be said all the time.
+#[derive(Default)]
+struct Warned(Option<Instant>);
+
+impl Warned {
+    fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|warned| warned.elapsed() >= WARN_EVERY);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
     }
 }
 

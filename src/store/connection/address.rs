@@ -101,6 +101,47 @@ fn open_file(path: &Path) -> Result<SqliteConnection, StoreError> {
     Ok(connection)
 }
 
+/// The file that a database was opened as, if it is one. SQLite goes on with a file that was moved or deleted, and a connection that is
+/// opened later has another one.
+#[derive(Clone)]
+pub(in crate::store) struct OpenedFile(Option<(PathBuf, (u64, u64))>);
+
+impl OpenedFile {
+    /// The one that is there now.
+    pub(super) fn of(url: &DatabaseUrl) -> std::io::Result<Self> {
+        match url {
+            DatabaseUrl::File(path) => Ok(Self(Some((path.clone(), identity(path)?)))),
+            DatabaseUrl::Memory | DatabaseUrl::Postgres(_) => Ok(Self(None)),
+        }
+    }
+
+    /// Whether it still is.
+    ///
+    /// # Errors
+    /// [`StoreError::Moved`].
+    pub(in crate::store) fn is_in_place(&self) -> Result<(), StoreError> {
+        match &self.0 {
+            Some((path, opened)) if identity(path).ok() != Some(*opened) => {
+                Err(StoreError::Moved(path.display().to_string()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Which file that is, whatever its name: device and inode.
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+/// Elsewhere an open file can't be moved.
+#[cfg(not(unix))]
+fn identity(_: &Path) -> std::io::Result<(u64, u64)> {
+    Ok((0, 0))
+}
+
 /// Makes the file, if it isn't there, so that its owner alone can read it; SQLite gives its side files the same mode.
 fn create_for_owner(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();

@@ -11,7 +11,7 @@ use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionMa
 use diesel::result::Error as DieselError;
 use tokio::sync::oneshot;
 
-use super::address::{Access, DatabaseUrl, connect};
+use super::address::{Access, DatabaseUrl, OpenedFile, connect};
 use super::{AnyConnection, StoreError, Transaction, record};
 use crate::store::changes::Change;
 
@@ -122,6 +122,7 @@ impl Queue {
 /// One thread's connection.
 pub(super) struct Worker {
     url: DatabaseUrl,
+    file: OpenedFile,
     access: Access,
     connection: Option<AnyConnection>,
     used: Instant,
@@ -130,8 +131,8 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(url: DatabaseUrl, access: Access, connection: Option<AnyConnection>) -> Self {
-        Self { url, access, connection, used: Instant::now(), suspicious: false }
+    pub(super) fn new(url: DatabaseUrl, file: OpenedFile, access: Access, connection: Option<AnyConnection>) -> Self {
+        Self { url, file, access, connection, used: Instant::now(), suspicious: false }
     }
 
     pub(super) fn start(mut self, name: &str, queue: &Arc<Queue>) -> Result<JoinHandle<()>, std::io::Error> {
@@ -154,6 +155,7 @@ impl Worker {
 
     /// The connection, opened anew if it is gone.
     pub(super) fn connection(&mut self) -> Result<&mut AnyConnection, StoreError> {
+        self.file.is_in_place()?;
         let doubtful = std::mem::take(&mut self.suspicious) || self.used.elapsed() > TRUSTED_IDLE;
         if let Some(AnyConnection::Postgres(connection)) = &mut self.connection {
             let broken = AnsiTransactionManager::is_broken_transaction_manager(connection)
