@@ -150,6 +150,9 @@ fn lines(input: impl Read + Send) -> impl Iterator<Item = io::Result<String>> + 
         number += 1;
         let mut line = String::new();
         match input.by_ref().take(LONGEST_LINE).read_line(&mut line) {
+            Ok(0) if number == 1 => {
+                Some(Err(io::Error::other("there is nothing in the file: not even what an empty server exports")))
+            }
             Ok(0) => None,
             Ok(_) if number == 1 && is_header(&line) => Some(check_version(&line).map(|()| String::new())),
             Ok(_) => Some(
@@ -232,6 +235,7 @@ mod tests {
     fn the_header_is_checked_and_may_be_missing() {
         assert_eq!(read("{\"type\":\"countersign\",\"version\":1}\n{}\n").unwrap(), ["", "{}\n"]);
         assert_eq!(read("{}").unwrap(), ["{}"]);
+        assert!(read("").is_err(), "a pipe from a command that failed");
         let error = read("{\"type\":\"countersign\",\"version\":2}\n").unwrap_err().to_string();
         assert!(error.contains("version 2"), "{error}");
         assert!(read("{\"type\":\"countersign\"}\n").is_err());

@@ -103,7 +103,7 @@ impl Transfer {
                         continue;
                     }
                     let refused = |reason: String| TransferError::Record { record: number, reason };
-                    let record: Record = serde_json::from_str(&line).map_err(|error| refused(error.to_string()))?;
+                    let record: Record = serde_json::from_str(&line).map_err(|error| refused(no_record(&error)))?;
                     counted.count(&record);
                     import(transaction, &vault, record, &by).map_err(|problem| match problem {
                         Problem::Store(error) => TransferError::Store(error),
@@ -150,6 +150,12 @@ impl Transfer {
             .await?;
         Ok(counted)
     }
+}
+
+/// What is wrong with a line that is no record. Every line is its own text, so only the column says where.
+fn no_record(error: &serde_json::Error) -> String {
+    let error = error.to_string().replace(" at line 1 column ", " at column ");
+    format!("not one of the JSON objects that `countersign import --help` shows: {error}")
 }
 
 /// Why one record isn't taken.
