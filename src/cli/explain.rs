@@ -49,7 +49,13 @@ struct Explanation {
     first_difference: Option<usize>,
     /// The scheme that was taken for it, where neither the request nor `--public-url` says one.
     assumed_scheme: Option<&'static str>,
+    /// What the question may lack, where the mistake was not found.
+    hint: Option<&'static str>,
 }
+
+/// Many a library signs the request for a token with the wrong secret; who asks here may just have left it out.
+const NO_TOKEN_SECRET: &str =
+    "The request names a token: its secret is part of the key. Give it by --token-secret or OAUTH_TOKEN_SECRET.";
 
 /// Answers.
 ///
@@ -78,9 +84,10 @@ pub fn run(asked: &Question<'_>, format: Format, now: Timestamp) -> Result<(), F
             .to_owned(),
         )
     })?;
-    let (diagnosis, scheme) = look_at(asked, &pasted, now)?;
+    let Seen { diagnosis, scheme, lacks_token_secret } = look_at(asked, &pasted, now)?;
     let is_assumed = asked.public_url.is_none() && pasted.scheme.is_none();
-    let explanation = Explanation::of(diagnosis, is_assumed.then(|| scheme.as_str()));
+    let hint = (lacks_token_secret && diagnosis.finding == Finding::Unknown).then_some(NO_TOKEN_SECRET);
+    let explanation = Explanation { hint, ..Explanation::of(diagnosis, is_assumed.then(|| scheme.as_str())) };
     match format {
         Format::Json => output::json(&explanation)?,
         Format::Table => output::print(&explanation.text())?,
@@ -88,7 +95,15 @@ pub fn run(asked: &Question<'_>, format: Format, now: Timestamp) -> Result<(), F
     Ok(())
 }
 
-fn look_at(asked: &Question<'_>, pasted: &Pasted, now: Timestamp) -> Result<(Diagnosis, UriScheme), Failure> {
+/// What was seen by one origin.
+struct Seen {
+    diagnosis: Diagnosis,
+    scheme: UriScheme,
+    /// The request has a token, and nobody gave its secret.
+    lacks_token_secret: bool,
+}
+
+fn look_at(asked: &Question<'_>, pasted: &Pasted, now: Timestamp) -> Result<Seen, Failure> {
     let public = match asked.public_url {
         Some(url) => Some(RequestUrl::parse(url)?),
         None => None,
@@ -100,25 +115,20 @@ fn look_at(asked: &Question<'_>, pasted: &Pasted, now: Timestamp) -> Result<(Dia
     };
     let mut found = Vec::with_capacity(origins.len());
     for origin in origins {
-        found.push((diagnosed(asked, pasted, origin, now)?, origin.0));
+        found.push(see(asked, pasted, origin, now)?);
     }
     // Of two that are equal the first, which is https.
-    let best = found.into_iter().min_by_key(|(diagnosis, _)| match &diagnosis.finding {
+    let best = found.into_iter().min_by_key(|seen| match &seen.diagnosis.finding {
         Finding::Right => 0,
         // Of a signature's form alone: the rest is not found out.
-        Finding::Mistakes(_) if diagnosis.signed.is_none() && diagnosis.expected.is_some() => usize::MAX - 1,
+        Finding::Mistakes(_) if seen.diagnosis.signed.is_none() && seen.diagnosis.expected.is_some() => usize::MAX - 1,
         Finding::Mistakes(mistakes) => mistakes.len(),
         Finding::Unknown | Finding::BodyUnseen => usize::MAX,
     });
     best.ok_or_else(|| Failure::Refused("the request names no host: add its Host header, or --public-url".to_owned()))
 }
 
-fn diagnosed(
-    asked: &Question<'_>,
-    pasted: &Pasted,
-    origin: (UriScheme, &str),
-    now: Timestamp,
-) -> Result<Diagnosis, Failure> {
+fn see(asked: &Question<'_>, pasted: &Pasted, origin: (UriScheme, &str), now: Timestamp) -> Result<Seen, Failure> {
     let refused = |error: &dyn std::fmt::Display| Failure::Refused(error.to_string());
     let request = pasted.as_received(origin, now);
     let parameters = Parameters::collect(&request).map_err(|error| refused(&error))?;
@@ -137,7 +147,9 @@ fn diagnosed(
         (false, _) => VerificationKey::Shared(asked.secrets),
     };
     let secrets = [asked.secrets.client, asked.secrets.token];
-    Ok(diagnose(&request, &parameters, method, key, &protocol.signature, &secrets))
+    let lacks_token_secret = !method.is_rsa() && protocol.token.is_some() && asked.secrets.token.is_empty();
+    let diagnosis = diagnose(&request, &parameters, method, key, &protocol.signature, &secrets);
+    Ok(Seen { diagnosis, scheme: origin.0, lacks_token_secret })
 }
 
 impl Explanation {
@@ -150,7 +162,7 @@ impl Explanation {
             Finding::Unknown => ("unknown", Vec::new()),
             Finding::BodyUnseen => ("body-unseen", Vec::new()),
         };
-        Self { finding, mistakes, verdict, expected, signed, first_difference, assumed_scheme }
+        Self { finding, mistakes, verdict, expected, signed, first_difference, assumed_scheme, hint: None }
     }
 
     /// For people: the verdict, then both base strings one under the other, with a mark where they part.
@@ -158,6 +170,9 @@ impl Explanation {
         let mut text = format!("{}\n", self.verdict);
         if !self.mistakes.is_empty() {
             text += &format!("({})\n", self.mistakes.join(", "));
+        }
+        if let Some(hint) = self.hint {
+            text += &format!("{hint}\n");
         }
         if let Some(scheme) = self.assumed_scheme {
             text += &format!("The request does not say its scheme: {scheme} was taken. --public-url says another.\n");
@@ -195,6 +210,7 @@ mod tests {
             signed: Some("GET&http%3A".to_owned()),
             first_difference: Some(8),
             assumed_scheme: None,
+            hint: None,
         };
         assert_eq!(
             explanation.text(),

@@ -833,7 +833,10 @@ fn explain_names_the_mistake_with_both_base_strings_and_the_first_difference() {
         [["sign", "--explain", "request.txt", "--public-url", "https://photos.example.net"].as_slice(), &PHOTO_SECRETS]
             .concat();
     let told = desk.run(&[arguments.as_slice(), &["--format", "json"]].concat()).json();
-    has_keys(&told, &["finding", "mistakes", "verdict", "expected", "signed", "first_difference", "assumed_scheme"]);
+    has_keys(
+        &told,
+        &["finding", "mistakes", "verdict", "expected", "signed", "first_difference", "assumed_scheme", "hint"],
+    );
     assert_eq!((text(&told, "finding"), &told["mistakes"]), ("mistakes", &serde_json::json!(["http-scheme"])));
     assert!(text(&told, "verdict").starts_with("Another scheme was signed"));
     assert!(text(&told, "expected").starts_with("GET&https%3A%2F%2Fphotos.example.net%2Fphotos&file%3Dvacation.jpg"));
@@ -866,6 +869,7 @@ fn explain_takes_the_scheme_by_which_the_least_is_wrong_and_says_which() {
     // Where neither explains it, it is https.
     let told = desk.run_with(&["sign", "--explain", "--client-secret", "another"], &raw, &[]).json();
     assert_eq!((text(&told, "finding"), text(&told, "assumed_scheme")), ("unknown", "https"));
+    assert!(text(&told, "hint").contains("--token-secret"), "the request has a token, and nobody gave its secret");
 }
 
 #[test]
