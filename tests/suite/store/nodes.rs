@@ -81,6 +81,36 @@ fn two_processes_that_migrate_at_once_do_no_harm() {
 }
 
 #[test]
+fn the_migrations_of_postgresql_with_data_in_them_can_be_taken_back() {
+    let Some(place) = postgres() else { return };
+    on(&place, async |kit: Kit| {
+        let jo = kit.account("jo").await;
+        let client = kit.client(&jo, "a:read").await;
+        kit.token(&client, &jo, "a:read").await;
+        kit.key(&jo, None).await;
+        let database = &kit.store.database;
+        let versions = database.applied_migrations().await.expect("a list");
+        for version in &versions {
+            let folders = std::fs::read_dir("migrations/postgres").expect("the migrations");
+            let mut folders = folders.map(|entry| entry.expect("an entry").path());
+            let folder =
+                folders.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(version)));
+            let down = std::fs::read_to_string(folder.expect("its folder").join("down.sql")).expect("the way down");
+            let forget = format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}'");
+            database
+                .write(move |transaction| {
+                    transaction.connection.batch_execute(&down)?;
+                    Ok::<_, StoreError>(transaction.connection.batch_execute(&forget)?)
+                })
+                .await
+                .expect("taken back");
+        }
+        assert_eq!(database.migrate().await.expect("up again").len(), versions.len());
+        kit.account("jo").await;
+    });
+}
+
+#[test]
 fn no_secret_stands_in_the_database_file() {
     let place = file();
     let path = place.url.trim_start_matches("sqlite://").to_owned();
