@@ -145,7 +145,7 @@ impl Authenticator {
         };
         let parameters = request.query.is_some_and(mentions_oauth) || request.form().is_some_and(mentions_oauth);
         let session = request.query.is_some_and(|query| self.asks_for_session(query));
-        let cookies = if admission.admits(Way::Cookies) { MemberCookies::find(request.headers.cookie) } else { None };
+        let cookies = if admission.admits(Way::Cookies) { MemberCookies::find(request.headers.cookies) } else { None };
         let signed_header = header.is_some_and(|header| header.is("OAuth"));
         // An OAuth header and oauth_ parameters elsewhere are parts of one credential (RFC 5849 §3.5).
         let sent = [header.is_some(), parameters && !signed_header, session, cookies.is_some()];

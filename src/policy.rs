@@ -68,6 +68,12 @@ impl Policy {
         {
             return Err(Refusal::Target(oddity).into());
         }
+        // A route that takes paths as they are speaks for itself, and not for what lies behind its dots.
+        if odd.is_some()
+            && resolved(request.path).is_some_and(|resolved| self.find(host, &resolved, Reading::Loose) != found)
+        {
+            return Err(Refusal::Target("dot or empty segments in the path lead to another rule").into());
+        }
         let position = found.ok_or(Refusal::NoRoute)?;
         let reads_differ = |octet: u8| octet == b';' || octet == b'%' || octet.is_ascii_uppercase();
         if odd.is_none()
@@ -246,8 +252,16 @@ fn odd_path(path: &str) -> Option<&'static str> {
         if decoded.iter().filter(|octet| **octet == b'/').count() != path.matches('/').count() {
             return Some("an encoded slash in the path");
         }
-        if decoded.iter().any(|octet| matches!(octet, b'\\' | 0)) {
-            return Some("an encoded backslash or NUL in the path");
+        if decoded.contains(&b'\\') {
+            return Some("an encoded backslash in the path");
+        }
+        // Some readers end a path at one: at NUL, or at a line's end.
+        if decoded.iter().any(u8::is_ascii_control) {
+            return Some("an encoded control character in the path");
+        }
+        // To some readers they are dots and slashes.
+        if decoded.windows(2).any(is_overlong) {
+            return Some("an overlong UTF-8 escape in the path");
         }
     }
     let inner = path.strip_prefix('/').unwrap_or(path);
@@ -263,6 +277,32 @@ fn odd_path(path: &str) -> Option<&'static str> {
             _ => None,
         }
     })
+}
+
+/// Whether two octets begin a character of UTF-8 that has a shorter form (RFC 3629 §10).
+fn is_overlong(octets: &[u8]) -> bool {
+    matches!(octets, [0xC0 | 0xC1, 0x80..=0xBF] | [0xE0, 0x80..=0x9F] | [0xF0, 0x80..=0x8F])
+}
+
+/// The path as readers take it that decode it first, drop `;parameters`, and then resolve dots and empty segments; `None` where there is
+/// nothing to resolve.
+fn resolved(path: &str) -> Option<String> {
+    let decoded = encoding::decode(path, Plus::IsPlus).unwrap_or(Cow::Borrowed(path.as_bytes()));
+    let decoded = String::from_utf8_lossy(&decoded);
+    let mut segments = Vec::new();
+    let mut differs = false;
+    for segment in decoded.split(['/', '\\']).skip(1) {
+        match segment.split(';').next().unwrap_or_default() {
+            "" | "." => differs = true,
+            ".." => {
+                segments.pop();
+                differs = true;
+            }
+            name => segments.push(name),
+        }
+    }
+    // A slash at the end is nothing to resolve, but here it does no harm.
+    differs.then(|| format!("/{}", segments.join("/")))
 }
 
 /// The decoded segments of a path; a final slash adds none.
@@ -286,8 +326,13 @@ fn read_segment(segment: &str, reading: Reading) -> Cow<'_, str> {
     };
     match reading {
         Reading::Exact => decoded,
-        Reading::Loose => Cow::Owned(decoded.split(';').next().unwrap_or_default().to_lowercase()),
+        Reading::Loose => Cow::Owned(fold(decoded.split(';').next().unwrap_or_default())),
     }
+}
+
+/// Without letter case: in capitals first, because `ſ` is an `S` there.
+fn fold(text: &str) -> String {
+    text.to_uppercase().to_lowercase()
 }
 
 /// `*` is any text within one segment, `**` any number of segments, also none.
@@ -299,7 +344,7 @@ struct PathPattern {
 impl PathPattern {
     fn new(text: &str) -> Self {
         let exact = Segments::of(text, Reading::Exact).0.into_iter().map(Cow::into_owned).collect::<Vec<_>>();
-        Self { loose: exact.iter().map(|segment| segment.to_lowercase()).collect(), exact }
+        Self { loose: exact.iter().map(|segment| fold(segment)).collect(), exact }
     }
 
     fn matches(&self, path: &[Cow<'_, str>], reading: Reading) -> bool {

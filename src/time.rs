@@ -24,6 +24,11 @@ impl Timestamp {
         self.0
     }
 
+    /// What is left until a later time; nothing of one that has passed.
+    pub fn until(self, later: Self) -> Lifetime {
+        Lifetime::from_seconds(u32::try_from(later.0.saturating_sub(self.0).max(0)).unwrap_or(u32::MAX))
+    }
+
     /// The second of an RFC 3339 time, in any offset.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ function isCredential(pair) {
 
 function cookies(r) {
     const sent = r.variables.http_cookie || '';
-    return sent.split(';').filter((pair) => !pair.trim().startsWith('countersign_')).join(';').trim();
+    return sent.split(';').filter((pair) => !/^ *(countersign_|memberHash=)/.test(pair)).join(';').trim();
 }
 
 export default { form, target, cookies };

@@ -10,8 +10,9 @@ use crate::auth::client_key::Beside;
 use crate::auth::verdict::{Credential, Identity, Refusal, Rejection, check_standing};
 use crate::domain::account::Account;
 use crate::domain::credentials::{Secret, TokenHash};
+use crate::protocol::cookies::Cookies;
 use crate::protocol::encoding::{self, Plus};
-use crate::protocol::request::{ReceivedRequest, cookie};
+use crate::protocol::request::ReceivedRequest;
 use crate::store::directory::{Directory, DirectoryAccount};
 use crate::store::sessions::SessionKind;
 use crate::time::Timestamp;
@@ -32,9 +33,8 @@ pub struct MemberCookies<'a> {
 
 impl<'a> MemberCookies<'a> {
     /// All three, or nothing.
-    pub fn find(header: Option<&'a str>) -> Option<Self> {
-        let header = header?;
-        let value = |name| cookie(header, name).and_then(decode);
+    pub fn find(cookies: Cookies<'a>) -> Option<Self> {
+        let value = |name| cookies.get(name).and_then(decode);
         Some(Self {
             company: value(COMPANY_NAME)?,
             member: value(MEMBER_ID)?,
@@ -98,14 +98,15 @@ mod tests {
 
     #[test]
     fn two_of_three_cookies_are_none() {
-        assert!(MemberCookies::find(Some("companyName=a; memberId=b; memberHash=c")).is_some());
-        assert!(MemberCookies::find(Some("companyName=a; memberId=b")).is_none());
-        assert!(MemberCookies::find(None).is_none());
+        assert!(MemberCookies::find(Cookies::of("companyName=a; memberId=b; memberHash=c")).is_some());
+        assert!(MemberCookies::find(Cookies::of("companyName=a; memberId=b")).is_none());
+        assert!(MemberCookies::find(Cookies::default()).is_none());
     }
 
     #[test]
     fn values_may_be_percent_encoded() {
-        let cookies = MemberCookies::find(Some("companyName=a; memberId=jo%40example.com; memberHash=c")).unwrap();
+        let cookies =
+            MemberCookies::find(Cookies::of("companyName=a; memberId=jo%40example.com; memberHash=c")).unwrap();
         assert_eq!(cookies.member, "jo@example.com");
     }
 }

@@ -121,12 +121,15 @@ impl Tokens {
     /// [`SigningKeyError`].
     pub fn issue(&self, identity: &Identity, now: Timestamp) -> Result<IssuedJwt, SigningKeyError> {
         let account = identity.account();
+        // Others who verify it by its signature alone must not take it for longer than the key that it was made with.
+        let until_the_key_ends = identity.proved().ends_at().map(|end| now.until(end));
+        let lifetime = until_the_key_ends.map_or(self.lifetime, |left| self.lifetime.min(left));
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: self.issuer.clone(),
             sub: account.id.to_string(),
             iat: now.unix(),
-            exp: (now + self.lifetime).unix(),
+            exp: (now + lifetime).unix(),
             jti: format!("{:032x}", rand::random::<u128>()),
             scope: identity.scopes().to_claim(),
             username: account.username.to_string(),
@@ -135,7 +138,7 @@ impl Tokens {
             key: identity.api_key().map(ToString::to_string),
             mark: Mark::of(identity.proved().stored_secret()),
         };
-        Ok(IssuedJwt { token: self.key.sign(Kind::Token, &claims)?, expires_in: self.lifetime.seconds() })
+        Ok(IssuedJwt { token: self.key.sign(Kind::Token, &claims)?, expires_in: lifetime.seconds() })
     }
 
     /// Who calls with this token.

@@ -27,6 +27,14 @@ impl<'a> Proved<'a> {
         }
     }
 
+    /// When it ends by itself.
+    pub fn ends_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Password(_) => None,
+            Self::Key(key) => key.key.expires_at,
+        }
+    }
+
     /// Who that is, and what this request may do. `ended`: what is said of a key that is over.
     ///
     /// # Errors

@@ -16,8 +16,9 @@ use crate::auth::client_key::Beside;
 use crate::auth::verdict::{Admission, Credential, Identity, Refusal, Rejection, check_standing};
 use crate::config::Way;
 use crate::domain::credentials::{Secret, SessionId, TokenHash};
+use crate::protocol::cookies::Cookies;
 use crate::protocol::parameters::{Parameters, Source};
-use crate::protocol::request::{ReceivedRequest, cookie};
+use crate::protocol::request::ReceivedRequest;
 use crate::store::audit::{Actor, By};
 use crate::store::directory::{Directory, DirectoryAccount};
 use crate::store::sessions::{SessionKind, Sessions as StoredSessions};
@@ -25,6 +26,9 @@ use crate::time::{Lifetime, Timestamp};
 
 /// The cookie of somebody who is logged in.
 pub const COOKIE: &str = "countersign_session";
+
+/// The field of a form that proves that no other site made it.
+pub const CSRF_FIELD: &str = "csrf_token";
 
 /// The cookie of a browser that was shown a login form: it binds the form to the browser.
 pub const VISITOR_COOKIE: &str = "countersign_visitor";
@@ -66,8 +70,8 @@ impl Sessions {
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn current(&self, cookies: Option<&str>, now: Timestamp) -> Result<Option<Session>, Rejection> {
-        let Some(value) = cookies.and_then(|cookies| cookie(cookies, COOKIE)) else { return Ok(None) };
+    pub async fn current(&self, cookies: Cookies<'_>, now: Timestamp) -> Result<Option<Session>, Rejection> {
+        let Some(value) = cookies.get(COOKIE) else { return Ok(None) };
         let found = self.directory.session(&TokenHash::of(value), now).await.map_err(Rejection::unavailable)?;
         let found = found.filter(|found| found.session.kind == SessionKind::Browser && now < found.session.expires_at);
         Ok(found.map(|found| Session {
@@ -165,7 +169,7 @@ impl Sessions {
     /// # Errors
     /// [`Refusal::CrossSite`]: something would be changed, and the CSRF token is missing.
     pub async fn holder(&self, request: &ReceivedRequest<'_>) -> Result<Option<Identity>, Rejection> {
-        let Some(session) = self.current(request.headers.cookie, request.arrived).await? else { return Ok(None) };
+        let Some(session) = self.current(request.headers.cookies, request.arrived).await? else { return Ok(None) };
         if request.may_change_something() && !session.admits(request) {
             let needs = "A session needs X-CSRF-Token (or the field csrf_token) to change something.";
             return Err(Refusal::CrossSite(needs).into());
@@ -189,7 +193,7 @@ impl Session {
         let fields = Parameters::of_form(form, Source::Body).unwrap_or_default();
         fields
             .iter()
-            .find(|field| field.name == "csrf_token")
+            .find(|field| field.name == CSRF_FIELD)
             .and_then(|field| field.decoded())
             .is_some_and(|sent| is_csrf_token(&self.csrf_token, &sent))
     }

@@ -152,7 +152,9 @@ impl Authz {
             },
             BodyIs::Header(base64) => {
                 let broken = |_| Rejection::because(Refusal::BodyUnavailable, "X-Original-Body is not base64");
-                return STANDARD.decode(base64).map(Bytes::from).map(Some).map_err(broken);
+                let body = STANDARD.decode(base64).map_err(broken)?;
+                judge.rim.holds(body.len())?;
+                return Ok(Some(Bytes::from(body)));
             }
             BodyIs::Empty => return Ok(Some(Bytes::new())),
             BodyIs::Missing => received.has_form_type() && mostly_has_one(),
@@ -181,6 +183,9 @@ impl Authz {
         }
         let judged = match judge.identify(received, route).await {
             Ok(identity) => self.admit(&identity, received, described),
+            Err(Rejection { public: Refusal::BodyUnavailable, .. }) => {
+                Err(Rejection::because(Refusal::BodyUnavailable, family.body_setting()))
+            }
             Err(rejection) => Err(rejection),
         };
         judged.or_else(|rejection| {

@@ -122,18 +122,18 @@ impl Family {
         }
     }
 
-    /// The setting that makes a form's body come along, for the log.
+    /// The setting that makes a body come along, for the log.
     pub const fn body_setting(self) -> &'static str {
         match self {
             Self::Forward => {
-                "a form's body did not come along: in Traefik set forwardBody and maxBodySize, in Caddy from 2.11 send \
+                "the body did not come along: in Traefik set forwardBody and maxBodySize, in Caddy from 2.11 send \
                  {http.request.body_base64} as X-Original-Body"
             }
             Self::Nginx => {
-                "a form's body can not come along with auth_request: use njs and /authz/forward, as in docs/deploy/nginx-njs; \
-                 and say X-Original-Content-Length"
+                "no body can come along with auth_request, and a form's only with njs and /authz/forward, as in docs/deploy/nginx-njs; \
+                 say X-Original-Content-Length"
             }
-            Self::Envoy => "a form's body did not come along whole: set with_request_body and raise max_request_bytes",
+            Self::Envoy => "the body did not come along whole: set with_request_body and raise max_request_bytes",
         }
     }
 }

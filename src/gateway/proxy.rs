@@ -24,7 +24,7 @@ use crate::auth::session::{COOKIE, VISITOR_COOKIE};
 use crate::auth::verdict::Credential;
 use crate::config::{ClientKeyRule, Configuration, Way};
 use crate::gateway::assertion::{Assertions, Subject};
-use crate::gateway::upstream::{Outgoing, Unanswered, Upload, Upstream, UpstreamError};
+use crate::gateway::upstream::{Exchange, Outgoing, Unanswered, Upload, Upstream, UpstreamError};
 use crate::gateway::withheld::{self, Reads, Withheld};
 use crate::gateway::{identity_headers, tunnel};
 use crate::policy::Route;
@@ -108,9 +108,10 @@ impl Proxy {
             tracing::error!(%error, "an admitted request could not be passed on");
             UpstreamFailure::Unreachable
         })?;
+        let by_session = judged.identity.credential() == Credential::Session;
         let Judged { body, payload, .. } = judged;
         let mut payload = Some(payload);
-        let whole = body.map(|body| without_protocol_parameters(request, body));
+        let whole = body.map(|body| without_credentials(request, body, by_session));
         let (outgoing, upload) = match &whole {
             Some(body) => (Outgoing::whole(body.clone()), Upload::none()),
             None if upgrade || !has_body(request) => (Outgoing::default(), Upload::none()),
@@ -123,14 +124,14 @@ impl Proxy {
         let again =
             || repeatable.then(|| head.clone().map(|()| whole.clone().map_or_else(Outgoing::default, Outgoing::whole)));
         let sent = self.upstream.send(head.clone().map(|()| outgoing), upgrade, &upload, again).await;
-        let mut response = sent.map_err(|error| failed(&error, request))?;
+        let (mut response, exchange) = sent.map_err(|error| failed(&error, request))?;
         if response.status() == hyper::StatusCode::SWITCHING_PROTOCOLS {
             return match payload.filter(|_| upgrade) {
                 Some(payload) => switch(&mut response, payload).await,
                 None => Err(UpstreamFailure::Unreachable),
             };
         }
-        Ok(answer(request, response, upload))
+        Ok(answer(request, response, (exchange, upload)))
     }
 
     /// The head of the request as the upstream gets it.
@@ -270,13 +271,13 @@ fn has_body(request: &HttpRequest) -> bool {
     announced_length(request).is_some_and(|length| length > 0) || request.headers().contains_key("transfer-encoding")
 }
 
-/// A form that was signed by its own parameters loses them; any other body stays as it is.
-fn without_protocol_parameters(request: &HttpRequest, body: Bytes) -> Bytes {
+/// A form loses what it was signed or proved by; any other body stays as it is.
+fn without_credentials(request: &HttpRequest, body: Bytes, by_session: bool) -> Bytes {
     let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok());
     if !content_type.is_some_and(is_form_type) {
         return body;
     }
-    match std::str::from_utf8(&body).map(withheld::form) {
+    match std::str::from_utf8(&body).map(|body| withheld::form(body, by_session)) {
         Ok(Cow::Owned(form)) => Bytes::from(form),
         Ok(Cow::Borrowed(_)) | Err(_) => body,
     }
@@ -314,8 +315,8 @@ async fn switch(response: &mut Response<Incoming>, payload: Payload) -> Result<H
     Ok(answer.streaming(tunnel::through(upgraded, payload)))
 }
 
-/// The upstream's answer, streaming. The upload ends with it at the latest.
-fn answer(request: &HttpRequest, response: Response<Incoming>, upload: Upload) -> HttpResponse {
+/// The upstream's answer, streaming. The exchange ends with it, and the upload at the latest.
+fn answer(request: &HttpRequest, response: Response<Incoming>, until_the_end: (Exchange, Upload)) -> HttpResponse {
     let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut answer = HttpResponse::build(status);
     copy_headers(&mut answer, &response);
@@ -334,7 +335,7 @@ fn answer(request: &HttpRequest, response: Response<Incoming>, upload: Upload) -
     }
     let exact = response.body().size_hint().exact();
     let body = BodyDataStream::new(response.into_body()).map(move |chunk| {
-        let _lives_as_long_as_the_answer = &upload;
+        let _lives_as_long_as_the_answer = &until_the_end;
         chunk
     });
     match exact {
@@ -355,9 +356,15 @@ fn copy_headers(answer: &mut HttpResponseBuilder, response: &Response<Incoming>)
     let headers = response.headers();
     let named: Vec<&str> = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok()).collect();
     for (name, value) in headers {
-        // The body brings its own length.
-        if name != header::CONTENT_LENGTH && !withheld::ends_here(name.as_str(), named.iter().copied()) {
+        // The body brings its own length, and our cookies are set by our pages alone.
+        let is_ours = name == header::CONTENT_LENGTH || (name == header::SET_COOKIE && sets_our_cookie(value));
+        if !is_ours && !withheld::ends_here(name.as_str(), named.iter().copied()) {
             answer.append_header((name.as_str(), value.as_bytes()));
         }
     }
+}
+
+fn sets_our_cookie(value: &HeaderValue) -> bool {
+    let name = value.as_bytes().split(|octet| *octet == b'=').next().unwrap_or_default().trim_ascii();
+    [COOKIE, VISITOR_COOKIE].iter().any(|ours| ours.as_bytes() == name)
 }

@@ -66,7 +66,7 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
     let Headers {
         authorization,
         client_key,
-        cookie,
+        cookies,
         user_agent,
         content_type,
         origin,
@@ -93,12 +93,10 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
     add(encoded.then_some(b"encoded"));
     add(came_in_clear.then_some(b"clear"));
     add(websocket.then_some(b"websocket"));
-    for text in
-        [cookie, user_agent, content_type, origin, fetch_site, csrf_token, oauth_scope, accept, requested_method]
-    {
+    for text in [user_agent, content_type, origin, fetch_site, csrf_token, oauth_scope, accept, requested_method] {
         add(text.map(str::as_bytes));
     }
-    for text in meant_methods {
+    for text in cookies.lines().map(Some).chain([None]).chain(*meant_methods) {
         add(text.map(str::as_bytes));
     }
     for address in [peer, *client_address] {
@@ -114,6 +112,7 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::cookies::Cookies;
     use crate::protocol::request::UriScheme;
     use std::cell::Cell;
 
@@ -182,7 +181,7 @@ mod tests {
             |request| request.headers.authorization = Sent::Once("OAuth x"),
             |request| request.headers.authorization = Sent::Repeatedly,
             |request| request.headers.client_key = Sent::Once("k"),
-            |request| request.headers.cookie = Some("a=1"),
+            |request| request.headers.cookies = Cookies::of("a=1"),
             |request| request.headers.user_agent = Some("curl"),
             |request| request.headers.content_type = Some("text/plain"),
             |request| request.headers.origin = Some("https://o"),

@@ -7,6 +7,8 @@ use std::cell::Cell;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -35,6 +37,19 @@ const IDLE: Duration = Duration::from_secs(50);
 /// When a silent connection is probed, and how often.
 const PROBE: Duration = Duration::from_secs(30);
 
+/// What a client that does not read may leave lying of one answer over HTTP/2, in bytes, and all of them on one connection: far more
+/// than they can fill, so that nobody waits for somebody else's reader (RFC 9113 §5.2).
+const UNREAD: u32 = 256 * 1024;
+const UNREAD_TOGETHER: u32 = 1024 * UNREAD;
+
+/// HTTP/2 connections of one thread, and the exchanges after which the next one is used: servers take 100 at once at the least
+/// (RFC 9113 §6.5.2), and what is beyond would wait for others' answers to end.
+const CONNECTIONS: usize = 16;
+const EXCHANGES: usize = 100;
+
+/// Header lines that an answer may have.
+const HEADER_LINES: usize = 512;
+
 /// Chunks of an upload that may wait between the client's connection and the upstream's.
 const CHUNKS_WAITING: usize = 2;
 
@@ -42,10 +57,44 @@ const CHUNKS_WAITING: usize = 2;
 pub struct Upstream {
     origin: Origin,
     tls: ClientConfig,
-    client: Client<HttpsConnector<HttpConnector>, Outgoing>,
+    /// The first is used until it has as many exchanges as one HTTP/2 connection takes.
+    lines: Vec<Line>,
     /// For upgrades, which HTTP/2 does not have.
     one_dot_one: Client<HttpsConnector<HttpConnector>, Outgoing>,
     patience: Duration,
+}
+
+/// A pool of connections, or one that many exchanges share where the upstream speaks HTTP/2.
+struct Line {
+    client: Client<HttpsConnector<HttpConnector>, Outgoing>,
+    /// Under way on it.
+    exchanges: Arc<AtomicUsize>,
+}
+
+impl Line {
+    fn under_way(&self) -> usize {
+        self.exchanges.load(Ordering::Relaxed)
+    }
+}
+
+/// An exchange under way: it lives as long as its answer.
+pub struct Exchange(Arc<AtomicUsize>);
+
+impl Exchange {
+    fn uncounted() -> Self {
+        Self(Arc::new(AtomicUsize::new(1)))
+    }
+
+    fn on(line: &Line) -> Self {
+        line.exchanges.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&line.exchanges))
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why there is no upstream.
@@ -99,9 +148,13 @@ impl Upstream {
         let connector = || HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
         let mut pool = Client::builder(TokioExecutor::new());
         pool.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(256);
-        let client = pool.build(connector().enable_all_versions().wrap_connector(tcp.clone()));
+        pool.http1_max_headers(HEADER_LINES);
+        pool.http2_initial_stream_window_size(UNREAD).http2_initial_connection_window_size(UNREAD_TOGETHER);
+        let connections = if origin.is_https() { CONNECTIONS } else { 1 };
+        let client = || pool.build(connector().enable_all_versions().wrap_connector(tcp.clone()));
+        let lines = (0..connections).map(|_| Line { client: client(), exchanges: Arc::default() }).collect();
         let one_dot_one = pool.build(connector().enable_http1().wrap_connector(tcp));
-        Self { origin, tls, client, one_dot_one, patience }
+        Self { origin, tls, lines, one_dot_one, patience }
     }
 
     /// Where it is.
@@ -120,15 +173,25 @@ impl Upstream {
         upgrade: bool,
         upload: &Upload,
         again: impl FnOnce() -> Option<Request<Outgoing>>,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        let client = if upgrade { &self.one_dot_one } else { &self.client };
-        match self.await_head(client.request(request), upload).await {
+    ) -> Result<(Response<Incoming>, Exchange), Unanswered> {
+        let (client, exchange) = match self.free_line().filter(|_| !upgrade) {
+            Some(line) => (&line.client, Exchange::on(line)),
+            None => (&self.one_dot_one, Exchange::uncounted()),
+        };
+        let answer = match self.await_head(client.request(request), upload).await {
             Err(Unanswered::Broken(error)) if broke_while_kept(&error) => match again() {
                 Some(request) => self.await_head(client.request(request), upload).await,
                 None => Err(error.into()),
             },
             outcome => outcome,
-        }
+        };
+        Ok((answer?, exchange))
+    }
+
+    /// The first that takes one more exchange, or the one with the fewest.
+    fn free_line(&self) -> Option<&Line> {
+        let free = self.lines.iter().find(|line| line.under_way() < EXCHANGES);
+        free.or_else(|| self.lines.iter().min_by_key(|line| line.under_way()))
     }
 
     async fn await_head(
@@ -361,7 +424,7 @@ mod tests {
 
     async fn get(upstream: &Upstream, repeatable: bool) -> Result<u16, Unanswered> {
         let again = || repeatable.then(|| request(upstream));
-        let answer = upstream.send(request(upstream), false, &Upload::none(), again).await?;
+        let (answer, _exchange) = upstream.send(request(upstream), false, &Upload::none(), again).await?;
         let status = answer.status().as_u16();
         answer.into_body().collect().await.unwrap();
         Ok(status)
@@ -375,6 +438,17 @@ mod tests {
         }
         assert!(matches!(get(&upstream, false).await, Err(Unanswered::Broken(_))));
         serving.abort();
+    }
+
+    #[test]
+    fn a_line_that_is_full_leaves_the_next_exchange_to_another() {
+        let settings = UpstreamSettings { url: Some("https://localhost:1".parse().unwrap()), timeout_seconds: 5 };
+        let upstream = Upstream::new(&settings).unwrap().unwrap();
+        let first = upstream.free_line().unwrap();
+        let full: Vec<Exchange> = (0..EXCHANGES).map(|_| Exchange::on(first)).collect();
+        assert!(!std::ptr::eq(upstream.free_line().unwrap(), first));
+        drop(full);
+        assert!(std::ptr::eq(upstream.free_line().unwrap(), first));
     }
 
     #[actix_web::test]

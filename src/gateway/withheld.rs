@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::auth::cookies::{COMPANY_NAME, MEMBER_HASH, MEMBER_ID};
+use crate::auth::session::CSRF_FIELD;
 use crate::config::{HttpAuthSettings, SessionQuery};
 use crate::protocol::encoding::{self, Plus};
 use crate::protocol::oauth::mentions_oauth;
@@ -46,8 +48,8 @@ pub struct Reads {
     pub member_cookies: bool,
 }
 
-/// The cookies of a member: together they are a credential.
-const MEMBER_COOKIES: [&str; 3] = ["companyName", "memberId", "memberHash"];
+/// The cookies of a member that say who it is; where no route reads them, their names are the upstream's.
+const MEMBER_COOKIES: [&str; 2] = [COMPANY_NAME, MEMBER_ID];
 
 impl Withheld {
     /// `cookies`: the names of our own cookies, which no upstream gets.
@@ -84,7 +86,10 @@ impl Withheld {
     pub fn cookies<'a>(&self, cookies: &'a str, reads: Reads) -> Option<Cow<'a, str>> {
         let left = without(cookies, ';', |pair| {
             let name = pair.split('=').next().unwrap_or_default().trim();
-            self.cookies.iter().any(|ours| ours == name) || (reads.member_cookies && MEMBER_COOKIES.contains(&name))
+            self.cookies.iter().any(|ours| ours == name)
+                // A secret wherever it is sent: it is good as a password too.
+                || name == MEMBER_HASH
+                || (reads.member_cookies && MEMBER_COOKIES.contains(&name))
         });
         let left = match left {
             Cow::Borrowed(all) => Cow::Borrowed(all.trim()),
@@ -105,9 +110,11 @@ impl Withheld {
     }
 }
 
-/// A form body without its protocol parameters (RFC 5849 §3.5.2); borrowed when it has none.
-pub fn form(body: &str) -> Cow<'_, str> {
-    without(body, '&', mentions_oauth)
+/// A form body without its protocol parameters (RFC 5849 §3.5.2), and without the proof that a session's form is not forged; borrowed
+/// when it has neither.
+pub fn form(body: &str, by_session: bool) -> Cow<'_, str> {
+    let is_proof = |pair: &str| by_session && pair.split('=').next() == Some(CSRF_FIELD);
+    without(body, '&', |pair| mentions_oauth(pair) || is_proof(pair))
 }
 
 /// Whether this header belongs to the connection and ends at each hop. `named`: the values of `Connection`.
@@ -141,8 +148,8 @@ fn without(list: &str, separator: char, unwanted: impl Fn(&str) -> bool) -> Cow<
         return Cow::Borrowed(list);
     }
     let mut left = String::with_capacity(list.len());
-    for element in list.split(separator).filter(|element| !unwanted(element)) {
-        if !left.is_empty() {
+    for (place, element) in list.split(separator).filter(|element| !unwanted(element)).enumerate() {
+        if place > 0 {
             left.push(separator);
         }
         left.push_str(element);
@@ -187,6 +194,7 @@ mod tests {
         let query = "a=%2F&oauth_token=t&client_key=k&b=+&auth=session&oauth%5Fnonce=n";
         assert_eq!(withheld().query(query, ALL).as_deref(), Some("a=%2F&b=+"));
         assert_eq!(withheld().query("oauth_token=t&oauth_signature=s", ALL), None);
+        assert_eq!(withheld().query("&a=1&&client_key=&b=&&", ALL).as_deref(), Some("&a=1&&b=&&"));
         assert_eq!(withheld().query("client_key=k", NOTHING).as_deref(), Some("client_key=k"));
     }
 
@@ -196,13 +204,16 @@ mod tests {
         assert_eq!(take("a=1; session=s; b=2", ALL).as_deref(), Some("a=1; b=2"));
         assert_eq!(take("session=s", ALL), None);
         assert_eq!(take("memberHash=h; a=1", ALL).as_deref(), Some("a=1"));
-        assert_eq!(take("memberHash=h; a=1", NOTHING).as_deref(), Some("memberHash=h; a=1"));
+        assert_eq!(take("memberHash=h; memberId=m; a=1", ALL).as_deref(), Some("a=1"));
+        assert_eq!(take("memberHash=h; memberId=m; a=1", NOTHING).as_deref(), Some("memberId=m; a=1"));
     }
 
     #[test]
     fn a_form_loses_its_protocol_parameters_alone() {
-        assert_eq!(form("a=1&oauth_token=t&b=%20"), "a=1&b=%20");
-        assert!(matches!(form("a=1&b=2"), Cow::Borrowed("a=1&b=2")));
+        assert_eq!(form("a=1&oauth_token=t&b=%20", false), "a=1&b=%20");
+        assert!(matches!(form("a=1&b=2", true), Cow::Borrowed("a=1&b=2")));
+        assert_eq!(form("a=1&csrf_token=t", true), "a=1");
+        assert_eq!(form("a=1&csrf_token=t", false), "a=1&csrf_token=t");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use super::cookies::Cookies;
 use super::encoding::{self, Plus};
 use crate::time::Timestamp;
 
@@ -93,7 +94,7 @@ pub struct Headers<'a> {
     /// The client key from any of the configured headers; the same key in two of them counts once.
     pub client_key: Sent<&'a str>,
     /// `Cookie`, all of it.
-    pub cookie: Option<&'a str>,
+    pub cookies: Cookies<'a>,
     /// `User-Agent`, when it is not empty.
     pub user_agent: Option<&'a str>,
     /// `Content-Type`.
@@ -220,10 +221,27 @@ impl<'a> ReceivedRequest<'a> {
     }
 }
 
+/// Whether a header, or a field that some readers take for one, says that the request means another method than it was sent with,
+/// spelled as any reader behind us could understand it: CGI and its heirs can't tell `_` from `-`.
+pub fn means_method(name: &[u8]) -> bool {
+    let known: &[u8] = match name.len() {
+        13 => b"x-http-method",
+        17 => b"x-method-override",
+        22 => b"x-http-method-override",
+        _ => return false,
+    };
+    name.iter()
+        .zip(known)
+        .all(|(sent, known)| sent.eq_ignore_ascii_case(known) || (*known == b'-' && !sent.is_ascii_alphanumeric()))
+}
+
 /// Whether a reader behind us could take this for the field `_method`: PHP drops leading spaces, ends a name at a NUL, and
-/// writes `_` for signs that its variables can't have; Slim asks for `_METHOD`.
+/// writes `_` for signs that its variables can't have; Slim asks for `_METHOD`. ASP.NET takes a field for the header too.
 fn is_method_field(name: &[u8]) -> bool {
     let name = name.split(|octet| *octet == 0).next().unwrap_or_default().trim_ascii_start();
+    if means_method(name) {
+        return true;
+    }
     name.strip_prefix(b"_")
         .or_else(|| name.strip_prefix(b"."))
         .or_else(|| name.strip_prefix(b"["))
@@ -263,26 +281,9 @@ pub fn changes_something(method: &str) -> bool {
     !matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }
 
-/// The value of one cookie in a `Cookie` header (RFC 6265 §4.2.1).
-pub fn cookie<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    header
-        .split(';')
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(sent, value)| (sent == name).then(|| value.trim_matches('"')))
-        .filter(|value| !value.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cookie_is_found_by_its_whole_name() {
-        assert_eq!(cookie("a=1; countersign_session=x; b=2", "countersign_session"), Some("x"));
-        assert_eq!(cookie("xcountersign_session=x", "countersign_session"), None);
-        assert_eq!(cookie("countersign_session=", "countersign_session"), None);
-        assert_eq!(cookie("", "countersign_session"), None);
-    }
 
     fn posted(body: &[u8]) -> ReceivedRequest<'_> {
         ReceivedRequest {
@@ -344,6 +345,13 @@ mod tests {
         ] {
             assert!(is_unreadable(unread), "{unread}");
         }
+    }
+
+    #[test]
+    fn a_field_that_is_called_as_the_header_means_a_method_too() {
+        let mut request = posted(b"");
+        request.query = Some("X-HTTP-Method-Override=DELETE&x_http_method=PUT&X-HTTP-Methods=no");
+        assert_eq!(request.meant_methods(), ["DELETE", "PUT"]);
     }
 
     #[test]

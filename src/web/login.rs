@@ -16,7 +16,6 @@ use serde::Serialize;
 use crate::auth::session::{self, NewSession};
 use crate::auth::verdict::{Refusal, Rejection};
 use crate::domain::credentials::Secret;
-use crate::protocol::request::cookie;
 use crate::store::Store;
 use crate::store::audit::{Entry, Event};
 use crate::web::failed::Failed;
@@ -137,7 +136,7 @@ pub async fn logout(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payl
             None => visit.go("/login?done=logged-out"),
         };
         // Another site's form comes without the cookie, and takes it from nobody.
-        if visit.received.headers.cookie.and_then(|cookies| cookie(cookies, session::COOKIE)).is_some() {
+        if visit.received.headers.cookies.get(session::COOKIE).is_some() {
             let mut gone = visit.cookie(session::COOKIE, String::new(), None);
             gone.make_removal();
             let _ = answer.add_cookie(&gone);
@@ -152,8 +151,8 @@ pub async fn logout(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payl
 /// # Errors
 /// The form is not ours, or the server can't tell.
 pub async fn log_in(visit: &Visit<'_>, store: &Store) -> Result<LoggedIn, Failed> {
-    let cookie = visit.received.headers.cookie.and_then(|cookies| cookie(cookies, session::VISITOR_COOKIE));
-    let sent = visit.field("csrf_token");
+    let cookie = visit.received.headers.cookies.get(session::VISITOR_COOKIE);
+    let sent = visit.field(session::CSRF_FIELD);
     let of_visitor = cookie.is_some_and(|cookie| session::is_csrf_token(&session::csrf_token(cookie), &sent));
     match &visit.session {
         Some(session) if session::is_csrf_token(&session.csrf_token, &sent) => {}

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use crate::auth::verdict::Refusal;
 use crate::config::{HttpAuthSettings, Network, ServerSettings};
 use crate::protocol::base_string::split_authority;
-use crate::protocol::request::{Headers, ReceivedRequest, UriScheme};
+use crate::protocol::request::{Headers, ReceivedRequest, UriScheme, means_method};
 use crate::time::Clock;
 use crate::web::room::{Place, Room};
 
@@ -168,10 +168,8 @@ impl Rim {
                 None => headers.authorization.add_unreadable(),
             },
             "cookie" => {
-                // Two lines are read one way here and another behind us; no client sends them (RFC 6265 §5.4).
-                if headers.cookie.replace(text.unwrap_or_default()).is_some() {
-                    return Err(Refusal::Target("the Cookie header is there twice"));
-                }
+                let added = headers.cookies.add(text.unwrap_or_default());
+                added.map_err(|_| Refusal::Target("more Cookie headers than this server reads: send one"))?;
             }
             "user-agent" => headers.user_agent = text.filter(|text| !text.trim().is_empty()),
             "content-type" => {
@@ -190,7 +188,9 @@ impl Rim {
             }
             "access-control-request-method" => headers.requested_method = text,
             "upgrade" => headers.websocket |= names_websocket(value),
-            name if means_method(name) => {
+            // What is left of the wish when a proxy asks about it: `Upgrade` is of the connection.
+            "sec-websocket-key" | "sec-websocket-version" => headers.websocket = true,
+            name if means_method(name.as_bytes()) => {
                 let free = headers.meant_methods.iter_mut().find(|meant| meant.is_none());
                 match (free, text) {
                     (Some(free), Some(text)) => *free = Some(text),
@@ -228,6 +228,14 @@ impl Rim {
             }
         }
         client
+    }
+
+    /// Whether a body of so many bytes, which came in another way than as a body, may be judged.
+    ///
+    /// # Errors
+    /// [`Refusal::BodyTooLarge`].
+    pub const fn holds(&self, length: usize) -> Result<(), Refusal> {
+        if length > self.buffer_bytes { Err(Refusal::BodyTooLarge { limit: self.buffer_bytes }) } else { Ok(()) }
     }
 
     /// Reads a body that must be judged, up to `gateway.buffer_bytes`. What lies beyond is not read.
@@ -309,20 +317,6 @@ pub fn is_endless(request: &HttpRequest) -> bool {
 
 fn names_websocket(value: &HeaderValue) -> bool {
     value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("websocket"))
-}
-
-/// Whether a header says that the request means another method than it was sent with, spelled as any reader behind us
-/// could understand it: CGI and its heirs can't tell `_` from `-`. `name`: in small letters.
-fn means_method(name: &str) -> bool {
-    let known = match name.len() {
-        13 => "x-http-method",
-        17 => "x-method-override",
-        22 => "x-http-method-override",
-        _ => return false,
-    };
-    name.bytes()
-        .zip(known.bytes())
-        .all(|(sent, known)| sent == known || (known == b'-' && !sent.is_ascii_alphanumeric()))
 }
 
 /// Whether some proxy says that it speaks for another address; it need not be one that we trust.

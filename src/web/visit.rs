@@ -20,7 +20,7 @@ use crate::config::{Configuration, Diagnose, ScopeSettings};
 use crate::domain::account::{Account, Reach};
 use crate::protocol::encoding::encode;
 use crate::protocol::parameters::{Parameters, Source};
-use crate::protocol::request::{self, ReceivedRequest, UriScheme, changes_something};
+use crate::protocol::request::{ReceivedRequest, UriScheme, changes_something};
 use crate::protocol::signature::SignatureMethod;
 use crate::store::Store;
 use crate::store::audit::{Actor, By};
@@ -143,7 +143,7 @@ impl Pages {
                 Err(refusal) => failed = Some(Failed::Rejected(refusal.into())),
             }
         }
-        let session = match judge.authenticator.sessions.current(received.headers.cookie, received.arrived).await {
+        let session = match judge.authenticator.sessions.current(received.headers.cookies, received.arrived).await {
             Ok(session) => session,
             Err(rejection) => {
                 failed = Some(Failed::Rejected(rejection));
@@ -207,13 +207,12 @@ impl<'a> Visit<'a> {
     ) -> Self {
         let query = Parameters::of_form(received.query.unwrap_or_default(), Source::Query).unwrap_or_default();
         let fields = Parameters::of_form(received.form().unwrap_or_default(), Source::Body).unwrap_or_default();
-        let cookies = received.headers.cookie;
-        let cookie = |name| cookies.and_then(|cookies| request::cookie(cookies, name));
+        let cookies = received.headers.cookies;
         let language = Language::of_tags(&first(&query, "ui_locales"))
-            .or_else(|| Language::of_tags(cookie(LANGUAGE_COOKIE)?))
+            .or_else(|| Language::of_tags(cookies.get(LANGUAGE_COOKIE)?))
             .or_else(|| Language::of_accept_language(accept_language?))
             .unwrap_or(Language::English);
-        let visitor = cookie(session::VISITOR_COOKIE).map_or_else(session::new_visitor, str::to_owned);
+        let visitor = cookies.get(session::VISITOR_COOKIE).map_or_else(session::new_visitor, str::to_owned);
         Self { pages, text: language.texts(), language, access, session, visitor, query, fields, received }
     }
 

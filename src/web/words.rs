@@ -109,7 +109,7 @@ pub fn words(refusal: &Refusal) -> (String, String) {
         Refusal::BodyTooLarge { limit } => {
             (format!("A body that must be checked may have {limit} bytes at most."), String::new())
         }
-        Refusal::BodyUnavailable => plain("The form body did not come along with the question."),
+        Refusal::BodyUnavailable => plain("The body did not come along with the question."),
         Refusal::Unavailable => plain("The server can not decide at the moment: try again."),
     }
 }
