@@ -7,13 +7,14 @@
 use std::net::IpAddr;
 
 use crate::auth::enrolment;
+use crate::auth::proved::Proved;
 use crate::auth::verdict::{Credential, Identity, Refusal, Rejection};
 use crate::domain::account::Account;
 use crate::domain::api_key::{ApiKey, KeyPair};
 use crate::domain::credentials::Secret;
 use crate::domain::scope::{Scope, ScopeLimit};
 use crate::store::Store;
-use crate::store::api_keys::{ApiKeyError, NewApiKey};
+use crate::store::api_keys::{ApiKeyError, NewApiKey, NewImpersonator, ProvedBy};
 use crate::store::audit::{Actor, By};
 use crate::time::{Lifetime, Timestamp};
 
@@ -77,7 +78,13 @@ impl Impersonations {
                 ScopeLimit::Only(_) | ScopeLimit::Unlimited => None,
             },
             expires_at: Some(now + self.lifetime),
-            impersonator: Some(actor.account().id.clone()),
+            impersonator: Some(NewImpersonator {
+                account: actor.account().id.clone(),
+                proved: match actor.proved() {
+                    Proved::Password(account) => ProvedBy::Password(account.password.clone()),
+                    Proved::Key(key) => ProvedBy::Key(key.key.public_key.clone(), key.private_key_hash().to_vec()),
+                },
+            }),
         };
         let by = By::from(Actor::account(actor.account()), address, now);
         let key = self.store.api_keys.create(new, &by).await.map_err(refuse)?;

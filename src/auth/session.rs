@@ -131,8 +131,13 @@ impl Sessions {
     ) -> Result<Secret, Rejection> {
         let by = By::from(Actor::account(&account.account), request.client_address, request.arrived);
         let agent = request.headers.user_agent;
-        let begun = self.stored.begin(&account.account, kind, self.lifetime, agent, &by).await;
-        begun.map_err(Rejection::unavailable).map(|(_, secret)| secret)
+        let proved = account.password.as_ref();
+        let begun = self.stored.begin(&account.account, proved, kind, self.lifetime, agent, &by).await;
+        let (_, secret) = begun.map_err(Rejection::unavailable)?.ok_or_else(|| {
+            let refusal = Refusal::BadCredentials { username: account.account.username.to_string() };
+            Rejection::because(refusal, "the password was changed while somebody logged in with the old one")
+        })?;
+        Ok(secret)
     }
 
     /// Ends a session.

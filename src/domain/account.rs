@@ -3,7 +3,7 @@
 //! Passwords are not part of an account: who may see the account may not see those.
 
 use super::credentials::{AccountId, CompanyId, InvalidName, Username, check_line};
-use super::scope::ScopeLimit;
+use super::scope::{Scope, ScopeLimit};
 use crate::time::Timestamp;
 
 /// A tenant that accounts may belong to.
@@ -60,14 +60,19 @@ impl Account {
             || holder.is_some_and(|holder| holder.scopes.covers(given))
     }
 
-    /// Whether this account may get a short-lived key for `other`: an integrator or admin, for a member of its own
-    /// company, and nobody for itself.
+    /// Whether this account may get a short-lived key for `other`: an integrator or admin that may manage, for a member of its
+    /// own company, and nobody for itself.
     pub fn may_impersonate(&self, other: &Self) -> bool {
         let entitled = match self.role {
             Role::Integrator | Role::Admin => true,
             Role::Member => false,
         };
+        let may_manage = match &self.scopes {
+            ScopeLimit::Unlimited => true,
+            ScopeLimit::Only(scopes) => scopes.contains(Scope::manage_write().as_str()),
+        };
         entitled
+            && may_manage
             && other.role == Role::Member
             && self.company.is_some()
             && self.company == other.company

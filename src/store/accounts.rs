@@ -642,3 +642,14 @@ impl CompanyRow {
         })
     }
 }
+/// Whether this is still the account's password hash. If so, whoever changes it waits for the end of this transaction, and finds what it
+/// has made; if not, what was proved by the old one makes nothing any more.
+pub(super) fn still_has_password(
+    connection: &mut AnyConnection,
+    id: &AccountId,
+    hash: &Secret,
+) -> Result<bool, StoreError> {
+    let as_proved = accounts::table.find(id.as_str()).filter(accounts::password_hash.eq(hash.expose()));
+    let locked = diesel::update(as_proved).set(accounts::password_hash.eq(hash.expose())).execute(connection)?;
+    Ok(locked == 1)
+}

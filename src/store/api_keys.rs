@@ -41,6 +41,22 @@ pub enum ApiKeyError {
 
 carries_diesel!(ApiKeyError);
 
+/// Who is about to act in another account's place, and what they proved to be it by.
+#[derive(Clone)]
+pub struct NewImpersonator {
+    pub account: AccountId,
+    pub proved: ProvedBy,
+}
+
+/// What is stored of a credential that was proved: where it has changed meanwhile, nothing is begun with it.
+#[derive(Clone)]
+pub enum ProvedBy {
+    /// The hash of the password; none: the account has none, and it was another credential.
+    Password(Option<Secret>),
+    /// The public half, and the hash of the private half.
+    Key(PublicKey, Vec<u8>),
+}
+
 /// An API key about to be made.
 #[derive(Clone)]
 pub struct NewApiKey {
@@ -52,7 +68,7 @@ pub struct NewApiKey {
     pub scopes: Option<Scopes>,
     pub expires_at: Option<Timestamp>,
     /// Who will act with the key in the account's place; checked here.
-    pub impersonator: Option<AccountId>,
+    pub impersonator: Option<NewImpersonator>,
     /// One for each spelling of the user name that Digest admits.
     pub digest: Vec<DigestSecret>,
 }
@@ -92,10 +108,11 @@ impl ApiKeys {
                     accounts::find(transaction.connection, &new.account)?.ok_or(ApiKeyError::AccountNotFound)?;
                 let impersonator = match &new.impersonator {
                     None => None,
-                    Some(id) => {
+                    Some(NewImpersonator { account: id, proved }) => {
                         let actor =
                             accounts::find(transaction.connection, id)?.ok_or(ApiKeyError::MayNotImpersonate)?;
-                        if actor.standing().is_err() || !actor.may_impersonate(&account) {
+                        let proved = still_proves(transaction.connection, id, proved)?;
+                        if !proved || actor.standing().is_err() || !actor.may_impersonate(&account) {
                             return Err(ApiKeyError::MayNotImpersonate);
                         }
                         Some(Impersonator { account: actor.id, username: actor.username })
@@ -251,6 +268,18 @@ impl ApiKeys {
                 .execute(transaction.connection)?)
             })
             .await
+    }
+}
+
+/// Whether this is still what proves to be `account`. Whoever changes it waits for the end of this transaction.
+fn still_proves(connection: &mut AnyConnection, account: &AccountId, proved: &ProvedBy) -> Result<bool, StoreError> {
+    match proved {
+        ProvedBy::Password(None) => Ok(true),
+        ProvedBy::Password(Some(hash)) => accounts::still_has_password(connection, account, hash),
+        ProvedBy::Key(public_key, hash) => {
+            let as_proved = api_keys::table.find(public_key.as_str()).filter(api_keys::private_key_hash.eq(hash));
+            Ok(diesel::update(as_proved).set(api_keys::private_key_hash.eq(hash)).execute(connection)? == 1)
+        }
     }
 }
 

@@ -63,15 +63,17 @@ impl Sessions {
         Self { database }
     }
 
-    /// Begins a session of an account that has just logged in; the secret is seen here and never again.
+    /// Begins a session of an account that has just logged in; the secret is seen here and never again. `proved`: the hash of
+    /// the password that it logged in with; `Ok(None)` if that was changed meanwhile.
     pub async fn begin(
         &self,
         account: &Account,
+        proved: Option<&Secret>,
         kind: SessionKind,
         lifetime: Lifetime,
         user_agent: Option<&str>,
         by: &By,
-    ) -> Result<(Session, Secret), StoreError> {
+    ) -> Result<Option<(Session, Secret)>, StoreError> {
         let (id, secret) = {
             let mut rng = rand::rng();
             (SessionId::generate(&mut rng), Secret::generate(&mut rng))
@@ -85,9 +87,14 @@ impl Sessions {
             created_at: by.now,
             expires_at: by.now + lifetime,
         };
-        let (account, by) = (account.clone(), by.clone());
+        let (account, proved, by) = (account.clone(), proved.cloned(), by.clone());
         self.database
             .write(move |transaction| {
+                if let Some(hash) = &proved
+                    && !accounts::still_has_password(transaction.connection, &account.id, hash)?
+                {
+                    return Ok(None);
+                }
                 let inserted = diesel::insert_into(sessions::table)
                     .values((
                         sessions::id.eq(session.id.as_str()),
@@ -119,7 +126,7 @@ impl Sessions {
                     .select((sessions::id, sessions::secret_hash))
                     .load(transaction.connection)?;
                 end_rows(transaction, surplus, &account, &by)?;
-                Ok((session, secret))
+                Ok(Some((session, secret)))
             })
             .await
     }

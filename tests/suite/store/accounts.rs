@@ -199,7 +199,12 @@ fn a_password_change_ends_the_other_sessions() {
         let jo = kit.account("jo").await;
         let lifetime = Lifetime::from_seconds(3600);
         let begin = async || {
-            kit.store.sessions.begin(&jo, SessionKind::Browser, lifetime, Some("x"), &by()).await.expect("a session")
+            kit.store
+                .sessions
+                .begin(&jo, None, SessionKind::Browser, lifetime, Some("x"), &by())
+                .await
+                .expect("an answer")
+                .expect("a session")
         };
         let (kept, kept_secret) = begin().await;
         let (_, other_secret) = begin().await;
@@ -211,6 +216,12 @@ fn a_password_change_ends_the_other_sessions() {
         assert!(directory.session(&hash(&other_secret), NOW).await.expect("an answer").is_none());
         let found = directory.account(&jo.id, NOW).await.expect("an answer").expect("is there");
         assert!(found.password.as_ref().is_some_and(|hash| hash.matches(b"$argon2id$1")));
+        let log_in = async |proved: &str| {
+            let (sessions, proved) = (&kit.store.sessions, Secret::new(proved));
+            sessions.begin(&jo, Some(&proved), SessionKind::Browser, lifetime, None, &by()).await.expect("an answer")
+        };
+        assert!(log_in("$argon2id$0").await.is_none(), "proved by the password that was");
+        assert!(log_in("$argon2id$1").await.is_some());
     });
 }
 

@@ -2,9 +2,10 @@
 
 use countersign::domain::account::{Account, Reach, Role};
 use countersign::domain::api_key::{ApiKeyRefusal, KeyPair};
-use countersign::domain::credentials::Secret;
+use countersign::domain::credentials::{PublicKey, Secret};
+use countersign::domain::scope::ScopeLimit;
 use countersign::store::accounts::AccountUpdate;
-use countersign::store::api_keys::{ApiKeyError, NewApiKey};
+use countersign::store::api_keys::{ApiKeyError, NewApiKey, NewImpersonator, ProvedBy};
 use countersign::store::digest_users::DigestUser;
 use countersign::store::page::Page;
 use countersign::time::Lifetime;
@@ -62,25 +63,40 @@ fn an_integrator_acts_for_a_member_of_its_company_until_it_may_no_longer() {
         let integrator = kit.member("integrator", "acme", Role::Integrator).await;
         let member = kit.member("member", "acme", Role::Member).await;
         let stranger = kit.member("stranger", "other", Role::Member).await;
-        let start = async |account: &Account| {
+        let start_by = async |proved: ProvedBy, account: &Account| {
             let pair = KeyPair::generate(&mut rand::rng());
             let new = NewApiKey {
-                impersonator: Some(integrator.id.clone()),
+                impersonator: Some(NewImpersonator { account: integrator.id.clone(), proved }),
                 expires_at: Some(NOW + Lifetime::from_seconds(60)),
                 ..new_key(&pair, account)
             };
             kit.store.api_keys.create(new, &by()).await
         };
+        let start = async |account: &Account| start_by(ProvedBy::Password(None), account).await;
         assert!(matches!(start(&stranger).await, Err(ApiKeyError::MayNotImpersonate)));
+        for changed in [
+            ProvedBy::Password(Some(Secret::new("$argon2id$another"))),
+            ProvedBy::Key(PublicKey::parse("gone").expect("a public key"), vec![0; 32]),
+        ] {
+            assert!(matches!(start_by(changed, &member).await, Err(ApiKeyError::MayNotImpersonate)));
+        }
         let key = start(&member).await.expect("a key");
         let find = async || kit.store.directory.api_key(&key.public_key, NOW).await.expect("an answer");
         let found = find().await.expect("is there");
         assert_eq!(found.key.impersonator.as_ref().map(|actor| actor.username.as_str()), Some("integrator"));
         assert!(found.standing(NOW).is_ok());
         assert_eq!(found.standing(NOW + Lifetime::from_seconds(60)), Err(ApiKeyRefusal::Expired));
-        let update = AccountUpdate { role: Some(Role::Member), ..AccountUpdate::default() };
-        kit.store.accounts.update(&integrator.id, update, &by()).await.expect("demoted");
-        assert_eq!(find().await.expect("is there").standing(NOW), Err(ApiKeyRefusal::Impersonator));
+        let narrowed = ScopeLimit::parse("a:read").expect("scopes");
+        let widened = ScopeLimit::parse("manage:write").expect("scopes");
+        for (update, acts) in [
+            (AccountUpdate { scopes: Some(narrowed), ..AccountUpdate::default() }, false),
+            (AccountUpdate { scopes: Some(widened), ..AccountUpdate::default() }, true),
+            (AccountUpdate { role: Some(Role::Member), ..AccountUpdate::default() }, false),
+        ] {
+            kit.store.accounts.update(&integrator.id, update, &by()).await.expect("changed");
+            let standing = find().await.expect("is there").standing(NOW).err();
+            assert_eq!(standing, (!acts).then_some(ApiKeyRefusal::Impersonator));
+        }
         let later = NOW + Lifetime::from_seconds(61);
         assert_eq!(kit.store.api_keys.delete_ended_impersonations(later).await.expect("cleaned"), 1);
     });

@@ -121,7 +121,7 @@ fn no_secret_stands_in_the_database_file() {
         let temporary = kit.temporary(&client, "a:read").await;
         let (_, private_key) = kit.key(&jo, None).await;
         let lifetime = Lifetime::from_seconds(60);
-        let session = kit.store.sessions.begin(&jo, SessionKind::Browser, lifetime, None, &by()).await;
+        let session = kit.store.sessions.begin(&jo, None, SessionKind::Browser, lifetime, None, &by()).await;
         kit.store.settings.establish("jwt", Secret::new("the signing key of the server"), NOW).await.expect("kept");
         let secrets = [
             client.secret,
@@ -130,7 +130,7 @@ fn no_secret_stands_in_the_database_file() {
             temporary.token,
             temporary.secret,
             private_key,
-            session.expect("a session").1,
+            session.expect("an answer").expect("a session").1,
             Secret::new("the signing key of the server"),
         ];
         let folder = std::path::Path::new(&path).parent().expect("a folder");

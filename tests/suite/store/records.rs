@@ -26,7 +26,14 @@ fn a_form_is_carried_out_once_whoever_sends_it_on_whichever_node() {
         let jo = kit.account("jo").await;
         let lifetime = Lifetime::from_seconds(3600);
         let begin = async || {
-            kit.store.sessions.begin(&jo, SessionKind::Browser, lifetime, None, &by()).await.expect("a session").0.id
+            kit.store
+                .sessions
+                .begin(&jo, None, SessionKind::Browser, lifetime, None, &by())
+                .await
+                .expect("an answer")
+                .expect("a session")
+                .0
+                .id
         };
         let (session, other) = (begin().await, begin().await);
         let forms = &kit.store.sent_forms;
@@ -50,8 +57,9 @@ fn a_session_begins_and_ends() {
         let (session, secret) = kit
             .store
             .sessions
-            .begin(&jo, SessionKind::MemberHash, lifetime, Some(&agent), &by())
+            .begin(&jo, None, SessionKind::MemberHash, lifetime, Some(&agent), &by())
             .await
+            .expect("an answer")
             .expect("a session");
         let find = async || kit.store.directory.session(&hash(&secret), NOW).await.expect("an answer");
         assert_eq!(find().await.map(|found| found.session.clone()), Some(session.clone()));
@@ -74,9 +82,9 @@ fn of_more_sessions_than_an_account_may_have_the_oldest_ends() {
             let begun = kit
                 .store
                 .sessions
-                .begin(&jo, SessionKind::Browser, Lifetime::from_seconds(86_400), None, &by_at(second))
+                .begin(&jo, None, SessionKind::Browser, Lifetime::from_seconds(86_400), None, &by_at(second))
                 .await;
-            begun.expect("a session").1
+            begun.expect("an answer").expect("a session").1
         };
         let oldest = begin(0).await;
         let second = begin(1).await;
