@@ -3,7 +3,7 @@
 It reads HTTP by hand, so that it sees the target and the framing as they came. By path: `/…/slow` never answers,
 `/…/early` answers before it reads the body, `/…/stream/N` sends N bytes in chunks, `/…/drip` sends until it is left
 alone, `/…/broken` closes without a word, `/…/ws` switches protocols and echoes, `/…/ws/bye` switches,
-says bye and closes, `/…/close` says Connection: close, `/…/leave` closes on the request that follows it on its connection.
+says bye and closes, `/…/close` says Connection: close, `/…/cookies` sets 150 cookies and two of Countersign's, `/…/leave` closes on the request that follows it on its connection.
 """
 
 import hashlib
@@ -84,12 +84,15 @@ class Api:
         }
         body = json.dumps(received).encode()
         extra = b"Connection: close\r\n" if path.endswith("/close") else b""
+        if path.endswith("/cookies"):
+            ours = b"Set-Cookie: countersign_session=forged\r\nSet-Cookie:countersign_visitor=forged; Path=/\r\n"
+            extra += ours + b"".join(b"Set-Cookie: c%d=1\r\n" % number for number in range(150))
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Hop: 1\r\nContent-Length: {len(body)}\r\n"
         connection.sendall(head.encode() + extra + b"\r\n" + (b"" if method == "HEAD" else body))
         if path.endswith("/leave"):
             self.left += bool(reader.readline())
             return False
-        return not extra
+        return not path.endswith("/close")
 
     def body(self, reader, headers):
         """How much came, its SHA-256, and its first bytes."""

@@ -116,7 +116,7 @@ def test_a_mistake_in_nginx_is_found_and_named(server, new_proxy, monkeypatch, t
 
 @pytest.mark.parametrize(("name", "line", "wrong", "check", "seen"), [
     ("countersign.js", "body = r.requestText || ''", "body = ''", "body of a form", "as if it were empty"),
-    ("nginx-njs.conf", "error_page 418 = @form;", "error_page 418 = @api;", "without a credential", "POST with a form passes"),
+    ("nginx-njs.conf", "js_content countersign.form;", "proxy_pass http://api;", "without a credential", "POST with a form passes"),
     ("countersign.js", "kept.join('&')", "kept.reverse().join('&')", "the query arrives", "on the way to the API"),
     ("nginx-njs.conf", "auth_request /_countersign_authz;", "if ($request_method = OPTIONS) { return 204; }\n            auth_request /_countersign_authz;", "without a credential", "OPTIONS passes"),
     ("nginx-njs.conf", "proxy_set_header X-Original-Method $request_method;", "proxy_set_header X-Original-Method GET;", "its own method", "401 for a signed PUT"),

@@ -483,6 +483,45 @@ def test_an_https_upstream_is_checked_and_spoken_to_by_its_own_name(new_server, 
                 assert connection.recv(12) == b"HTTP/1.1 101", "HTTP/2 has no upgrade: it takes a connection of HTTP/1.1"
 
 
+@pytest.mark.parametrize(("path", "clients"), [("/things/stream/104857600", 6), ("/things/drip", 104)])
+def test_nobody_waits_for_others_answers_over_http_2(new_server, new_proxy, api, path, clients):
+    """Six that read nothing, or more endless answers than one connection takes."""
+    tls = new_proxy("haproxy", api.authority, api.authority)
+    config = f'[server]\nworkers = 1\n[upstream]\nurl = "{tls.base}"\ntimeout_seconds = 5\n'
+    server = new_server(config, "shared-http-2", environment={"SSL_CERT_FILE": str(tls.certificate)})
+    key = server.key(server.account("u@example.com"))
+    credential = ("Authorization", "Basic " + base64.b64encode(f"{key.public}:{key.private}".encode()).decode())
+    held = []
+    try:
+        for _ in range(clients):
+            connection = socket.create_connection((server.host, server.port), timeout=30)
+            held.append(connection)
+            lines = [f"GET {path} HTTP/1.1", f"Host: {server.authority}", ": ".join(credential)]
+            connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 200"
+        assert wire.send(server, "GET", "/things", [credential]).status == 200
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_an_answer_with_many_headers_arrives_but_sets_no_cookie_of_ours(inline):
+    lines = ["GET /things/cookies HTTP/1.1", f"Host: {inline.server.authority}", "Connection: close", ": ".join(basic(inline))]
+    with connect(inline) as connection:
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
+        head = connection.makefile("rb").read().partition(b"\r\n\r\n")[0].decode()
+    assert head.startswith("HTTP/1.1 200")
+    assert head.count("set-cookie: c") == 150 and "forged" not in head
+
+
+def test_the_proof_of_a_session_s_form_stays_behind(inline):
+    login = logged_in(inline.server, inline.owner)
+    token = login.token[1]
+    headers = [login.cookies, ("Content-Type", "application/x-www-form-urlencoded"), ("Origin", inline.server.base)]
+    answer = send(inline, "POST", "/page/x?auth=session", headers, f"a=1&csrf_token={token}&b=2")
+    assert seen(answer)["body"] == "a=1&b=2"
+
+
 # --- attackers and odd clients ---
 
 
@@ -595,12 +634,33 @@ def test_a_request_needs_the_scopes_of_every_method_that_a_reader_could_take_it_
     for field in (".method=DELETE", "[method=DELETE", "+_method=DELETE", "%20_method=DELETE", "_method%00x=DELETE"):
         assert status("GET", form, body=field) == 403, f"PHP: {field}"
     assert status("GET", form, body="_METHOD=DELETE") == 403, "Slim"
+    assert status("GET", form, body="X-HTTP-Method-Override=DELETE") == 403, "ASP.NET"
+    assert status("GET", target="/strict/x?X-HTTP-Method-Override=DELETE") == 403
     for field in ("a=1;_method=DELETE", "a=1&+_method=DELETE"):
         assert status("GET", form, body=field) == 403, f"Rack: {field}"
     assert status("GET", target="/strict/x?a=1;_method=DELETE") == 403
     assert status("GET", form, body="a_method=DELETE&method=DELETE") == 200
     assert status("GET", form, ("Content-Type", "text/plain"), body="_method=DELETE") == 400
     assert status("GET", form, body=b"_method=DELETE&x=\xff") == 400
+
+
+@pytest.mark.parametrize("target", [
+    "/raw/../strict/x", "/raw/%2e%2e/strict/x", "/raw/..;/strict/x", "/raw//../../strict/x", "/raw/..%2fstrict/x", "/raw/..%5cstrict/x",
+])
+def test_a_raw_path_does_not_lead_to_another_route(inline, target):
+    assert send(inline, "DELETE", target, [basic(inline)]).status == 400
+    assert send(inline, "DELETE", target.replace("strict", "raw"), [basic(inline)]).status == 200, "its own"
+
+
+@pytest.mark.parametrize("target", ["/strict%0a", "/x%0d", "/x/%c0%ae%c0%ae/strict/x", "/x/..%c0%afstrict/x", "/%C5%BFtrict/x"])
+def test_a_path_that_some_readers_read_as_another_is_refused(inline, target):
+    assert send(inline, "GET", target, [basic(inline)]).status == 400
+
+
+def test_cookies_in_several_lines_are_one_header_without_those_of_ours(inline):
+    lines = [("Cookie", "a=1; countersign_session=s"), ("Cookie", "memberHash=h"), ("Cookie", "memberId=m")]
+    names = [f"{name}: {value}" for name, value in seen(send(inline, "GET", "/things", [basic(inline), *lines]))["headers"].items() if name == "cookie"]
+    assert "countersign" not in str(names) and "memberHash" not in str(names) and "memberId=m" in str(names)
 
 
 def test_a_form_that_can_not_be_read_may_mean_any_method(inline):

@@ -8,6 +8,7 @@ import subprocess
 import proxies
 import pytest
 import signer
+from browser import logged_in
 from requests_oauthlib import OAuth1Session
 
 ODD_TARGETS = [
@@ -199,6 +200,8 @@ def test_nginx_with_njs_takes_credentials_out_of_the_query_and_cookies(behind, n
     ("countersign_session=s; a=1", "a=1"),
     ("a=1; countersign_visitor=v; b=2; countersign_session=s; c=3", "a=1; b=2; c=3"),
     ("countersign_visitor=v; countersign_session=s", ""),
+    ("companyName=acme; memberId=m; memberHash=h; a=1", "companyName=acme; memberId=m; a=1"),
+    ("memberHash=h; countersign_session=s; a=1", "a=1"),
     ("a=1", "a=1"),
     # Of others, whose names end or begin like ours.
     ("__Host-countersign_session=s; a=1", "__Host-countersign_session=s; a=1"),
@@ -346,3 +349,34 @@ def test_nobody_waits_for_the_body_of_a_question(behind, caddy):
     answer = caddy.exchange("\r\n".join(lines).encode() + b"\r\n\r\n", "PUT")
     assert answer.status == 401
 
+
+
+def test_another_site_s_page_opens_no_web_socket_by_a_login(advised, behind):
+    login = logged_in(behind.server, behind.owner)
+    lines = [
+        "GET /page/ws?auth=session HTTP/1.1", f"Host: {advised.authority}", "Connection: Upgrade", "Upgrade: websocket",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", ": ".join(login.cookies),
+    ]
+
+    def status(origin):
+        with socket.create_connection((advised.host, advised.port), timeout=30) as connection:
+            connection.sendall("\r\n".join([*lines, f"Origin: {origin}"]).encode() + b"\r\n\r\n")
+            return int(connection.recv(12)[9:])
+
+    assert (status(advised.base), status("https://evil.example")) == (101, 403)
+
+
+def test_njs_refuses_a_form_that_is_too_large_before_it_comes(njs):
+    head = f"POST /things HTTP/1.1\r\nHost: {njs.authority}\r\n{': '.join(FORM)}\r\nContent-Length: 629145600\r\n\r\n"
+    with socket.create_connection((njs.host, njs.port), timeout=30) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(12) == b"HTTP/1.1 413"
+
+
+@pytest.mark.parametrize("verb", ["GET", "DELETE", "PROPFIND"])
+def test_no_white_space_makes_a_form_that_nobody_reads(njs, behind, verb):
+    headers = [*sign(njs, behind, verb, "/things"), ("Content-Type", "\tapplication/x-www-form-urlencoded"), ("Transfer-Encoding", "chunked")]
+    lines = [f"{verb} /things HTTP/1.1", f"Host: {njs.authority}", "Connection: close", *(": ".join(header) for header in headers)]
+    with socket.create_connection((njs.host, njs.port), timeout=30) as connection:
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n9\r\namount=99\r\n0\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 401"
