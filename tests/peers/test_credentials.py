@@ -6,6 +6,7 @@ Some of it comes with time: the servers of those tests have a clock that a test 
 import base64
 import hashlib
 import itertools
+import json
 import random
 import socket
 import subprocess
@@ -252,6 +253,14 @@ def exchanged(server, key, json=False):
         body = f'{{"username":"{key.public}","password":"{key.private}"}}'
         return wire.send(server, "POST", "/api/auth/jwt", [("Content-Type", "application/json")], body)
     return wire.send(server, "POST", "/api/auth/jwt", [basic(key.public, key.private)], b"")
+
+
+def test_a_token_ends_with_the_key_that_it_was_made_with(server):
+    """Also for those who know it by its signature alone."""
+    key = server.key(server.account(), more=("--expires-in", "60"))
+    made = exchanged(server, key).json
+    claims = json.loads(base64.urlsafe_b64decode(made["token"].split(".")[1] + "=="))
+    assert 0 < made["expires_in"] <= 60 and claims["exp"] - claims["iat"] == made["expires_in"]
 
 
 def test_a_body_that_comes_slowly_brings_no_timestamp_past_its_window(ageing, clock):

@@ -443,6 +443,9 @@ def test_connectwises_three_cookies_and_member_hash(connectwise):
     names = dict(answer.json()["headers"])
     assert (names["x-auth-account"], names["x-auth-credential"]) == (account.username, "cookie")
     assert cookies["memberHash"] not in answer.text
+    # "This method uses 3 cookie headers": each in a line of its own, too.
+    line = [needs("curl", "curl"), "-sk", f"https://{connectwise.authority}{INFO}", "-H", "Host: api-na.myconnectwise.net", *(part for name, value in cookies.items() for part in ("-H", f"Cookie: {name}={value}"))]
+    assert dict(json.loads(run(line))["headers"])["x-auth-credential"] == "cookie"
     answer = connectwise.ask("GET", INFO, headers=words(f"acme+{account.username}", cookies["memberHash"]))
     assert dict(answer.json()["headers"])["x-auth-credential"] == "basic"
     # A token could outlive the login.
