@@ -193,7 +193,7 @@ impl Components {
                 configuration.gateway.buffer_bytes,
                 clock.clone(),
             ),
-            policy: Policy::new(&configuration.routes, http_auth.digest)?,
+            policy: Policy::new(&configuration.routes, http_auth.digest),
             authenticator: Authenticator {
                 oauth: verifier,
                 basic,
