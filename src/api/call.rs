@@ -316,5 +316,6 @@ async fn caller(judge: &Judge, received: &ReceivedRequest<'_>, action: Action) -
     if changes_something(received.method) && !action.only_takes_away() && identity.account().standing().is_err() {
         return Err(Failed::Forbidden("An account that is locked or disabled may only see and revoke."));
     }
-    Ok(identity)
+    let beside = judge.authenticator.basic.client_keys().find(received, admission);
+    Ok(judge.authenticator.sessions.with_client(identity, &beside, received.arrived).await?)
 }

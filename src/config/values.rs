@@ -52,7 +52,9 @@ pub enum InvalidValue {
     Realm,
     #[error("should be one of {0}")]
     Word(String),
-    #[error("should be a scope, noun:verb, such as account:read: at most 128 letters of visible ASCII without comma, quote or backslash")]
+    #[error(
+        "should be a scope, noun:verb, such as account:read: at most 128 letters of visible ASCII without comma, quote or backslash"
+    )]
     Scope,
     #[error("should be an HTTP method in capitals, such as GET, or * for all that are not named")]
     Method,
