@@ -165,7 +165,10 @@ impl Rim {
         match name.as_str() {
             "authorization" => match text {
                 Some(text) => headers.authorization.add(text),
-                None => headers.authorization.add_unreadable(),
+                None => {
+                    headers.authorization.add_unreadable();
+                    headers.authorization_octets = Some(value.as_bytes());
+                }
             },
             "cookie" => {
                 // Two lines are read one way here and another behind us; no client sends them (RFC 6265 §5.4).
