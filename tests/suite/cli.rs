@@ -785,6 +785,20 @@ fn sign_gives_what_oauth_core_gives_for_its_photos() {
 }
 
 #[test]
+fn sign_puts_what_it_prints_into_json_where_that_is_asked_for() {
+    let desk = Desk::new();
+    let told = |more: &[&str]| desk.run(&[PHOTOS.as_slice(), more].concat()).done().stdout.clone();
+    let json = |more: &[&str]| desk.json(&[PHOTOS.as_slice(), &["--format", "json"], more].concat());
+    let both = json(&[]);
+    has_keys(&both, &["base_string", "authorization"]);
+    let lines = format!("{}\nAuthorization: {}\n", text(&both, "base_string"), text(&both, "authorization"));
+    assert_eq!(lines, told(&[]));
+    assert_eq!(lines, told(&["--format", "table"]));
+    assert_eq!(json(&["--only", "header"]), serde_json::json!({ "authorization": both["authorization"] }));
+    assert_eq!(json(&["--only", "base-string"]), serde_json::json!({ "base_string": both["base_string"] }));
+}
+
+#[test]
 fn sign_makes_the_base_string_of_rfc_5849_section_3_4_1_1() {
     let arguments = [
         "sign",
