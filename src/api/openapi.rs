@@ -231,7 +231,8 @@ const SHAPES: &[(&str, &str)] = &[
     ),
     (
         "Key",
-        "public_key private_key? name username scopes[] hint impersonated_by? expires_at? created_at last_used_at?",
+        "public_key private_key? name username scopes[] hint status impersonated_by? expires_at? created_at \
+         last_used_at?",
     ),
     (
         "Token",
