@@ -23,10 +23,11 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 
 /// `POST /keys`
 pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
-    let account = call.account_in(if call.fields.given("username") { "username" } else { "account" }).await?;
-    let scopes = match call.fields.texts("scopes") {
+    let account = call.account_in("account").await?;
+    let scopes = match call.fields.texts("scopes").as_deref() {
+        // As the answer says it where a key has none of its own.
+        None | Some(["*"]) => None,
         Some(given) => Some(Scopes::parse_each(given).map_err(|error| Failed::field("scopes", error))?),
-        None => None,
     };
     let beyond = |scope: &str| !account.scopes.admits(scope);
     if let Some(scope) = scopes.iter().flat_map(Scopes::iter).find(|scope| beyond(scope.as_str())) {
