@@ -141,6 +141,7 @@ async fn run(action: Action, call: &Call<'_>) -> Result<HttpResponse, Failed> {
         Action::ListGrants => delegations::grants(call).await,
         Action::ShowGrant => delegations::grant(call).await,
         Action::RevokeGrant => delegations::revoke_grant(call).await,
+        Action::RevokeGrantOf => delegations::revoke_grant_of(call).await,
         Action::ListAudit => audit::list(call).await,
     }
 }

@@ -193,7 +193,7 @@ impl Components {
                 configuration.gateway.buffer_bytes,
                 clock.clone(),
             ),
-            policy: Policy::new(&configuration.routes, http_auth.digest)?,
+            policy: Policy::new(&configuration.routes, http_auth.digest),
             authenticator: Authenticator {
                 oauth: verifier,
                 basic,
@@ -330,9 +330,9 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
     service
         .service(web::resource(own("/api/auth/jwt")).route(web::post().to(tokens::issue)))
         .service(Place::at("/.well-known/jwks.json").get(tokens::jwks))
-        .service(web::resource(own("/health/live")).to(health::live))
-        .service(web::resource(own("/health/ready")).to(health::ready))
-        .service(web::resource(own("/metrics")).to(health::metrics))
+        .service(Place::at(own("/health/live")).get(health::live))
+        .service(Place::at(own("/health/ready")).get(health::ready))
+        .service(Place::at(own("/metrics")).get(health::metrics))
         .configure(|service| alias::configure(service, &configuration.aliases))
         .configure(|service| crate::web::pages(service, &own("")))
         .configure(|service| crate::api::routes(service, configuration, &own("")))

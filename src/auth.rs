@@ -36,7 +36,7 @@ use crate::protocol::encoding::{self, Plus};
 use crate::protocol::header::Credentials;
 use crate::protocol::oauth::{ProtocolError, mentions_oauth};
 use crate::protocol::parameters::Parameters;
-use crate::protocol::request::{ReceivedRequest, Sent};
+use crate::protocol::request::{Headers, ReceivedRequest, Sent};
 use crate::store::directory::Directory;
 
 /// All ways in. One for the whole server.
@@ -79,6 +79,14 @@ impl Authenticator {
         request: &ReceivedRequest<'_>,
         admission: &Admission,
     ) -> Result<Identity, Rejection> {
+        let (latin1, read);
+        let mut request = request;
+        if let Some(octets) = latin1_digest(request) {
+            latin1 = octets.iter().copied().map(char::from).collect::<String>();
+            let headers = Headers { authorization: Sent::Once(&latin1), ..request.headers };
+            read = ReceivedRequest { headers, ..*request };
+            request = &read;
+        }
         match self.presented(request, admission)? {
             Presented::Signature => self.signed(request, admission).await,
             Presented::Basic(token68) => self.basic.identify(request, admission, token68).await,
@@ -185,14 +193,26 @@ pub fn needs_body(request: &ReceivedRequest<'_>) -> bool {
     let hashed = |header: &str| {
         let credentials = Credentials::parse(header);
         if credentials.is("Digest") {
-            credentials.rest.to_ascii_lowercase().contains("auth-int")
+            mentions_auth_int(credentials.rest)
         } else {
             mentions_body_hash(credentials.rest)
         }
     };
     request.has_form_type()
         || request.headers.authorization.once().is_some_and(hashed)
+        || latin1_digest(request).is_some_and(|octets| mentions_auth_int(&String::from_utf8_lossy(octets)))
         || request.query.is_some_and(mentions_body_hash)
+}
+
+fn mentions_auth_int(parameters: &str) -> bool {
+    parameters.to_ascii_lowercase().contains("auth-int")
+}
+
+/// Digest credentials that are no UTF-8: each octet is a letter of Latin-1. Python's `http.client` writes every header so, also
+/// where `requests` has made the response over the name in UTF-8.
+fn latin1_digest<'a>(request: &ReceivedRequest<'a>) -> Option<&'a [u8]> {
+    let octets = request.headers.authorization_octets.filter(|_| request.headers.authorization == Sent::Unreadable)?;
+    octets.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"Digest ")).then_some(octets)
 }
 
 /// In any spelling: a name is decoded before it is signed, so whoever stands on the way could write an escape into it.

@@ -96,7 +96,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Sign one request as a client would, and show how; or say what is wrong with a signature
     #[command(
-        after_help = "Examples:\n  countersign sign GET 'http://127.0.0.1:8080/v2/me?x=1' --client-key K --client-secret S --token T --token-secret U\n  countersign sign --explain request.txt --client-secret S --token-secret U"
+        after_help = "Examples:\n  countersign sign GET 'http://127.0.0.1:8080/v2/me?x=1' --client-key K --client-secret S --token T --token-secret U\n  countersign sign --explain request.txt --client-secret S --token-secret U",
+        mut_arg("format", |format| format.help("How to write the answer [default: text; with --explain, table on a terminal, else json]"))
     )]
     Sign(Box<sign::SignArgs>),
     /// Take over companies, accounts, clients, keys and tokens from a file, all or nothing

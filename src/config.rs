@@ -29,7 +29,7 @@ pub use alias::{AliasSettings, AliasTarget};
 pub use network::Network;
 pub use origin::Origin;
 pub use problem::{ConfigurationError, Problem};
-pub use route::{BodyHashRule, Challenge, ClientKeyRule, RouteSettings, ScopeSettings, Way};
+pub use route::{BodyHashRule, Challenge, ClientKeyRule, MethodName, RouteSettings, ScopeSettings, Way};
 pub use settings::{
     DatabaseSettings, Diagnose, DocsSettings, Durability, GatewaySettings, HttpAuthSettings, ImpersonationSettings,
     JwtSettings, MetricsSettings, OAuthSettings, PlaintextRule, RedisSettings, ReplaySettings, ServerSettings,
@@ -543,6 +543,25 @@ mod tests {
         assert_eq!(route.challenges.as_deref(), Some([Challenge::Basic, Challenge::DigestMd5].as_slice()));
         let [scope] = configuration.scopes.as_slice() else { panic!("one scope") };
         assert_eq!((scope.name.as_str(), scope.titles[0].0.as_str()), ("account:read", "de"));
+    }
+
+    #[test]
+    fn what_is_no_scope_is_named_with_its_line_and_key() {
+        let error = load("[[route]]\npath = '/'\n[route.scopes]\nGET = ['a:b', 'account']\n", &[]).unwrap_err();
+        assert!(error.contains("line 4: `route.scopes.GET`: should be a scope, noun:verb"), "{error}");
+        let many: Vec<String> = (0..129).map(|number| format!("'a:{number}'")).collect();
+        let error = load(&format!("[[route]]\npath = '/'\nscopes = {{ GET = [{}] }}\n", many.join(",")), &[]);
+        assert!(error.unwrap_err().contains("`route.scopes.GET`: at most 128 scopes"));
+        let error = load("[[scope]]\nname = 'account'\n", &[]).unwrap_err();
+        assert!(error.contains("line 2: `scope.name`: should be a scope"), "{error}");
+    }
+
+    #[test]
+    fn spans_and_sizes_may_be_as_small_as_one() {
+        let configuration = load("[session]\nttl_seconds = 1\n[gateway]\nbuffer_bytes = 1\n", &[]).unwrap();
+        assert_eq!((configuration.session.ttl_seconds, configuration.gateway.buffer_bytes), (1, 1));
+        assert!(load("[session]\nttl_seconds = 0\n", &[]).unwrap_err().contains("from 1 to"));
+        assert!(load("[gateway]\nbuffer_bytes = 0\n", &[]).unwrap_err().contains("from 1 to"));
     }
 
     #[test]

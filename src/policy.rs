@@ -8,8 +8,8 @@ use std::borrow::Cow;
 
 use crate::auth::verdict::{Admission, Identity, Refusal, Rejection};
 use crate::config::route::CorsOrigin;
-use crate::config::{Challenge, ClientKeyRule, RouteSettings, Way};
-use crate::domain::scope::{InvalidScope, Scopes};
+use crate::config::{Challenge, ClientKeyRule, MethodName, RouteSettings, Way};
+use crate::domain::scope::Scopes;
 use crate::protocol::base_string::split_authority;
 use crate::protocol::encoding::{self, Plus};
 use crate::protocol::request::{ReceivedRequest, UriScheme};
@@ -37,13 +37,10 @@ pub struct Route {
 
 impl Policy {
     /// From the settings; `digest` is `http_auth.digest`.
-    ///
-    /// # Errors
-    /// [`InvalidScope`]: a scope in `scopes` that is none.
-    pub fn new(settings: &[RouteSettings], digest: bool) -> Result<Self, InvalidScope> {
-        let routes = settings.iter().map(|settings| Route::new(settings, digest)).collect::<Result<Vec<_>, _>>()?;
+    pub fn new(settings: &[RouteSettings], digest: bool) -> Self {
+        let routes: Vec<_> = settings.iter().map(|settings| Route::new(settings, digest)).collect();
         let has_capitals = routes.iter().any(|route| route.path.exact != route.path.loose);
-        Ok(Self { routes, management: management()?, has_capitals })
+        Self { routes, management: management(), has_capitals }
     }
 
     /// What the management API admits, whatever the routes say.
@@ -111,26 +108,20 @@ impl Policy {
 }
 
 impl Route {
-    fn new(settings: &RouteSettings, digest: bool) -> Result<Self, InvalidScope> {
+    fn new(settings: &RouteSettings, digest: bool) -> Self {
         let ways = settings.ways(digest);
-        let scopes = settings
-            .scopes
-            .iter()
-            .map(|(method, scopes)| {
-                Ok((method.as_str().to_owned(), Scopes::parse_each(scopes.iter().map(|scope| scope.as_str()))?))
-            })
-            .collect::<Result<_, InvalidScope>>()?;
-        Ok(Self {
+        let named = |(method, scopes): &(MethodName, Scopes)| (method.as_str().to_owned(), scopes.clone());
+        Self {
             path: PathPattern::new(&settings.path),
             hosts: settings.hosts.iter().map(|host| host.as_str().to_ascii_lowercase()).collect(),
-            scopes,
+            scopes: settings.scopes.iter().map(named).collect(),
             require_user_agent: settings.require_user_agent,
             require_tls: settings.require_tls,
             raw_paths: settings.raw_paths,
             cors_origins: settings.cors_origins.clone(),
             challenges: settings.challenges.clone().unwrap_or_else(|| usual_challenges(&ways)),
             admission: Admission { ways, client_key: settings.client_key, body_hash: settings.body_hash },
-        })
+        }
     }
 
     /// What `auth` has to know of this route.
@@ -205,12 +196,12 @@ impl Route {
     }
 }
 
-/// Passwords need no client key here: what manages clients can't wait for one. A login counts too, which `auth=session`
-/// or its cookie alone may present.
-fn management() -> Result<Route, InvalidScope> {
+/// Passwords need no client key here: what manages clients can't wait for one. One that comes along is judged as everywhere. A
+/// login counts too, which `auth=session` or its cookie alone may present.
+fn management() -> Route {
     let settings = RouteSettings {
         methods: vec![Way::OAuth1, Way::OAuth1TwoLegged, Way::Basic, Way::ApiKey, Way::Jwt, Way::Session],
-        client_key: ClientKeyRule::Ignored,
+        client_key: ClientKeyRule::Optional,
         ..RouteSettings::for_every_path()
     };
     Route::new(&settings, false)
@@ -429,7 +420,7 @@ mod tests {
             ..RouteSettings::for_every_path()
         };
         let routes = [hosts(&["a.example", "b.example"]), hosts(&["B.*"]), hosts(&[])];
-        let policy = Policy::new(&routes, false).unwrap();
+        let policy = Policy::new(&routes, false);
         assert_eq!(policy.closed_to("a.example"), [1]);
         assert_eq!(policy.closed_to("b.example"), [0; 0]);
         assert_eq!(policy.closed_to("c.example"), [0, 1]);

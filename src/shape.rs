@@ -149,7 +149,7 @@ impl From<&ClientSummary> for ClientShape {
     }
 }
 
-/// An API key. `scopes` is `["*"]` where it has none of its own: then it has its account's.
+/// An API key. `scopes` is `["*"]` where it has none of its own: then it has its account's. `status`: `active` or `expired`.
 #[derive(Serialize)]
 pub struct KeyShape {
     public_key: String,
@@ -159,6 +159,7 @@ pub struct KeyShape {
     username: String,
     scopes: Vec<String>,
     hint: String,
+    status: &'static str,
     impersonated_by: Option<String>,
     expires_at: Option<String>,
     created_at: String,
@@ -167,7 +168,7 @@ pub struct KeyShape {
 }
 
 impl KeyShape {
-    fn new(key: &ApiKey, username: &str, hint: &Hint) -> Self {
+    fn new(key: &ApiKey, username: &str, hint: &Hint, now: Timestamp) -> Self {
         Self {
             public_key: key.public_key.to_string(),
             private_key: None,
@@ -175,6 +176,7 @@ impl KeyShape {
             username: username.to_owned(),
             scopes: key.scopes.as_ref().map_or_else(|| vec!["*".to_owned()], names),
             hint: hint.to_string(),
+            status: if key.is_expired(now) { "expired" } else { "active" },
             impersonated_by: key.impersonator.as_ref().map(|impersonator| impersonator.username.to_string()),
             expires_at: moment(key.expires_at),
             created_at: key.created_at.to_rfc3339(),
@@ -183,17 +185,16 @@ impl KeyShape {
     }
 
     /// With its new private half.
-    pub fn issued(key: &ApiKey, account: &Account, private_key: Secret) -> Self {
+    pub fn issued(key: &ApiKey, account: &Account, private_key: Secret, now: Timestamp) -> Self {
         let hint = Hint::of(private_key.expose());
-        Self { private_key: Some(Shown(private_key)), ..Self::new(key, account.username.as_str(), &hint) }
+        Self { private_key: Some(Shown(private_key)), ..Self::new(key, account.username.as_str(), &hint, now) }
     }
-}
 
-impl From<&ApiKeySummary> for KeyShape {
-    fn from(summary: &ApiKeySummary) -> Self {
+    /// As it stands at `now`. Whether its account rests is shown with that.
+    pub fn listed(summary: &ApiKeySummary, now: Timestamp) -> Self {
         Self {
             last_used_at: moment(summary.last_used_at),
-            ..Self::new(&summary.key, summary.username.as_str(), &summary.hint)
+            ..Self::new(&summary.key, summary.username.as_str(), &summary.hint, now)
         }
     }
 }

@@ -185,7 +185,7 @@ pub async fn set_password(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 pub async fn impersonate(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let impersonations = call.house.impersonations;
     let made_key = impersonations.impersonate(&call.identity, &call.named, call.address(), call.now()).await?;
-    made(&KeyShape::issued(&made_key.key, &made_key.member, made_key.private_key))
+    made(&KeyShape::issued(&made_key.key, &made_key.member, made_key.private_key, call.now()))
 }
 
 const OTHER_COMPANY: Failed = Failed::Forbidden("An admin of a company makes and keeps accounts of that company only.");

@@ -1,5 +1,6 @@
 //! One call: who makes it, whose things are within reach, and what it says.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use actix_web::http::StatusCode;
@@ -9,10 +10,10 @@ use serde::Serialize;
 
 use super::failure::Failed;
 use super::fields::Fields;
-use super::operations::{Action, Operation};
+use super::operations::Operation;
 use crate::auth::impersonation::Impersonations;
 use crate::auth::verdict::{Credential, Identity, Refusal, Rejection};
-use crate::config::Configuration;
+use crate::config::{ClientKeyRule, Configuration};
 use crate::domain::account::{Account, Reach};
 use crate::domain::client::SignatureMethods;
 use crate::domain::credentials::{AccountId, ClientKey};
@@ -86,7 +87,7 @@ impl<'a> Call<'a> {
         received: &'a ReceivedRequest<'a>,
         named: String,
     ) -> Result<Self, Failed> {
-        let identity = caller(house.judge, received, operation.action).await?;
+        let identity = caller(house.judge, received, operation).await?;
         let needed = if changes_something(received.method) { Scope::manage_write() } else { Scope::manage_read() };
         if !identity.scopes().contains(&needed) {
             return Err(Failed::Rejected(identity.lacks(needed.as_str().to_owned()).into()));
@@ -113,7 +114,7 @@ impl<'a> Call<'a> {
         if query.iter().any(|parameter| parameter.decoded().is_none_or(|value| value.contains('\0'))) {
             return Err(Failed::Invalid("The query holds octets that are no UTF-8, or a NUL.".to_owned()));
         }
-        let fields = Fields::read(received.body.unwrap_or_default(), operation.fields)?;
+        let fields = Fields::read(received.body.unwrap_or_default(), operation)?;
         Ok(Self { house, store: house.store, identity, named, fields, received, query })
     }
 
@@ -216,23 +217,23 @@ impl<'a> Call<'a> {
         found.filter(|account| self.reach().includes(account)).ok_or(Failed::NotFound(what))
     }
 
-    /// The account that the body names, or the caller's own.
+    /// The account that the body names in this field or in `username`, or the caller's own.
     ///
     /// # Errors
-    /// [`Failed::NotFound`].
+    /// [`Failed::Invalid`], [`Failed::NotFound`].
     pub async fn account_in(&self, field: &str) -> Result<Account, Failed> {
-        match self.fields.text(field) {
+        match same(field, self.fields.text(field), self.fields.text("username"))? {
             Some(name) => self.reached(name).await,
             None => Ok(self.account().clone()),
         }
     }
 
-    /// The account that a list is narrowed to.
+    /// The account that a list is narrowed to, by this parameter or by `username`.
     ///
     /// # Errors
-    /// [`Failed::NotFound`].
+    /// [`Failed::Invalid`], [`Failed::NotFound`].
     pub async fn account_filter(&self, parameter: &str) -> Result<Option<AccountId>, Failed> {
-        match self.asked(parameter) {
+        match same(parameter, self.asked(parameter), self.asked("username"))? {
             Some(name) => Ok(Some(self.reached(&name).await?.id)),
             None => Ok(None),
         }
@@ -276,6 +277,14 @@ impl<'a> Call<'a> {
     }
 }
 
+/// What two names for one account say: `username`, as answers have it, and another.
+fn same<T: PartialEq>(name: &str, one: Option<T>, username: Option<T>) -> Result<Option<T>, Failed> {
+    match (one, username) {
+        (Some(one), Some(other)) if one != other => Err(Failed::field("username", format!("differs from {name}"))),
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
 /// 200 with one thing.
 pub fn one(shape: &impl Serialize) -> Result<HttpResponse, Failed> {
     Ok(start(StatusCode::OK).json(shape))
@@ -297,9 +306,14 @@ fn start(status: StatusCode) -> HttpResponseBuilder {
     answer
 }
 
-async fn caller(judge: &Judge, received: &ReceivedRequest<'_>, action: Action) -> Result<Identity, Failed> {
-    let admission = judge.policy.management().admission();
-    let refused = match judge.authenticator.authenticate(received, admission).await {
+async fn caller(judge: &Judge, received: &ReceivedRequest<'_>, operation: &Operation) -> Result<Identity, Failed> {
+    let mut admission = Cow::Borrowed(judge.policy.management().admission());
+    let client_keys = judge.authenticator.basic.client_keys();
+    // An operation that has a parameter of that name means that one: there, none is a client key beside the credential.
+    if operation.query.iter().any(|(name, _)| client_keys.has(name)) {
+        admission.to_mut().client_key = ClientKeyRule::Ignored;
+    }
+    let refused = match judge.authenticator.authenticate(received, &admission).await {
         // A browser that remembers a Basic login sends it along with what another site's page makes it send.
         Ok(_) if changes_something(received.method) && received.is_from_elsewhere() => {
             let refused = Refusal::CrossSite("Another site's page can not change anything here.");
@@ -313,8 +327,12 @@ async fn caller(judge: &Judge, received: &ReceivedRequest<'_>, action: Action) -
     }
     let Some(identity) = judge.authenticator.sessions.holder(received).await? else { return Err(refused.into()) };
     // Whoever is logged in may see and revoke, in whatever state the account is.
-    if changes_something(received.method) && !action.only_takes_away() && identity.account().standing().is_err() {
+    if changes_something(received.method)
+        && !operation.action.only_takes_away()
+        && identity.account().standing().is_err()
+    {
         return Err(Failed::Forbidden("An account that is locked or disabled may only see and revoke."));
     }
-    Ok(identity)
+    let beside = client_keys.find(received, &admission);
+    Ok(judge.authenticator.sessions.with_client(identity, &beside, received.arrived).await?)
 }

@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 
 use super::call::{Call, done, one};
 use super::failure::Failed;
-use crate::domain::credentials::GrantId;
+use crate::domain::credentials::{ClientKey, GrantId};
 use crate::shape::{GrantShape, TokenShape};
 use crate::store::delegations::{GrantFilter, GrantSummary, TokenFilter, TokenSummary};
 use crate::store::page::Page;
@@ -49,6 +49,17 @@ pub async fn grant(call: &Call<'_>) -> Result<HttpResponse, Failed> {
 pub async fn revoke_grant(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let grant = reached_grant(call).await?;
     call.store.delegations.revoke_grant(&grant.grant.id, &call.by()).await?;
+    done()
+}
+
+/// `DELETE /grants?username=…&client_key=…`
+pub async fn revoke_grant_of(call: &Call<'_>) -> Result<HttpResponse, Failed> {
+    let needed = |name: &str| call.asked(name).ok_or_else(|| Failed::field(name, "is missing"));
+    let (username, client_key) = (needed("username")?, needed("client_key")?);
+    let client_key = ClientKey::parse(client_key).map_err(|error| Failed::field("client_key", error))?;
+    let account = call.reached(&username).await?;
+    let grant = call.store.delegations.grant_of(&account.id, &client_key).await?.ok_or(Failed::NotFound("grant"))?;
+    call.store.delegations.revoke_grant(&grant.id, &call.by()).await?;
     done()
 }
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::failure::Failed;
-use super::operations::{Field, Kind};
+use super::operations::{Field, Kind, Operation};
 use crate::domain::account::check_details;
 use crate::domain::credentials::{InvalidName, check_line};
 
@@ -16,8 +16,9 @@ impl Fields {
     ///
     /// # Errors
     /// [`Failed::Invalid`], which names the field.
-    pub fn read(body: &[u8], known: &[Field]) -> Result<Self, Failed> {
-        let sent = match body {
+    pub fn read(body: &[u8], operation: &Operation) -> Result<Self, Failed> {
+        let known = operation.fields;
+        let mut sent = match body {
             [] => Map::new(),
             body => match serde_json::from_slice(body) {
                 Ok(Value::Object(sent)) => sent,
@@ -25,6 +26,10 @@ impl Fields {
                 Err(error) => return Err(Failed::Invalid(format!("The body is not JSON: {error}."))),
             },
         };
+        let is_absent = |field: &Field| operation.takes_null_as_absent(field);
+        sent.retain(|name, value| {
+            !value.is_null() || !known.iter().any(|field| field.name == name && is_absent(field))
+        });
         for (name, value) in &sent {
             let Some(field) = known.iter().find(|field| field.name == name) else {
                 let names: Vec<&str> = known.iter().map(|field| field.name).collect();
@@ -121,11 +126,22 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::operations::Action;
 
-    const KNOWN: [Field; 2] = [Field::needed("name", Kind::Text, ""), Field::new("scopes", Kind::Texts, "")];
+    const MAKE: Operation = Operation {
+        method: "POST",
+        path: "/",
+        action: Action::CreateKey,
+        summary: "",
+        query: &[],
+        fields: &[Field::needed("name", Kind::Text, ""), Field::new("scopes", Kind::Texts, "")],
+        status: 201,
+        answers: "",
+        many: false,
+    };
 
     fn refusal(body: &str) -> String {
-        match Fields::read(body.as_bytes(), &KNOWN) {
+        match Fields::read(body.as_bytes(), &MAKE) {
             Err(Failed::Invalid(why)) => why,
             _ => panic!("{body} is taken"),
         }
@@ -151,8 +167,16 @@ mod tests {
     }
 
     #[test]
+    fn null_is_absent_where_something_is_made_and_not_where_it_is_needed() {
+        let nothing = br#"{"name":"a","scopes":null}"#;
+        assert!(!Fields::read(nothing, &MAKE).unwrap().given("scopes"));
+        assert_eq!(refusal(r#"{"name":null}"#), "The field name must be a text.");
+        assert!(Fields::read(nothing, &Operation { method: "PATCH", ..MAKE }).is_err());
+    }
+
+    #[test]
     fn what_was_sent_is_there() {
-        let fields = Fields::read(br#"{"name":"a","scopes":["b:c"]}"#, &KNOWN).unwrap();
+        let fields = Fields::read(br#"{"name":"a","scopes":["b:c"]}"#, &MAKE).unwrap();
         assert_eq!((fields.text("name"), fields.texts("scopes")), (Some("a"), Some(vec!["b:c"])));
     }
 }

@@ -18,15 +18,16 @@ use crate::time::Lifetime;
 pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let account = call.account_filter("account").await?;
     let listing = call.store.api_keys.list(&call.reach(), account.as_ref(), call.page()?).await?;
-    Ok(call.listed(&listing, |key| KeyShape::from(key)))
+    Ok(call.listed(&listing, |key| KeyShape::listed(key, call.now())))
 }
 
 /// `POST /keys`
 pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
-    let account = call.account_in(if call.fields.given("username") { "username" } else { "account" }).await?;
-    let scopes = match call.fields.texts("scopes") {
+    let account = call.account_in("account").await?;
+    let scopes = match call.fields.texts("scopes").as_deref() {
+        // As the answer says it where a key has none of its own.
+        None | Some(["*"]) => None,
         Some(given) => Some(Scopes::parse_each(given).map_err(|error| Failed::field("scopes", error))?),
-        None => None,
     };
     let beyond = |scope: &str| !account.scopes.admits(scope);
     if let Some(scope) = scopes.iter().flat_map(Scopes::iter).find(|scope| beyond(scope.as_str())) {
@@ -50,14 +51,14 @@ pub async fn create(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         impersonator: None,
     };
     let key = call.store.api_keys.create(new, &call.by()).await?;
-    made(&KeyShape::issued(&key, &account, private_key))
+    made(&KeyShape::issued(&key, &account, private_key, call.now()))
 }
 
 /// `GET /keys/{public_key}`
 pub async fn show(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let (key, _) = reached(call).await?;
     let found = call.store.api_keys.show(&key.public_key).await?.ok_or(Failed::NotFound("API key"))?;
-    one(&KeyShape::from(&found))
+    one(&KeyShape::listed(&found, call.now()))
 }
 
 /// `POST /keys/{public_key}/regenerate`
@@ -71,7 +72,7 @@ pub async fn regenerate(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let private_key = Secret::generate(&mut rand::rng());
     let digest = enrolment::private_key(&private_key, &key.public_key, &account, &call.house.settings.realm);
     let key = call.store.api_keys.regenerate(&key.public_key, private_key.clone(), digest, &call.by()).await?;
-    one(&KeyShape::issued(&key, &account, private_key))
+    one(&KeyShape::issued(&key, &account, private_key, call.now()))
 }
 
 /// `DELETE /keys/{public_key}`

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::operations::{Field, Kind, OPERATIONS, Operation};
+use super::operations::{Kind, OPERATIONS, Operation};
 
 /// The document. `base`: what our own paths begin with; `prefixes`: those of the OAuth endpoints.
 pub fn description(base: &str, prefixes: &[&str]) -> String {
@@ -98,7 +98,9 @@ fn described(operation: &Operation) -> Value {
     }
     parameters.extend(operation.query.iter().map(|(name, about)| {
         let kind = if ["limit", "before"].contains(name) { "integer" } else { "string" };
-        json!({ "name": name, "in": "query", "description": about, "schema": { "type": kind } })
+        // What narrows a list may be left out.
+        let required = !operation.many;
+        json!({ "name": name, "in": "query", "required": required, "description": about, "schema": { "type": kind } })
     }));
     let scope = if operation.method == "GET" { "manage:read" } else { "manage:write" };
     let mut described = json!({
@@ -112,7 +114,7 @@ fn described(operation: &Operation) -> Value {
     if !operation.fields.is_empty()
         && let Value::Object(members) = &mut described
     {
-        members.insert("requestBody".to_owned(), body(operation.fields));
+        members.insert("requestBody".to_owned(), body(operation));
     }
     described
 }
@@ -140,16 +142,18 @@ fn failure() -> Value {
     })
 }
 
-fn body(fields: &[Field]) -> Value {
+fn body(operation: &Operation) -> Value {
+    let fields = operation.fields;
     let properties: Map<String, Value> = fields
         .iter()
         .map(|field| {
+            let may_be_null = field.kind == Kind::NullableText || operation.takes_null_as_absent(field);
+            let kind = |name: &str| if may_be_null { json!([name, "null"]) } else { json!(name) };
             let mut schema = match field.kind {
-                Kind::Text => json!({ "type": "string" }),
-                Kind::NullableText => json!({ "type": ["string", "null"] }),
-                Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
-                Kind::Seconds => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
-                Kind::Switch => json!({ "type": "boolean" }),
+                Kind::Text | Kind::NullableText => json!({ "type": kind("string") }),
+                Kind::Texts => json!({ "type": kind("array"), "items": { "type": "string" } }),
+                Kind::Seconds => json!({ "type": kind("integer"), "minimum": 0, "maximum": u32::MAX }),
+                Kind::Switch => json!({ "type": kind("boolean") }),
             };
             if let Value::Object(members) = &mut schema {
                 members.insert("description".to_owned(), field.about.into());
@@ -231,7 +235,8 @@ const SHAPES: &[(&str, &str)] = &[
     ),
     (
         "Key",
-        "public_key private_key? name username scopes[] hint impersonated_by? expires_at? created_at last_used_at?",
+        "public_key private_key? name username scopes[] hint status impersonated_by? expires_at? created_at \
+         last_used_at?",
     ),
     (
         "Token",

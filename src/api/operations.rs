@@ -36,13 +36,17 @@ pub enum Action {
     ListGrants,
     ShowGrant,
     RevokeGrant,
+    RevokeGrantOf,
     ListAudit,
 }
 
 impl Action {
     /// Whether it does nothing but revoke: a locked or disabled account may do it too.
     pub const fn only_takes_away(self) -> bool {
-        matches!(self, Self::RevokeToken | Self::RevokeGrant | Self::DeleteKey | Self::DisableClient)
+        matches!(
+            self,
+            Self::RevokeToken | Self::RevokeGrant | Self::RevokeGrantOf | Self::DeleteKey | Self::DisableClient
+        )
     }
 }
 
@@ -95,9 +99,17 @@ pub struct Operation {
     pub many: bool,
 }
 
+impl Operation {
+    /// Whether `null` in this field says as much as its absence. Where something is changed, `null` takes away.
+    pub fn takes_null_as_absent(&self, field: &Field) -> bool {
+        self.method == "POST" && !field.required
+    }
+}
+
 const LIMIT: (&str, &str) = ("limit", "At most so many, 1 to 1000; 100 unless told");
 const AFTER: (&str, &str) = ("after", "Where the next part begins, as the Link header says");
 const ACCOUNT: (&str, &str) = ("account", "Of this account: username or id");
+const USERNAME: (&str, &str) = ("username", "The same, by the name that the answer has");
 const CLIENT: (&str, &str) = ("client", "Of this client key");
 
 const SCOPES: Field = Field::new("scopes", Kind::Texts, "In place of those so far");
@@ -133,6 +145,7 @@ const CHANGED_ACCOUNT: &[Field] = &[
 ];
 const NEW_CLIENT: &[Field] = &[
     Field::new("owner", Kind::Text, "Username or id; the caller unless told"),
+    Field::new("username", Kind::Text, USERNAME.1),
     Field::needed("name", Kind::Text, "For people, on the consent page"),
     CALLBACKS,
     Field::new("scopes", Kind::Texts, "The most that its tokens may do; none unless told"),
@@ -144,7 +157,7 @@ const CHANGED_CLIENT: &[Field] =
     &[NAME, CALLBACKS, SCOPES, METHODS, RSA, HTTP_AUTH, Field::new("status", Kind::Text, "active or disabled")];
 const NEW_KEY: &[Field] = &[
     Field::new("account", Kind::Text, "Username or id; the caller unless told"),
-    Field::new("username", Kind::Text, "The same, by the name that the answer has"),
+    Field::new("username", Kind::Text, USERNAME.1),
     Field::needed("name", Kind::Text, "For people"),
     Field::new("scopes", Kind::Texts, "The most that the key may do; what the account may do unless told"),
     Field::new("expires_in", Kind::Seconds, "No end unless told"),
@@ -206,6 +219,7 @@ const A_CLIENT: &str = "/api/v1/clients/{client_key}";
 const KEYS: &str = "/api/v1/keys";
 const A_KEY: &str = "/api/v1/keys/{public_key}";
 const A_TOKEN: &str = "/api/v1/tokens/{id}";
+const GRANTS: &str = "/api/v1/grants";
 const A_GRANT: &str = "/api/v1/grants/{id}";
 
 /// Every operation; those of one path stand together.
@@ -271,7 +285,7 @@ pub const OPERATIONS: &[Operation] = &[
         Action::ListClients,
         "List clients, newest first",
         "Client",
-        &[("owner", "Of this account: username or id"), LIMIT, AFTER],
+        &[("owner", ACCOUNT.1), USERNAME, LIMIT, AFTER],
     ),
     make(CLIENTS, Action::CreateClient, "Register an app; its client secret is shown this once", "Client", NEW_CLIENT),
     see(A_CLIENT, Action::ShowClient, "Show a client", "Client"),
@@ -292,7 +306,7 @@ pub const OPERATIONS: &[Operation] = &[
         &[],
     ),
     order("/api/v1/clients/{client_key}/enable", Action::EnableClient, "Undo disable", "Client", &[]),
-    list(KEYS, Action::ListKeys, "List API keys, newest first", "Key", &[ACCOUNT, LIMIT, AFTER]),
+    list(KEYS, Action::ListKeys, "List API keys, newest first", "Key", &[ACCOUNT, USERNAME, LIMIT, AFTER]),
     make(KEYS, Action::CreateKey, "Make an API key; its private key is shown this once", "Key", NEW_KEY),
     see(A_KEY, Action::ShowKey, "Show an API key", "Key"),
     remove(A_KEY, Action::DeleteKey, "Delete an API key"),
@@ -308,11 +322,15 @@ pub const OPERATIONS: &[Operation] = &[
         Action::ListTokens,
         "List access tokens, newest first",
         "Token",
-        &[ACCOUNT, CLIENT, LIMIT, AFTER],
+        &[ACCOUNT, USERNAME, CLIENT, LIMIT, AFTER],
     ),
     see(A_TOKEN, Action::ShowToken, "Show an access token", "Token"),
     remove(A_TOKEN, Action::RevokeToken, "Revoke an access token, by id or by itself"),
-    list("/api/v1/grants", Action::ListGrants, "List grants, newest first", "Grant", &[ACCOUNT, CLIENT, LIMIT, AFTER]),
+    list(GRANTS, Action::ListGrants, "List grants, newest first", "Grant", &[ACCOUNT, USERNAME, CLIENT, LIMIT, AFTER]),
+    Operation {
+        query: &[("username", "Whose: username or id"), ("client_key", "Of this client")],
+        ..remove(GRANTS, Action::RevokeGrantOf, "End the grant of an account and a client and revoke all its tokens")
+    },
     see(A_GRANT, Action::ShowGrant, "Show a grant", "Grant"),
     remove(A_GRANT, Action::RevokeGrant, "End a grant and revoke all its tokens"),
     list(

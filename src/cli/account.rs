@@ -2,13 +2,12 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::operator::{Operator, all, password_from};
+use super::operator::{Operator, all, limit, password_from};
 use super::output::{self, FormatArgs, Shape, say};
 use super::{Failure, SourceArgs};
 use crate::auth::enrolment;
 use crate::domain::account::{AccountStatus, Reach, Role};
 use crate::domain::credentials::{CompanyId, Username};
-use crate::domain::scope::ScopeLimit;
 use crate::shape::AccountShape;
 use crate::store::accounts::{AccountFilter, AccountUpdate, NewAccount};
 
@@ -164,10 +163,6 @@ impl Shape for AccountShape {
 
 fn role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| "should be member, integrator or admin".to_owned())
-}
-
-fn limit(scopes: &[String]) -> Result<ScopeLimit, Failure> {
-    ScopeLimit::parse_each(scopes).map_err(|error| Failure::Usage(format!("--scope: {error}")))
 }
 
 /// What `--x` and `--no-x` say together.

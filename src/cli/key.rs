@@ -2,14 +2,14 @@
 
 use clap::{Args, Subcommand};
 
-use super::operator::{Operator, all, scopes, union};
+use super::operator::{Operator, all, limit};
 use super::output::{self, FormatArgs, Shape, say};
 use super::{Failure, SourceArgs};
 use crate::auth::enrolment;
 use crate::domain::account::Reach;
 use crate::domain::api_key::KeyPair;
 use crate::domain::credentials::{PublicKey, Secret};
-use crate::domain::scope::Scopes;
+use crate::domain::scope::ScopeLimit;
 use crate::shape::KeyShape;
 use crate::store::api_keys::NewApiKey;
 use crate::time::Lifetime;
@@ -49,9 +49,9 @@ struct CreateArgs {
     /// For people
     #[arg(long)]
     name: String,
-    /// The most that the key may do; may be repeated [default: what the account may do]
-    #[arg(long, value_name = "SCOPE", value_parser = scopes)]
-    scope: Vec<Scopes>,
+    /// The most that the key may do; may be repeated [default: *, what the account may do]
+    #[arg(long, value_name = "SCOPE")]
+    scope: Vec<String>,
     /// [default: no end]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     expires_in: Option<u32>,
@@ -64,7 +64,7 @@ fn seconds(text: &str) -> Result<u32, String> {
 
 impl Shape for KeyShape {
     const COLUMNS: &'static [&'static str] =
-        &["public_key", "name", "username", "scopes", "hint", "expires_at", "created_at"];
+        &["public_key", "name", "username", "scopes", "hint", "status", "expires_at", "created_at"];
     const FIELDS: &'static [&'static str] = &[
         "public_key",
         "private_key",
@@ -72,6 +72,7 @@ impl Shape for KeyShape {
         "username",
         "scopes",
         "hint",
+        "status",
         "impersonated_by",
         "expires_at",
         "created_at",
@@ -89,6 +90,10 @@ pub async fn run(args: KeyArgs, sources: SourceArgs) -> Result<(), Failure> {
     let realm = operator.realm();
     match args.command {
         KeyCommand::Create(args) => {
+            let scopes = match limit(&args.scope)? {
+                ScopeLimit::Unlimited => None,
+                ScopeLimit::Only(scopes) => Some(scopes),
+            };
             let account = operator.account(&args.account).await?;
             let KeyPair { public_key, private_key } = KeyPair::generate(&mut rand::rng());
             let new = NewApiKey {
@@ -97,19 +102,19 @@ pub async fn run(args: KeyArgs, sources: SourceArgs) -> Result<(), Failure> {
                 private_key: private_key.clone(),
                 account: account.id.clone(),
                 name: args.name,
-                scopes: (!args.scope.is_empty()).then(|| union(&args.scope)),
+                scopes,
                 expires_at: args.expires_in.map(|seconds| operator.now() + Lifetime::from_seconds(seconds)),
                 impersonator: None,
             };
             let key = operator.store.api_keys.create(new, &operator.by).await?;
             say("keep the private key: it is not shown again");
-            output::one(format, &KeyShape::issued(&key, &account, private_key))?;
+            output::one(format, &KeyShape::issued(&key, &account, private_key, operator.now()))?;
         }
         KeyCommand::List { account } => {
             let account = operator.account_if_given(account.as_deref()).await?.map(|account| account.id);
             let keys = &operator.store.api_keys;
             let listed = all(async |page| keys.list(&Reach::Everything, account.as_ref(), page).await).await?;
-            output::list(format, &listed.iter().map(KeyShape::from).collect::<Vec<_>>())?;
+            output::list(format, &listed.iter().map(|key| KeyShape::listed(key, operator.now())).collect::<Vec<_>>())?;
         }
         KeyCommand::Regenerate { public_key } => {
             let key = operator.store.api_keys.find(&public_key).await?;
@@ -120,7 +125,7 @@ pub async fn run(args: KeyArgs, sources: SourceArgs) -> Result<(), Failure> {
             let key =
                 operator.store.api_keys.regenerate(&public_key, private_key.clone(), digest, &operator.by).await?;
             say("the old private key is dead; keep the new one: it is not shown again");
-            output::one(format, &KeyShape::issued(&key, &account, private_key))?;
+            output::one(format, &KeyShape::issued(&key, &account, private_key, operator.now()))?;
         }
         KeyCommand::Delete { public_key } => {
             operator.store.api_keys.delete(&public_key, &operator.by).await?;

@@ -10,7 +10,7 @@ use super::{Failure, SourceArgs};
 use crate::config::{Configuration, Flags};
 use crate::domain::account::Account;
 use crate::domain::credentials::Secret;
-use crate::domain::scope::Scopes;
+use crate::domain::scope::{ScopeLimit, Scopes};
 use crate::opening;
 use crate::store::Store;
 use crate::store::audit::{Actor, By};
@@ -126,6 +126,14 @@ pub fn password_from(input: impl Read) -> Result<Secret, Failure> {
 /// Why it is none, for the person who typed it.
 pub fn scopes(text: &str) -> Result<Scopes, String> {
     Scopes::parse(text).map_err(|error| error.to_string())
+}
+
+/// What repeated `--scope` limits to; `*` alone, or none at all, to nothing.
+///
+/// # Errors
+/// [`Failure::Usage`]: one of them is no scope.
+pub fn limit(scopes: &[String]) -> Result<ScopeLimit, Failure> {
+    ScopeLimit::parse_each(scopes).map_err(|error| Failure::Usage(format!("--scope: {error}")))
 }
 
 /// What several arguments name together.

@@ -30,6 +30,11 @@ impl FormatArgs {
     pub fn format(self) -> Format {
         self.format.unwrap_or_else(|| if io::stdout().is_terminal() { Format::Table } else { Format::Json })
     }
+
+    /// Whether JSON was asked for by name: for what is text unless told.
+    pub fn wants_json(self) -> bool {
+        self.format == Some(Format::Json)
+    }
 }
 
 /// Something with named fields.

@@ -1,13 +1,14 @@
 //! `sign`: signs one request as a client would (RFC 5849 §3.1–§3.5.1) and shows how. Nothing is sent.
 //!
 //! It prints the signature base string, then the Authorization header: put side by side with one's own, they show where a signature goes
-//! wrong. With `--explain` it looks at a signed request and says what is wrong with its signature (`explain`). The one command that takes
+//! wrong; `--format json` puts both into an object. With `--explain` it looks at a signed request and says what is wrong with its signature (`explain`). The one command that takes
 //! secrets as arguments; it also takes them from files and from the variables of the `.env` file that the developer console offers.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use rand::distr::{Alphanumeric, SampleString};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::explain::{self, Question};
@@ -89,6 +90,15 @@ pub struct SignArgs {
 enum Part {
     BaseString,
     Header,
+}
+
+/// What `--format json` prints; `--only` leaves one of them.
+#[derive(Serialize)]
+struct Signed {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_string: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization: Option<String>,
 }
 
 fn http_method(text: &str) -> Result<String, String> {
@@ -194,13 +204,14 @@ fn sign(
         (Some(realm), Some(parameters)) => format!("OAuth realm=\"{realm}\", {parameters}"),
         (_, _) => signed.authorization,
     };
-    let base_string = format!("{}\n", signed.base_string);
-    let header = format!("Authorization: {authorization}\n");
-    output::print(&match args.only {
-        None => base_string + &header,
-        Some(Part::BaseString) => base_string,
-        Some(Part::Header) => header,
-    })?;
+    let base_string = (args.only != Some(Part::Header)).then(|| signed.base_string.to_string());
+    let authorization = (args.only != Some(Part::BaseString)).then_some(authorization);
+    if args.output.wants_json() {
+        return Ok(output::json(&Signed { base_string, authorization })?);
+    }
+    let base_string = base_string.map(|text| text + "\n").unwrap_or_default();
+    let header = authorization.map(|value| format!("Authorization: {value}\n")).unwrap_or_default();
+    output::print(&(base_string + &header))?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use super::origin::Origin;
 use super::section::Section;
 use super::values::{InvalidValue, ScopeName, Words, checked_text, words};
+use crate::domain::scope::Scopes;
 
 words! {
     /// A way in that a route admits: a word of `methods`.
@@ -164,7 +165,7 @@ pub struct RouteSettings {
     pub methods: Vec<Way>,
     pub client_key: ClientKeyRule,
     /// By HTTP method; `*` is for those that are not named, HEAD counts as GET.
-    pub scopes: Vec<(MethodName, Vec<ScopeName>)>,
+    pub scopes: Vec<(MethodName, Scopes)>,
     pub require_user_agent: bool,
     pub require_tls: bool,
     pub body_hash: BodyHashRule,
@@ -237,18 +238,14 @@ impl RouteSettings {
             );
         }
         let scopes = section.named("scopes", |scopes, method| {
-            let list = scopes.parsed_list(method)?;
+            let list: Vec<ScopeName> = scopes.parsed_list(method)?;
             if method == "HEAD" {
                 scopes.refuse(method, "HEAD counts as GET: name the scopes of GET");
                 return None;
             }
-            match method.parse::<MethodName>() {
-                Ok(method) => Some((method, list)),
-                Err(error) => {
-                    scopes.refuse(method, error.to_string());
-                    None
-                }
-            }
+            let named = method.parse::<MethodName>().map_err(|error| error.to_string());
+            let needed = Scopes::parse_each(list.iter().map(|scope| scope.as_str())).map_err(|error| error.to_string());
+            named.and_then(|named| Ok((named, needed?))).map_err(|reason| scopes.refuse(method, reason)).ok()
         });
         let route = RouteSettings {
             path: path.unwrap_or(usual.path),

@@ -231,7 +231,7 @@ pub struct SessionSettings {
 
 impl SessionSettings {
     pub(super) fn read(section: &mut Section<'_>) -> SessionSettings {
-        SessionSettings { ttl_seconds: section.number("ttl_seconds", 43_200, 60..=YEAR) }
+        SessionSettings { ttl_seconds: section.number("ttl_seconds", 43_200, 1..=YEAR) }
     }
 }
 
@@ -254,7 +254,7 @@ impl GatewaySettings {
             assertion: section.boolean("assertion", false),
             assertion_ttl_seconds: section.number("assertion_ttl_seconds", 60, 1..=60),
             request_id_header: section.parsed("request_id_header"),
-            buffer_bytes: section.number("buffer_bytes", 1_048_576, 1024..=1_073_741_824),
+            buffer_bytes: section.number("buffer_bytes", 1_048_576, 1..=1_073_741_824),
         }
     }
 }

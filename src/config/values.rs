@@ -11,6 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use crate::domain::scope::Scope;
+
 /// Why a text is not what its key needs.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidValue {
@@ -50,7 +52,9 @@ pub enum InvalidValue {
     Realm,
     #[error("should be one of {0}")]
     Word(String),
-    #[error("should be a scope, such as account:read: visible ASCII without comma, quote or backslash")]
+    #[error(
+        "should be a scope, noun:verb, such as account:read: at most 128 letters of visible ASCII without comma, quote or backslash"
+    )]
     Scope,
     #[error("should be an HTTP method in capitals, such as GET, or * for all that are not named")]
     Method,
@@ -289,9 +293,9 @@ impl Realm {
 }
 
 checked_text!(
-    /// The name of a scope: visible ASCII without space, comma, quote and backslash.
+    /// The name of a scope.
     ScopeName,
-    |text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b",\"\\".contains(&byte)),
+    |text| Scope::parse(text).is_ok(),
     InvalidValue::Scope
 );
 

@@ -65,6 +65,7 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
     add(*body);
     let Headers {
         authorization,
+        authorization_octets,
         client_key,
         cookies,
         user_agent,
@@ -90,6 +91,7 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
             Sent::Repeatedly => add(Some(b"\0 more than one")),
         }
     }
+    add(*authorization_octets);
     add(encoded.then_some(b"encoded"));
     add(came_in_clear.then_some(b"clear"));
     add(websocket.then_some(b"websocket"));
@@ -167,7 +169,7 @@ mod tests {
     #[test]
     fn anything_that_differs_makes_another_question() {
         type Change = fn(&mut ReceivedRequest<'static>);
-        let changes: [Change; 26] = [
+        let changes: [Change; 27] = [
             |_| {},
             |request| request.method = "HEAD",
             |request| request.scheme = UriScheme::Http,
@@ -180,6 +182,7 @@ mod tests {
             |request| request.client_address = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
             |request| request.headers.authorization = Sent::Once("OAuth x"),
             |request| request.headers.authorization = Sent::Repeatedly,
+            |request| request.headers.authorization_octets = Some(b"Digest \xfc"),
             |request| request.headers.client_key = Sent::Once("k"),
             |request| request.headers.cookies = Cookies::of("a=1"),
             |request| request.headers.user_agent = Some("curl"),

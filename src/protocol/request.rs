@@ -85,12 +85,14 @@ impl<T: Copy + PartialEq> Sent<T> {
     }
 }
 
-/// The headers that decide something, in the text that was sent. Values that are no UTF-8 never get here; of those that
-/// may come once, it is known that they came.
+/// The headers that decide something, in the text that was sent. Values that are no UTF-8 never get here but one; of those
+/// that may come once, it is known that they came.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a> {
     /// `Authorization` (RFC 9110 §11.6.2).
     pub authorization: Sent<&'a str>,
+    /// The octets of an `Authorization` that are no UTF-8.
+    pub authorization_octets: Option<&'a [u8]>,
     /// The client key from any of the configured headers; the same key in two of them counts once.
     pub client_key: Sent<&'a str>,
     /// `Cookie`, all of it.

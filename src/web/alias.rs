@@ -64,7 +64,8 @@ async fn member_tokens(
     };
     match make(&impersonations, &judged, &member, judge.rim.client_address(&request)).await {
         Ok(Impersonation { key, member, private_key }) => {
-            let answer = names.answer(StatusCode::CREATED, &KeyShape::issued(&key, &member, private_key));
+            let made = KeyShape::issued(&key, &member, private_key, judged.arrived);
+            let answer = names.answer(StatusCode::CREATED, &made);
             readable(answer, judged.route, &request)
         }
         Err(rejection) => {

@@ -149,7 +149,7 @@ fn of_rejection(rejection: &Rejection, text: &Texts) -> Explanation {
         _ => errors.bad_request,
     };
     let status = match status(&rejection.public) {
-        // A page for people: there is no scheme that a browser could answer with.
+        // A page for people: there is no scheme that a browser could answer with. The login form has a 401 of its own.
         StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
         other => other,
     };

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::auth::session::{self, NewSession};
 use crate::auth::verdict::{Refusal, Rejection};
 use crate::domain::credentials::Secret;
+use crate::protocol::header::Challenge;
 use crate::store::Store;
 use crate::store::audit::{Entry, Event};
 use crate::web::failed::Failed;
@@ -182,7 +183,7 @@ pub async fn log_in(visit: &Visit<'_>, store: &Store) -> Result<LoggedIn, Failed
         Refusal::BadCredentials { .. } => {
             problems.add("username", visit.text.login.wrong);
             write_down(visit, store, Event::LoginFailed, &username).await;
-            (StatusCode::FORBIDDEN, None)
+            (StatusCode::UNAUTHORIZED, None)
         }
         Refusal::Throttled { retry_after } => {
             let seconds = retry_after.seconds();
@@ -223,6 +224,13 @@ pub fn show_refused(visit: &Visit<'_>, waiting: Waiting, refused: LoggedIn) -> H
         return show(visit, waiting, Problems::default(), StatusCode::OK);
     };
     let mut answer = show(visit, waiting, problems, status);
+    if status == StatusCode::UNAUTHORIZED {
+        // No browser knows the scheme, so none asks for a password by itself.
+        let challenge = Challenge::new("Cookie").quoted("realm", &visit.pages.realm).to_string();
+        if let Ok(challenge) = HeaderValue::try_from(challenge) {
+            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+    }
     if let Some(Ok(seconds)) = retry_after.map(|seconds| seconds.to_string().parse()) {
         answer.headers_mut().insert(RETRY_AFTER, seconds);
     }

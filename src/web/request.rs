@@ -165,7 +165,10 @@ impl Rim {
         match name.as_str() {
             "authorization" => match text {
                 Some(text) => headers.authorization.add(text),
-                None => headers.authorization.add_unreadable(),
+                None => {
+                    headers.authorization.add_unreadable();
+                    headers.authorization_octets = Some(value.as_bytes());
+                }
             },
             "cookie" => {
                 let added = headers.cookies.add(text.unwrap_or_default());

@@ -153,6 +153,17 @@ def test_a_login_form_that_another_tab_overtook_leads_on(server, holder, develop
             assert sent(path, developer, token).status_code == 403, (path, token)
 
 
+def test_a_wrong_password_on_the_login_form_is_401_by_a_scheme_that_no_browser_asks_for(server, holder, client_oob):
+    for path, more in (("/login", {}), ("/oauth/authorize", {"oauth_token": temporary(server, client_oob).token})):
+        browser = requests.Session()
+        browser.trust_env = False
+        token = hidden(browser.get(f"{server.base}/login", timeout=20).text)
+        form = {"csrf_token": token, "username": holder.username, "password": "wrong"} | more
+        answer = browser.post(server.base + path, data=form, allow_redirects=False, timeout=20)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Cookie realm="Countersign"')
+        assert 'name="password"' in answer.text and "countersign_session" not in answer.headers.get("Set-Cookie", "")
+
+
 def test_too_many_wrong_passwords_are_told_beside_the_field(new_server):
     server = new_server("[throttle]\nfailures = 2\n", "throttled")
     browser = logged_in(server, server.account())

@@ -131,6 +131,19 @@ def test_a_body_changed_on_the_way_is_refused_with_auth_int(server, person, head
     assert digest.send("POST", body=b"a=1").status == 200
 
 
+def test_auth_int_covers_the_body_where_the_name_is_in_latin_1_too(server):
+    person = server.account("größe@example.com")
+    digest = Digest(server, person.username, person.password, qop="auth-int", headers=[client_key(server.client(person))])
+
+    def sent(body):
+        header = ("Authorization", digest.header("POST", "/v2/me", body=b"a"))
+        made = wire.request_bytes("POST", "/v2/me", server.authority, [header, *digest.headers], body)
+        latin1 = made.replace(person.username.encode(), person.username.encode("latin-1"))
+        return wire.exchange((server.host, server.port), latin1, "POST").status
+
+    assert (sent(b"a"), sent(b"b")) == (200, 401)
+
+
 def test_auth_int_in_capitals_is_auth_int(server, person, headers):
     digest = Digest(server, person.username, person.password, qop="auth-int", headers=headers)
     assert digest.send("POST", body=b"a=1", changes={"qop": "AUTH-INT"}).status == 401, "the text sent is part of the hash"

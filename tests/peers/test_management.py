@@ -125,9 +125,26 @@ def test_every_admitted_credential_gets_in_without_a_client_key(house):
         assert [item["username"] for item in found] == [account.username], way
 
 
-def test_a_client_key_beside_the_credential_is_not_read(house, people):
-    foreign = house.client(people.stranger)
-    assert ask(house, people.member, "GET", "/accounts", None, client_key(foreign)).status == 200
+def test_a_client_key_beside_the_credential_is_the_same_accounts(house, people):
+    own, foreign = house.client(people.member, scopes=EVERYTHING), house.client(people.stranger)
+    key, login = house.key(people.member, scopes=EVERYTHING), logged_in(house, people.member)
+    credentials = [people.member, basic(key.public, key.private), login.cookies]
+    for credential in credentials:
+        assert ask(house, credential, "GET", "/accounts", None, client_key(own)).status == 200
+        refused(ask(house, credential, "GET", "/accounts", None, client_key(foreign)), 403, "client_key_refused")
+        refused(ask(house, credential, "GET", f"/accounts?client_key={foreign.key}"), 403, "client_key_refused")
+
+
+def test_the_client_key_beside_a_signature_is_the_consumer_key(house, people):
+    signing, other = (house.client(people.member, scopes=EVERYTHING) for _ in range(2))
+    asked = lambda beside: signed(house, "GET", f"/api/v1/accounts?client_key={beside.key}", signing).status  # noqa: E731
+    assert (asked(signing), asked(other)) == (200, 403)
+
+
+def test_a_password_with_a_client_key_does_no_more_than_that_client(house, people):
+    reader = house.client(people.member, scopes=["manage:read"])
+    assert ask(house, people.member, "GET", "/keys", None, client_key(reader)).status == 200
+    refused(ask(house, people.member, "POST", "/keys", {"name": "k"}, client_key(reader)), 403, "scope_missing")
 
 
 def test_digest_is_not_admitted_and_not_offered(house, people):
@@ -571,6 +588,69 @@ def test_keys_have_every_field(house, people):
     assert ask(house, people.member, "DELETE", path).status == 204
 
 
+def test_what_the_answer_says_of_a_key_or_a_client_makes_another_like_it(house, people):
+    key = good(ask(house, people.member, "POST", "/keys", {"name": "Plain", "scopes": ["*"], "expires_in": None}), 201)
+    assert (key["scopes"], key["expires_at"], key["status"]) == (["*"], None, "active")
+    plain = {field: key[field] for field in ("name", "username", "scopes")}
+    assert good(ask(house, people.boss, "POST", "/keys", plain), 201)["scopes"] == ["*"]
+    assert good(ask(house, people.member, "POST", "/keys", {"name": "None", "scopes": []}), 201)["scopes"] == []
+    assert good(ask(house, people.member, "GET", f"/keys/{key['public_key']}"))["status"] == "active"
+    client = good(ask(house, people.member, "POST", "/clients", {"name": "Plain", "callbacks": None, "rsa_public_key": None}), 201)
+    again = {field: client[field] for field in ("owner", "name", "callbacks", "scopes", "signature_methods", "rsa_public_key", "http_auth")}
+    assert good(ask(house, people.boss, "POST", "/clients", again), 201)["owner"] == people.member.username
+
+
+def test_null_is_as_good_as_nothing_where_something_is_made(house, people, document):
+    for verb, path, described in operations(document):
+        fields = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        if verb != "POST" or not fields or "{" in path:
+            continue
+        values = {"name": "N", "id": f"null-{path[1:]}", "username": f"null-{path[1:]}"}
+        needed = {field: values[field] for field in fields["required"]}
+        optional = [field for field in fields["properties"] if field not in needed]
+        assert all("null" in fields["properties"][field]["type"] for field in optional)
+        good(ask(house, people.root, "POST", path, dict.fromkeys(optional) | needed), 201)
+    lock = f"/accounts/{name(house.account().username)}/lock"
+    assert good(ask(house, people.root, "POST", lock, {"reason": None}))["reason"] is None
+
+
+def test_an_account_is_named_by_username_as_well_as_by_the_older_names(house, people):
+    account = house.account(company="acme")
+    client = good(ask(house, people.boss, "POST", "/clients", {"username": account.username, "name": "A", "scopes": ["account:read"]}), 201)
+    assert client["owner"] == account.username
+    both = {"username": account.username, "owner": account.username, "name": "B"}
+    assert good(ask(house, people.boss, "POST", "/clients", both), 201)["owner"] == account.username
+    refused(ask(house, people.boss, "POST", "/clients", {"username": people.stranger.username, "name": "C"}), 404)
+    house.key(account)
+    dance(house, house.client(people.member), Browser(account))
+    for kind, older in (("keys", "account"), ("tokens", "account"), ("grants", "account"), ("clients", "owner")):
+        found = good(ask(house, people.root, "GET", f"/{kind}?username={name(account.username)}"))
+        assert found, kind
+        assert found == good(ask(house, people.root, "GET", f"/{kind}?{older}={account.id}")), kind
+        refused(ask(house, people.member, "GET", f"/{kind}?username={name(people.stranger.username)}"), 404)
+
+
+def test_a_grant_is_ended_by_its_account_and_client(house, people):
+    holder, developer = house.account(), house.account()
+    client, kept = house.client(developer), house.client(developer)
+    tokens = [dance(house, app, Browser(holder)) for app in (client, kept)]
+    own = f"username={name(holder.username)}"
+    for query, field in ((own, "client_key"), (f"client_key={client.key}", "username"), (f"{own}&client_key=", "client_key"), ("", "username")):
+        assert field in refused(ask(house, holder, "DELETE", f"/grants?{query}"), 400, "invalid")["message"]
+    path = f"/grants?{own}&client_key={client.key}"
+    for stranger in (people.stranger, people.boss, developer):
+        refused(ask(house, stranger, "DELETE", path), 404)
+    assert signed(house, "GET", "/v2/me", client, tokens[0]).status == 200
+    # Another account's app, which as a client key beside the password would be refused.
+    assert ask(house, holder, "DELETE", path).status == 204
+    assert [signed(house, "GET", "/v2/me", app, token).status for app, token in zip((client, kept), tokens)] == [401, 200]
+    refused(ask(house, holder, "DELETE", path), 404, "not_found")
+    good(ask(house, people.root, "POST", f"/accounts/{holder.id}/lock"))
+    login = logged_in(house, holder)
+    assert ask(house, login.cookies, "DELETE", f"/grants?{own}&client_key={kept.key}", None, login.token).status == 204
+    assert good(ask(house, login.cookies, "GET", "/grants")) == []
+
+
 def test_tokens_and_grants_are_seen_by_hint_and_revoked_by_id_or_by_the_token_itself(house):
     holder, developer = house.account(), house.account()
     client = house.client(developer, scopes=["account:read"])
@@ -625,7 +705,6 @@ def wrong_fields():
         (*account, {"username": 1}, "username"),
         (*account, base | {"password": ""}, "password"),
         (*account, base | {"password": "x" * 2000}, "password"),
-        (*account, base | {"password": None}, "password"),
         (*account, base | {"company": "a b"}, "company"),
         (*account, base | {"role": "king"}, "role"),
         (*account, base | {"scopes": "account:read"}, "scopes"),
@@ -663,6 +742,10 @@ def wrong_fields():
         ("POST", "/clients/{client}/rotate-secret", {"grace": -1}, "grace"),
         ("POST", "/clients/{client}/rotate-secret", {"grace": "1h"}, "grace"),
         (*key, {}, "name"),
+        (*key, {"name": None}, "name"),
+        (*key, named | {"username": "member@acme.example", "account": "boss@acme.example"}, "username"),
+        (*client, app | {"username": "member@acme.example", "owner": "boss@acme.example"}, "username"),
+        ("PATCH", "/clients/{client}", {"callbacks": None}, "callbacks"),
         (*key, named | {"scopes": ["x"]}, "scopes"),
         (*key, named | {"expires_in": 0}, "expires_in"),
         (*key, named | {"expires_in": 2**40}, "expires_in"),
@@ -690,6 +773,7 @@ def test_a_field_that_can_not_be_meant_is_400_and_named(verb, path, body, field,
         ("/accounts?status=dead", "status"),
         ("/accounts?role=king", "role"),
         ("/accounts?company=a%20b", "company"),
+        ("/keys?account=root%40example.com&username=boss%40acme.example", "username"),
         ("/audit?since=yesterday", "since"),
         ("/audit?until=2026", "until"),
         ("/audit?before=x", "before"),

@@ -180,7 +180,7 @@ def test_a_problem_is_always_one_of_the_words_in_challenge_and_body(server, clie
 
 @pytest.mark.parametrize(
     "path",
-    ["/login", "/docs", "/api/openapi.json", "/.well-known/jwks.json", "/assets/style.css", "/oauth/authorize?oauth_token=x", "/api/v1/accounts"],
+    ["/login", "/docs", "/health/live", "/health/ready", "/api/openapi.json", "/.well-known/jwks.json", "/assets/style.css", "/oauth/authorize?oauth_token=x", "/api/v1/accounts"],
 )
 def test_head_is_answered_as_get_without_the_content(path, server):
     root = server.account(role="admin")
@@ -199,6 +199,9 @@ def test_head_is_answered_as_get_without_the_content(path, server):
         ("DELETE", "/api/v1/companies/x", None),
         ("PATCH", "/api/v1/accounts", "HEAD, GET, POST"),
         ("POST", "/api/openapi.json", "HEAD, GET"),
+        ("POST", "/health/live", "HEAD, GET"),
+        ("DELETE", "/health/ready", "HEAD, GET"),
+        ("POST", "/metrics", "HEAD, GET"),
     ],
 )
 def test_a_method_that_a_path_has_not_hears_which_it_has(verb, path, allowed, server):

@@ -150,6 +150,24 @@ def test_requests_gets_in_with_digest_again_and_again(host, offering, plain, pla
     assert session.post(f"{offering.base}/v2/me", data={"a": "1"}, timeout=SECONDS).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["digest-sha256", "digest-md5"])
+def test_requests_gets_in_with_digest_whose_name_it_writes_in_latin_1(host, offering):
+    account = offering.account(f"über-{host}@example.com", PASSWORD)
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.update({"X-Client-Key": offering.client(account).key} | host_header(offering, host))
+    for password, status in ((PASSWORD, 200), ("wrong", 401)):
+        session.auth = HTTPDigestAuth(account.username, password)
+        for verb in ("GET", "POST"):
+            answer = session.request(verb, f"{offering.base}/v2/me", timeout=SECONDS)
+            assert answer.status_code == status, answer.text
+            # What went over the wire was no UTF-8.
+            assert 'username="über' in answer.request.headers["Authorization"]
+        if status == 200:
+            identity(session.get(f"{offering.base}/v2/me", timeout=SECONDS).text, account, "digest")
+    assert answer.json()["message"] == f"Could not authenticate: {account.username}"
+
+
 @pytest.mark.parametrize("host", [None, "digest-sha256", "digest-md5", "digest", "digest-and-basic"])
 def test_httpx_gets_in_with_digest_again_and_again(host, offering, plain, plain_own):
     headers = {"X-Client-Key": plain_own.key} | host_header(offering, host)

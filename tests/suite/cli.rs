@@ -336,6 +336,7 @@ fn an_api_key_is_made_regenerated_and_deleted_and_its_private_half_is_shown_once
             "username",
             "scopes",
             "hint",
+            "status",
             "impersonated_by",
             "expires_at",
             "created_at",
@@ -349,10 +350,36 @@ fn an_api_key_is_made_regenerated_and_deleted_and_its_private_half_is_shown_once
     let again = desk.json(&["key", "regenerate", public_key]);
     assert_eq!(text(&again, "public_key"), public_key);
     assert_ne!(text(&again, "private_key"), text(&made, "private_key"));
-    let unlimited = desk.json(&["key", "create", "--account", "jo", "--name", "all"]);
-    assert_eq!((&unlimited["scopes"], &unlimited["expires_at"]), (&serde_json::json!(["*"]), &Value::Null));
+    for scope in [[].as_slice(), &["--scope", "*"]] {
+        let arguments = [&["key", "create", "--account", "jo", "--name", "all"], scope].concat();
+        let unlimited = desk.json(&arguments);
+        assert_eq!((&unlimited["scopes"], &unlimited["expires_at"]), (&serde_json::json!(["*"]), &Value::Null));
+    }
     desk.run(&["key", "delete", public_key]).done();
-    assert_eq!(desk.json(&["key", "list"]).as_array().unwrap().len(), 1);
+    assert_eq!(desk.json(&["key", "list"]).as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_key_is_active_until_its_end_and_then_expired() {
+    let desk = Desk::new();
+    let account = r#"{"type":"countersign","version":1}
+{"type":"account","username":"ann"}
+"#;
+    let key = |name: &str, end: &str| {
+        format!(
+            r#"{{"type":"key","public_key":"{name}","private_key":"{name}-private","account":"ann","name":"{name}","expires_at":"{end}"}}"#
+        )
+    };
+    let keys = [key("old", "2020-01-02T03:04:05Z"), key("new", "2999-01-02T03:04:05Z")].join("\n");
+    desk.write("keys.jsonl", &format!("{account}{keys}\n"));
+    desk.run(&["import", "keys.jsonl"]).done();
+    let listed = desk.json(&["key", "list"]);
+    let mut states: Vec<_> =
+        listed.as_array().unwrap().iter().map(|key| (text(key, "name"), text(key, "status"))).collect();
+    states.sort_unstable();
+    assert_eq!(states, [("new", "active"), ("old", "expired")]);
+    let table = desk.run(&["key", "list", "--format", "table"]).done().stdout.clone();
+    assert!(table.lines().next().unwrap().contains("  STATUS"), "{table}");
 }
 
 #[test]
@@ -485,6 +512,7 @@ fn what_can_not_be_done_is_refused_with_1_and_wrong_usage_with_2() {
         (vec!["client", "update", "k", "--name", "x"], 1, "there is no such client"),
         (vec!["key", "create", "--account", "nobody", "--name", "x"], 1, "there is no account nobody"),
         (vec!["key", "create", "--account", "jo", "--name", "x", "--expires-in", "0"], 2, "--expires-in"),
+        (vec!["key", "create", "--account", "jo", "--name", "x", "--scope", "account"], 2, "--scope"),
         (vec!["key", "regenerate", "p"], 1, "there is no API key p"),
         (vec!["key", "delete", "p"], 1, "there is no such API key"),
         (vec!["token", "revoke", "t"], 1, "there is no such access token"),
@@ -782,6 +810,20 @@ fn sign_gives_what_oauth_core_gives_for_its_photos() {
     assert!(alone.done().stdout.starts_with("Authorization: OAuth realm=\"Photos\", oauth_consumer_key="));
     assert_eq!(alone.stdout.lines().count(), 1);
     assert!(std::fs::read_dir(&desk.0).unwrap().next().is_none(), "no database is touched");
+}
+
+#[test]
+fn sign_puts_what_it_prints_into_json_where_that_is_asked_for() {
+    let desk = Desk::new();
+    let told = |more: &[&str]| desk.run(&[PHOTOS.as_slice(), more].concat()).done().stdout.clone();
+    let json = |more: &[&str]| desk.json(&[PHOTOS.as_slice(), &["--format", "json"], more].concat());
+    let both = json(&[]);
+    has_keys(&both, &["base_string", "authorization"]);
+    let lines = format!("{}\nAuthorization: {}\n", text(&both, "base_string"), text(&both, "authorization"));
+    assert_eq!(lines, told(&[]));
+    assert_eq!(lines, told(&["--format", "table"]));
+    assert_eq!(json(&["--only", "header"]), serde_json::json!({ "authorization": both["authorization"] }));
+    assert_eq!(json(&["--only", "base-string"]), serde_json::json!({ "base_string": both["base_string"] }));
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl Patient {
             None => None,
         };
         let configuration = &operator.configuration;
-        let wanted = configuration.routes.iter().flat_map(|route| &route.scopes).flat_map(|(_, scopes)| scopes);
+        let wanted = configuration.routes.iter().flat_map(|route| &route.scopes).flat_map(|(_, scopes)| scopes.iter());
         let scopes = Scopes::parse_each(wanted.map(|scope| scope.as_str()));
         let scopes = scopes.map_err(|error| Failure::Refused(error.to_string()))?;
         let username = format!("countersign-doctor-{}", random(8));
