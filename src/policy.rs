@@ -196,12 +196,12 @@ impl Route {
     }
 }
 
-/// Passwords need no client key here: what manages clients can't wait for one. One that comes along is judged as everywhere. A
-/// login counts too, which `auth=session` or its cookie alone may present.
+/// Passwords need no client key here: what manages clients can't wait for one. A login counts too, which `auth=session`
+/// or its cookie alone may present.
 fn management() -> Route {
     let settings = RouteSettings {
         methods: vec![Way::OAuth1, Way::OAuth1TwoLegged, Way::Basic, Way::ApiKey, Way::Jwt, Way::Session],
-        client_key: ClientKeyRule::Optional,
+        client_key: ClientKeyRule::Ignored,
         ..RouteSettings::for_every_path()
     };
     Route::new(&settings, false)

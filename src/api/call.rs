@@ -1,6 +1,5 @@
 //! One call: who makes it, whose things are within reach, and what it says.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use actix_web::http::StatusCode;
@@ -13,7 +12,7 @@ use super::fields::Fields;
 use super::operations::Operation;
 use crate::auth::impersonation::Impersonations;
 use crate::auth::verdict::{Credential, Identity, Refusal, Rejection};
-use crate::config::{ClientKeyRule, Configuration};
+use crate::config::Configuration;
 use crate::domain::account::{Account, Reach};
 use crate::domain::client::SignatureMethods;
 use crate::domain::credentials::{AccountId, ClientKey};
@@ -307,13 +306,8 @@ fn start(status: StatusCode) -> HttpResponseBuilder {
 }
 
 async fn caller(judge: &Judge, received: &ReceivedRequest<'_>, operation: &Operation) -> Result<Identity, Failed> {
-    let mut admission = Cow::Borrowed(judge.policy.management().admission());
-    let client_keys = judge.authenticator.basic.client_keys();
-    // An operation that has a parameter of that name means that one: there, none is a client key beside the credential.
-    if operation.query.iter().any(|(name, _)| client_keys.has(name)) {
-        admission.to_mut().client_key = ClientKeyRule::Ignored;
-    }
-    let refused = match judge.authenticator.authenticate(received, &admission).await {
+    let admission = judge.policy.management().admission();
+    let refused = match judge.authenticator.authenticate(received, admission).await {
         // A browser that remembers a Basic login sends it along with what another site's page makes it send.
         Ok(_) if changes_something(received.method) && received.is_from_elsewhere() => {
             let refused = Refusal::CrossSite("Another site's page can not change anything here.");
@@ -333,6 +327,5 @@ async fn caller(judge: &Judge, received: &ReceivedRequest<'_>, operation: &Opera
     {
         return Err(Failed::Forbidden("An account that is locked or disabled may only see and revoke."));
     }
-    let beside = client_keys.find(received, &admission);
-    Ok(judge.authenticator.sessions.with_client(identity, &beside, received.arrived).await?)
+    Ok(identity)
 }

@@ -164,21 +164,8 @@ impl Sessions {
         }
         let identity = self.holder(request).await?.ok_or(Refusal::LoginRequired)?;
         check_standing(identity.account())?;
-        self.with_client(identity, beside, request.arrived).await
-    }
-
-    /// The holder of a session, with the client key beside it.
-    ///
-    /// # Errors
-    /// [`Refusal::ClientKeyRefused`].
-    pub async fn with_client(
-        &self,
-        holder: Identity,
-        beside: &Beside<'_>,
-        now: Timestamp,
-    ) -> Result<Identity, Rejection> {
-        let client = beside.admit(&self.directory, holder.account(), now).await?;
-        Ok(holder.beside(client))
+        let client = beside.admit(&self.directory, identity.account(), request.arrived).await?;
+        Ok(identity.beside(client))
     }
 
     /// Who is logged in and makes this request, in whatever state the account is: whoever lets it through must ask for
