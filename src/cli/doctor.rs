@@ -9,6 +9,7 @@ mod heard;
 mod patient;
 mod wire;
 
+use actix_web::rt::signal::unix::{SignalKind, signal};
 use clap::Args;
 use serde::Serialize;
 
@@ -16,6 +17,8 @@ use super::operator::Operator;
 use super::output::{self, FormatArgs, Shape};
 use super::{Failure, SourceArgs};
 use patient::Patient;
+
+const ENDED: &str = "ended before the examination was; the account and all that was made for it is taken away again";
 
 #[derive(Args)]
 pub struct DoctorArgs {
@@ -66,8 +69,14 @@ pub fn run(args: DoctorArgs, sources: SourceArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let findings = runtime.block_on(async {
         let operator = Operator::new(sources).await?;
+        // From here on, a signal is no end yet: what was made is taken away first.
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let patient = Patient::admit(&args, &operator).await?;
-        let findings = patient.examine(&operator).await;
+        let findings = tokio::select! {
+            findings = patient.examine(&operator) => findings,
+            _ = interrupt.recv() => Err(anyhow::anyhow!(ENDED)),
+            _ = terminate.recv() => Err(anyhow::anyhow!(ENDED)),
+        };
         patient.discharge(&operator).await?;
         Ok::<_, Failure>(findings?)
     })?;

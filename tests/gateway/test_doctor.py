@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
 
@@ -125,6 +127,24 @@ def test_a_mistake_in_nginx_is_found_and_named(server, new_proxy, monkeypatch, t
 ])
 def test_a_mistake_in_njs_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, name, line, wrong, check, seen):
     assert_found(examine_broken(server, new_proxy, monkeypatch, tmp_path, "nginx-njs", name, line, wrong), check, seen)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_examination_that_is_ended_leaves_nothing_behind(server, number):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        line = [str(binary()), "doctor", "--proxy", f"http://127.0.0.1:{silent.getsockname()[1]}"]
+        line += ["--config", str(server.config), "--database-url", server.database]
+        doctor = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment())
+        # It asks with the token that it has made, and hears nothing.
+        silent.settimeout(30)
+        connection, _ = silent.accept()
+        tokens = server.json("token", "list")
+        doctor.send_signal(number)
+        _, said = doctor.communicate(timeout=20)
+        connection.close()
+    assert doctor.returncode == 1 and b"ended before the examination was" in said
+    assert server.json("account", "list") == []
+    assert tokens and all(token["expires_at"] for token in tokens), "and if it could not, they would end by themselves"
 
 
 @pytest.mark.parametrize(("line", "wrong", "check", "seen"), [

@@ -17,10 +17,13 @@ use crate::protocol::signature::{SharedSecrets, SignatureMethod, SigningKey};
 use crate::store::accounts::NewAccount;
 use crate::store::clients::{IssuedClient, NewClient};
 use crate::store::delegations::IssuedToken;
-use crate::time::Clock;
+use crate::time::{Clock, Lifetime};
 
 /// How long a running server may take to see what was made here.
 pub const SEEN_WITHIN: Duration = Duration::from_secs(3);
+
+/// Longer than any examination; a token that nobody takes away ends by itself.
+const TOKEN_LIFETIME: Lifetime = Lifetime::from_seconds(3600);
 
 /// The operator's own name for the account that is made here.
 pub const EXTERNAL_ID: &str = "countersign-doctor";
@@ -223,7 +226,8 @@ async fn equip(
     let mut client = NewClient::named(account.clone(), "countersign doctor");
     client.scopes = scopes.clone();
     let issued = store.clients.create(client, by).await?;
-    let token = store.delegations.issue_directly(&issued.client.client_key, account, scopes, None, by).await?;
+    let token =
+        store.delegations.issue_directly(&issued.client.client_key, account, scopes, Some(TOKEN_LIFETIME), by).await?;
     Ok((issued, token))
 }
 
