@@ -5,6 +5,7 @@
 //! configuration.
 
 mod checks;
+mod claims;
 mod heard;
 mod patient;
 mod wire;
@@ -25,7 +26,7 @@ pub struct DoctorArgs {
     /// Where clients reach the API: the proxy's address, such as https://api.example.com
     #[arg(long, value_name = "URL")]
     proxy: String,
-    /// A path under a route of the gateway; what the API makes of it does not matter
+    /// A path whose route admits oauth1; the API may answer anything there but a refusal of its own
     #[arg(long, default_value = "/countersign-doctor")]
     path: String,
     /// Stand in the API's place at this address while checking (stop the API first): shows what it would hear
