@@ -42,6 +42,9 @@ PAGES_ADDRESS = "proxy_set_header X-Forwarded-For $remote_addr;\n            # W
 # A host that clients choose.
 CLAIMED_HOST = 'map $http_x_forwarded_host $claimed_host { "" $http_host; default $http_x_forwarded_host; }\n'
 
+# What remains in the query where the proxy has no script for it: used up, and no secret without PLAINTEXT.
+PARAMETERS = "no credential stays in the query or in a form"
+
 # HAProxy 2.6 has it among what it calls experimental.
 NORMALIZE = "global\n    expose-experimental-directives\nfrontend https\n    http-request normalize-uri "
 
@@ -135,9 +138,9 @@ def assert_found(bad, check, seen, change=""):
 
 
 @pytest.mark.parametrize(("kind", "wrong", "untold"), [
-    ("nginx", {"the body of a form comes along"}, set()),
+    ("nginx", {"the body of a form comes along"}, {PARAMETERS}),
     ("nginx-njs", set(), set()),
-    ("caddy", {"the body of a form comes along"}, set()),
+    ("caddy", {"the body of a form comes along"}, {PARAMETERS}),
 ])
 def test_a_sound_deployment_is_found_sound(server, new_proxy, kind, wrong, untold):
     findings, bad = examine_sound(server, new_proxy, kind)
@@ -210,7 +213,28 @@ def test_a_client_key_goes_by_the_names_of_the_configuration(new_server, new_pro
     findings, bad = examine_sound(server, new_proxy, "nginx-njs")
     assert set(bad) == {"no credential reaches the API"}
     assert_found(bad, "no credential reaches", "X-My-Key arrives", "http_auth.client_key_headers")
+    assert "in the query the API gets my_key:" in findings[PARAMETERS]["seen"]
     assert findings["clients do not choose their address"]["result"] == "good", "the guesses have the key beside them"
+
+
+def test_parameters_that_stay_in_the_query_are_named(server, new_proxy, monkeypatch, tmp_path):
+    monkeypatch.setattr("proxies.DEPLOY", tmp_path)
+    for file in DEPLOY.iterdir():
+        shutil.copy(file, tmp_path)
+    script = tmp_path / "countersign.js"
+    assert "!isCredential(pair)" in script.read_text()
+    script.write_text(script.read_text().replace("!isCredential(pair)", "true"))
+    findings, bad = examine_sound(server, new_proxy, "nginx-njs")
+    assert not bad
+    assert findings[PARAMETERS]["result"] == "unknown"
+    assert re.search("in the query the API gets client_key, oauth_.*oauth_signature", findings[PARAMETERS]["seen"])
+
+
+@pytest.mark.parametrize(("kind", "place"), [("nginx", "the query"), ("nginx-njs", "a form")])
+def test_parameters_that_stay_are_wrong_where_they_may_be_secrets(new_server, new_proxy, kind, place):
+    server = new_server(CONFIG + '[oauth]\nplaintext = "always"\n', "plain")
+    _, bad = examine_sound(server, new_proxy, kind)
+    assert_found(bad, PARAMETERS, f"in {place} the API gets", 'oauth.plaintext = "never"')
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 500])
@@ -251,7 +275,7 @@ def test_a_route_without_signatures_is_said_and_nothing_is_blamed(new_server, ne
 def test_a_route_that_wants_hashes_of_bodies_gets_them(new_server, new_proxy):
     findings, bad = examine_sound(new_server(f'{CONFIG}body_hash = "required"\n', "hashed"), new_proxy, "nginx")
     assert set(bad) == {"the body of a form comes along"}, bad
-    assert not unknown(findings)
+    assert unknown(findings) == {PARAMETERS}
 
 
 def test_where_clients_are_sent_to_tls_the_url_is_what_is_wrong(server):

@@ -22,6 +22,7 @@ const ONCE: &str = "a signed request is good for once";
 const IDENTITY: &str = "the API hears who is calling, and nobody can forge it";
 const OTHER_PATHS: &str = "no header tells the API another path";
 const CREDENTIALS: &str = "no credential reaches the API";
+const PARAMETERS: &str = "no credential stays in the query or in a form";
 
 /// The line to change where a path changes on its way.
 const PATH_CHANGE: &str = "send the path as it came: nginx $request_uri (not $uri), proxy_pass without a path, \
@@ -76,6 +77,7 @@ impl Patient {
             when(unsignable, IDENTITY, self.identity_arrives_and_can_not_be_forged(IDENTITY, forms_come)).await?,
             when(unsignable, OTHER_PATHS, self.no_other_path_arrives(OTHER_PATHS, forms_come)).await?,
             when(unsignable, CREDENTIALS, self.credentials_stay_behind(CREDENTIALS, forms_come)).await?,
+            when(unsignable, PARAMETERS, self.parameters_stay_behind(PARAMETERS, forms_come)).await?,
         ])
     }
 

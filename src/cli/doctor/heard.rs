@@ -2,10 +2,13 @@
 
 use super::Finding;
 use super::checks::{bad, good, unknown};
-use super::patient::{Asked, EXTERNAL_ID, Patient};
+use super::patient::{Asked, EXTERNAL_ID, Patient, Place};
 use super::wire::{Arrived, Echo};
 use crate::auth::session::{COOKIE, VISITOR_COOKIE};
+use crate::config::PlaintextRule;
 use crate::gateway::{identity_headers, withheld};
+use crate::protocol::oauth::mentions_oauth;
+use crate::protocol::signature::SignatureMethod;
 
 /// What a client writes where only others should.
 const FORGED: &str = "forged";
@@ -126,6 +129,69 @@ impl Patient {
             }
         }
         Ok(good(check))
+    }
+
+    /// Protocol parameters and client keys in the query, and protocol parameters in a form (RFC 5849 §3.5.2, §3.5.3).
+    ///
+    /// What stays there is a signature that was used up and a key that is no secret; but a PLAINTEXT signature is the
+    /// secrets themselves (RFC 5849 §3.4.4).
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn parameters_stay_behind(&self, check: &'static str, forms_come: bool) -> anyhow::Result<Finding> {
+        let Some(echo) = &self.echo else { return Ok(unheard(check)) };
+        let keys = &self.configuration.http_auth.client_key_query;
+        let keys: Vec<_> = keys.iter().map(|name| name.as_str()).filter(|_| self.reads_client_keys()).collect();
+        let pairs: Vec<_> = keys.iter().map(|name| format!("{name}={}", self.client_key)).collect();
+        let target = format!("{}?doctor=1&{}", self.path, pairs.join("&"));
+        let query = Asked { place: Place::Query, ..self.usual_at(target.trim_end_matches('&')) };
+        let form = Asked { place: Place::Form, ..self.usual_form() };
+        for asked in [query].into_iter().chain(forms_come.then_some(form)) {
+            self.signed(asked).await?;
+            let Some(arrived) = echo.take() else { return Ok(unreached(check)) };
+            let (place, text) = match asked.place {
+                Place::Form => ("a form", arrived.body.as_str()),
+                Place::Query | Place::Header => {
+                    ("the query", arrived.target.split_once('?').map_or("", |(_, query)| query))
+                }
+            };
+            let seen: Vec<_> = text
+                .split('&')
+                .filter(|pair| mentions_oauth(pair) || pairs.iter().any(|ours| ours == pair))
+                .filter_map(|pair| pair.split('=').next())
+                .collect();
+            if seen.is_empty() {
+                continue;
+            }
+            let seen = format!("in {place} the API gets {}", seen.join(", "));
+            if self.takes_plaintext() {
+                return Ok(bad(
+                    check,
+                    format!("{seen}: by PLAINTEXT, oauth_signature is the client's secrets themselves"),
+                    "oauth.plaintext = \"never\"; or take the oauth_ parameters and http_auth.client_key_query out: \
+                     countersign.js beside docs/deploy/nginx-njs.conf does in the query, Countersign as the proxy \
+                     itself in forms too",
+                ));
+            }
+            // Of a form there is nothing more to take away: all of it is the API's.
+            if asked.place == Place::Query {
+                return Ok(unknown(
+                    check,
+                    &format!(
+                        "{seen}: used up and no secret while PLAINTEXT is refused; countersign.js beside \
+                         docs/deploy/nginx-njs.conf takes them out, by the names in it"
+                    ),
+                ));
+            }
+        }
+        Ok(good(check))
+    }
+
+    /// Whether a client may sign by PLAINTEXT here.
+    fn takes_plaintext(&self) -> bool {
+        let settings = &self.configuration.oauth;
+        settings.admitted_methods().contains(&SignatureMethod::Plaintext)
+            && (settings.plaintext == PlaintextRule::Always || self.scheme_and_authority().0 == "https")
     }
 
     /// The first identity header that does not say who is calling.

@@ -81,10 +81,20 @@ pub struct Asked<'a> {
     pub body: Option<&'a str>,
     /// Signed.
     pub signed_form: Option<&'a str>,
+    /// Where the protocol parameters are sent (RFC 5849 §3.5).
+    pub place: Place,
     /// Headers that are sent besides.
     pub more: &'a [(&'a str, &'a str)],
     /// Signed by the client alone and with a callback: it asks for temporary credentials (RFC 5849 §2.1).
     pub initiates: bool,
+}
+
+/// Where a client may put its protocol parameters (RFC 5849 §3.5).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    Header,
+    Form,
+    Query,
 }
 
 impl Asked<'_> {
@@ -191,6 +201,7 @@ impl Patient {
             signed_target: target,
             body: None,
             signed_form: None,
+            place: Place::Header,
             more: &[],
             initiates: false,
         }
@@ -212,11 +223,18 @@ impl Patient {
     /// Nobody answers.
     pub async fn signed(&self, asked: Asked<'_>) -> anyhow::Result<Answer> {
         let authorization = self.sign(asked)?;
-        let mut headers = vec![("Authorization", authorization.as_str())];
-        headers.extend_from_slice(asked.more);
+        let (mut target, mut body) = (Cow::Borrowed(asked.target), asked.body.map(Cow::Borrowed));
+        let mut headers = asked.more.to_vec();
+        match asked.place {
+            Place::Header => headers.push(("Authorization", authorization.as_str())),
+            Place::Form => body = Some(joined(body.as_deref().unwrap_or_default(), '&', &authorization).into()),
+            Place::Query => {
+                target = joined(&target, if target.contains('?') { '&' } else { '?' }, &authorization).into();
+            }
+        }
         // What the API heard before, it did not hear of this one.
         self.echo.as_ref().and_then(Echo::take);
-        self.sender.send(asked.method, &self.url(asked.target), &headers, asked.body).await
+        self.sender.send(asked.method, &self.url(&target), &headers, body.as_deref()).await
     }
 
     /// The `Authorization` header, with a nonce that was not used yet.
@@ -300,6 +318,12 @@ fn admission(configuration: &Configuration, url: &RequestUrl<'_>, path: &str) ->
         arrived: Clock::system().now(),
     };
     Ok(policy.route(&request).ok().map(|route| route.admission().clone()))
+}
+
+/// What `Authorization` would have said, behind a query or a form.
+fn joined(before: &str, sign: char, authorization: &str) -> String {
+    let parameters = authorization.trim_start_matches("OAuth ").replace(", ", "&").replace('"', "");
+    format!("{before}{sign}{parameters}")
 }
 
 /// A client and a token of its account's.
