@@ -5,10 +5,12 @@
 //! configuration.
 
 mod checks;
+mod claims;
 mod heard;
 mod patient;
 mod wire;
 
+use actix_web::rt::signal::unix::{SignalKind, signal};
 use clap::Args;
 use serde::Serialize;
 
@@ -17,12 +19,14 @@ use super::output::{self, FormatArgs, Shape};
 use super::{Failure, SourceArgs};
 use patient::Patient;
 
+const ENDED: &str = "ended before the examination was; the account and all that was made for it is taken away again";
+
 #[derive(Args)]
 pub struct DoctorArgs {
     /// Where clients reach the API: the proxy's address, such as https://api.example.com
     #[arg(long, value_name = "URL")]
     proxy: String,
-    /// A path under a route of the gateway; what the API makes of it does not matter
+    /// A path whose route admits oauth1; the API may answer anything there but a refusal of its own
     #[arg(long, default_value = "/countersign-doctor")]
     path: String,
     /// Stand in the API's place at this address while checking (stop the API first): shows what it would hear
@@ -66,8 +70,14 @@ pub fn run(args: DoctorArgs, sources: SourceArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let findings = runtime.block_on(async {
         let operator = Operator::new(sources).await?;
+        // From here on, a signal is no end yet: what was made is taken away first.
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let patient = Patient::admit(&args, &operator).await?;
-        let findings = patient.examine(&operator).await;
+        let findings = tokio::select! {
+            findings = patient.examine(&operator) => findings,
+            _ = interrupt.recv() => Err(anyhow::anyhow!(ENDED)),
+            _ = terminate.recv() => Err(anyhow::anyhow!(ENDED)),
+        };
         patient.discharge(&operator).await?;
         Ok::<_, Failure>(findings?)
     })?;

@@ -1,20 +1,15 @@
 //! The checks: each sends its requests and says in one finding what came of them.
 
-use std::time::Duration;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
-use super::patient::{Asked, Patient, SEEN_WITHIN, random};
-use super::wire::{Answer, Echo};
+use super::patient::{Asked, Patient};
+use super::wire::{Answer, Echo, Unclear};
 use super::{Finding, Verdict};
 use crate::cli::operator::Operator;
-use crate::config::Configuration;
-use crate::domain::account::Reach;
+use crate::config::{Configuration, Way};
 use crate::policy::Policy;
 use crate::protocol::base_string::split_authority;
-use crate::store::audit::{AuditFilter, Event};
 
+const ASKED: &str = "a request without a credential is refused";
+const ORIGIN: &str = "scheme and host are those that clients use";
 const ROUTES: &str = "routes can match";
 const PATH: &str = "the path arrives byte for byte";
 const QUERY: &str = "the query arrives byte for byte";
@@ -27,6 +22,7 @@ const ONCE: &str = "a signed request is good for once";
 const IDENTITY: &str = "the API hears who is calling, and nobody can forge it";
 const OTHER_PATHS: &str = "no header tells the API another path";
 const CREDENTIALS: &str = "no credential reaches the API";
+const PARAMETERS: &str = "no credential stays in the query or in a form";
 
 /// The line to change where a path changes on its way.
 const PATH_CHANGE: &str = "send the path as it came: nginx $request_uri (not $uri), proxy_pass without a path, \
@@ -34,14 +30,8 @@ const PATH_CHANGE: &str = "send the path as it came: nginx $request_uri (not $ur
 
 const QUERY_CHANGE: &str = "send the query as it came, in its order and with its empty parameters";
 
-/// Where temporary credentials are asked for; `server.reserved_prefix` does not move it.
-const INITIATE: &str = "/oauth/request_token";
-
-/// An address of nobody's (RFC 5737).
-const FORGED_ADDRESS: &str = "203.0.113.77";
-
-/// Guesses that are tried at most.
-const MOST_GUESSES: u32 = 50;
+/// Why nothing is said where what comes before is wrong.
+const MEND_FIRST: &str = "mend what is wrong above, then ask again";
 
 impl Patient {
     /// Everything that can be asked, in the order of the report.
@@ -50,46 +40,58 @@ impl Patient {
     /// Nobody answers, or the server knows nothing of this database.
     pub async fn examine(&self, operator: &Operator) -> anyhow::Result<Vec<Finding>> {
         self.wait_until_seen().await?;
-        let asked = self.asks_at_all().await?;
-        let answer = self.signed(self.usual()).await?;
-        if asked.result == Verdict::Good && matches!(answer.status, 502..=504) {
-            let change =
-                "start the API, or let --echo with its address stand in its place; the other checks need one of them";
-            let seen = format!("{}: the API behind does not answer", answer.status);
-            return Ok(vec![asked, bad("an admitted request is answered", seen, change)]);
-        }
-        let origin = self.origin_is_right().await?;
-        // Where nothing is judged, or nothing is accepted, the rest says nothing.
         let unsigned = self.sender.send("GET", &self.url(&self.path), &[], None).await?;
-        let can_tell = !unsigned.passed() && origin.result == Verdict::Good;
+        if let Some(finding) = self.is_sent_to_tls(&unsigned) {
+            return Ok(vec![finding]);
+        }
+        let asked = when(None, ASKED, self.asks_at_all(&unsigned)).await?;
+        if asked.result != Verdict::Bad
+            && let Some(finding) = no_word_of_the_api(&self.signed(self.usual()).await?)
+        {
+            return Ok(vec![asked, finding]);
+        }
+        let without_oauth1 = (!self.admits(Way::OAuth1))
+            .then_some("the route of --path does not admit oauth1: choose a --path whose route does");
+        let origin = when(without_oauth1, ORIGIN, self.origin_is_right()).await?;
+        // Where nothing is judged, or nothing is accepted, the rest says nothing.
+        let unjudged = matches!(unsigned.passed(), Ok(true)).then_some(MEND_FIRST);
+        let unsignable = without_oauth1.or(unjudged).or((origin.result != Verdict::Good).then_some(MEND_FIRST));
+        let unguessable = if without_oauth1.is_some() { unjudged } else { unsignable };
         let path = format!("{}/a%7Eb%20c/d;e=1/%c3%a4", self.path);
         let query = format!("{}?b=1&a=%2f%20+&a=&c&=d", self.path);
-        let form = when(can_tell, FORM, self.form_comes_along()).await?;
+        let form = when(unsignable, FORM, self.form_comes_along()).await?;
         let forms_come = form.result == Verdict::Good;
         Ok(vec![
             asked,
             origin,
             routes_can_match(&operator.configuration)?,
-            when(can_tell, METHOD, self.method_is_its_own(forms_come)).await?,
-            when(can_tell, PATH, self.arrives_exactly(PATH, path, PATH_CHANGE)).await?,
-            when(can_tell, QUERY, self.arrives_exactly(QUERY, query, QUERY_CHANGE)).await?,
+            when(unsignable, METHOD, self.method_is_its_own(forms_come)).await?,
+            when(unsignable, PATH, self.arrives_exactly(PATH, path, PATH_CHANGE)).await?,
+            when(unsignable, QUERY, self.arrives_exactly(QUERY, query, QUERY_CHANGE)).await?,
             form,
-            when(can_tell, ODD_PATHS, self.odd_paths_are_refused()).await?,
+            when(unsignable, ODD_PATHS, self.odd_paths_are_refused()).await?,
             self.authz_is_closed(&unsigned).await?,
-            when(!unsigned.passed(), CLAIMS, self.claims_are_not_believed()).await?,
-            when(can_tell, ADDRESS, self.address_is_its_own(operator)).await?,
-            when(can_tell, ONCE, self.each_request_is_good_once()).await?,
-            when(can_tell, IDENTITY, self.identity_arrives_and_can_not_be_forged(IDENTITY)).await?,
-            when(can_tell, OTHER_PATHS, self.no_other_path_arrives(OTHER_PATHS)).await?,
-            when(can_tell, CREDENTIALS, self.credentials_stay_behind(CREDENTIALS)).await?,
+            when(unjudged, CLAIMS, self.claims_are_not_believed(CLAIMS, forms_come)).await?,
+            when(unguessable, ADDRESS, self.address_is_its_own(ADDRESS, operator, forms_come)).await?,
+            when(unsignable, ONCE, self.each_request_is_good_once(ONCE, forms_come)).await?,
+            when(unsignable, IDENTITY, self.identity_arrives_and_can_not_be_forged(IDENTITY, forms_come)).await?,
+            when(unsignable, OTHER_PATHS, self.no_other_path_arrives(OTHER_PATHS, forms_come)).await?,
+            when(unsignable, CREDENTIALS, self.credentials_stay_behind(CREDENTIALS, forms_come)).await?,
+            when(unsignable, PARAMETERS, self.parameters_stay_behind(PARAMETERS, forms_come)).await?,
         ])
     }
 
-    async fn asks_at_all(&self) -> anyhow::Result<Finding> {
-        let answer = self.sender.send("GET", &self.url(&self.path), &[], None).await?;
-        let check = "a request without a credential is refused";
-        let change = match (answer.status, answer.header("x-auth-error")) {
-            (401, _) => return self.asks_whatever_the_method(check).await,
+    /// Clients never get further than to hear where to ask instead.
+    fn is_sent_to_tls(&self, unsigned: &Answer) -> Option<Finding> {
+        let to = unsigned.header("location").filter(|_| (300..400).contains(&unsigned.status))?;
+        let elsewhere = self.scheme_and_authority().0 == "http" && to.starts_with("https://");
+        elsewhere.then(|| bad(ASKED, format!("{} to {to}", unsigned.status), "--proxy: use the https URL"))
+    }
+
+    /// `unsigned`: what a request without a credential is answered.
+    async fn asks_at_all(&self, unsigned: &Answer) -> anyhow::Result<Finding> {
+        let change = match (unsigned.status, unsigned.reason.as_deref()) {
+            (401, _) if unsigned.is_refused() => return self.asks_whatever_the_method().await,
             (_, Some("untrusted_proxy")) => "server.trusted_proxies: the address from which the proxy connects",
             (_, Some("metadata_missing")) => {
                 "the proxy must say about what it asks: nginx X-Original-Method and X-Original-URL; else \
@@ -104,12 +106,16 @@ impl Patient {
                  middlewares, Envoy ext_authz; and a [[route]] must match it"
             }
         };
-        let reason = answer.header("x-auth-error").map(|reason| format!(" ({reason})")).unwrap_or_default();
-        Ok(bad(check, format!("{} instead of 401{reason}", answer.status), change))
+        let reason = unsigned.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let seen = match unsigned.status {
+            401 => "401 that is not Countersign's: no X-Auth-Error and no challenge of its realm".to_owned(),
+            status => format!("{status} instead of 401{reason}"),
+        };
+        Ok(bad(ASKED, seen, change))
     }
 
     /// A configuration may ask about some methods and bodies only.
-    async fn asks_whatever_the_method(&self, check: &'static str) -> anyhow::Result<Finding> {
+    async fn asks_whatever_the_method(&self) -> anyhow::Result<Finding> {
         let requests = [
             ("POST", Some("a=1"), "POST with a form"),
             ("POST", None, "POST"),
@@ -121,19 +127,20 @@ impl Patient {
             ("OPTIONS", None, "OPTIONS"),
         ];
         for (method, form, what) in requests {
-            if self.sender.send(method, &self.url(&self.path), &[], form).await?.passed() {
+            if self.sender.send(method, &self.url(&self.path), &[], form).await?.passed()? {
                 let change = "the proxy must ask Countersign about every method and every body, also where it hands \
                               forms to a script, and answer no OPTIONS by itself: preflights are for a [[route]]'s \
                               cors_origins";
-                return Ok(bad(check, format!("{what} passes"), change));
+                return Ok(bad(ASKED, format!("{what} passes"), change));
             }
         }
-        Ok(good(check))
+        Ok(good(ASKED))
     }
 
     async fn origin_is_right(&self) -> anyhow::Result<Finding> {
-        let check = "scheme and host are those that clients use";
-        if self.signed(self.usual()).await?.passed() {
+        let check = ORIGIN;
+        let answer = self.signed(self.usual()).await?;
+        if answer.passed()? {
             return Ok(good(check));
         }
         let (scheme, authority) = self.scheme_and_authority();
@@ -144,7 +151,7 @@ impl Patient {
             (format!("{other}://{without_port}"), "the other scheme and no port"),
         ];
         for (origin, what) in &guesses {
-            if self.signed(Asked { origin, ..self.usual() }).await?.passed() {
+            if self.signed(Asked { origin, ..self.usual() }).await?.passed()? {
                 return Ok(bad(
                     check,
                     format!("Countersign believes that it is {origin}: {what}"),
@@ -154,11 +161,16 @@ impl Patient {
                 ));
             }
         }
-        Ok(bad(
-            check,
-            "no signature is accepted, whatever the origin".to_owned(),
-            "read the server's log: it says what it saw; metadata_missing and untrusted_proxy are said in X-Auth-Error",
-        ))
+        let change = match answer.reason.as_deref() {
+            Some("body_unavailable") => {
+                "body_hash of the route of --path: the proxy must also say that a request has no body \
+                 (X-Original-Content-Length: 0, as docs/deploy/nginx.conf does)"
+            }
+            _ => {
+                "read the server's log: it says what it saw; metadata_missing and untrusted_proxy are said in X-Auth-Error"
+            }
+        };
+        Ok(bad(check, format!("no signature is accepted, whatever the origin: {}", answer.seen()), change))
     }
 
     /// A DELETE that is judged as GET needs the scopes of GET only. `forms_come`: whether forms are judged at all.
@@ -174,8 +186,7 @@ impl Patient {
         ];
         for (method, form, what) in requests.into_iter().filter(|(_, form, _)| form.is_none() || forms_come) {
             let answer = self.signed(Asked { method, body: form, signed_form: form, ..self.usual() }).await?;
-            // 501: the API has no such method (RFC 9110 §15.6.2), so it was asked.
-            if !answer.passed() && answer.status != 501 {
+            if !answer.passed()? {
                 return Ok(bad(check, format!("{} for a signed {what}", answer.status), change));
             }
             if let Some(arrived) = self.echo.as_ref().and_then(Echo::take)
@@ -194,7 +205,7 @@ impl Patient {
         target: String,
         change: &'static str,
     ) -> anyhow::Result<Finding> {
-        if !self.signed(self.usual_at(&target)).await?.passed() {
+        if !self.signed(self.usual_at(&target)).await?.passed()? {
             return Ok(bad(check, format!("a signature of {target} is not accepted"), change));
         }
         Ok(match self.echo.as_ref().and_then(Echo::take) {
@@ -207,32 +218,70 @@ impl Patient {
 
     async fn form_comes_along(&self) -> anyhow::Result<Finding> {
         let check = FORM;
-        let form = "a=1&b=x%20y";
-        let signed = Asked { method: "POST", body: Some(form), signed_form: Some(form), ..self.usual() };
+        let signed = self.usual_form();
         let answer = self.signed(signed).await?;
-        if answer.passed() {
+        if answer.passed()? {
+            let sent = signed.body.unwrap_or_default();
             return Ok(match self.echo.as_ref().and_then(Echo::take) {
-                Some(arrived) if arrived.header("transfer-encoding").is_none() && arrived.body != form => bad(
+                Some(arrived) if arrived.header("transfer-encoding").is_none() && arrived.body != sent => bad(
                     check,
-                    format!("to Countersign, but the API gets {} of {} bytes", arrived.body.len(), form.len()),
+                    format!("to Countersign, but the API gets {} of {} bytes", arrived.body.len(), sent.len()),
                     "whatever hands the form to Countersign must hand it to the API too",
                 ),
                 Some(_) | None => good(check),
             });
         }
+        if answer.reason.as_deref() == Some("metadata_missing") {
+            return self.question_about_a_form_lacks(&answer).await;
+        }
         let change = "nginx: docs/deploy/nginx-njs.conf; Traefik: forwardBody and maxBodySize; Envoy: \
                       with_request_body; Caddy 2.11: X-Original-Body {http.request.body_base64}; or let Countersign be \
                       the proxy";
-        if answer.header("x-auth-error") == Some("body_unavailable") {
+        if answer.reason.as_deref() == Some("body_unavailable") {
             return Ok(bad(check, "body_unavailable: clients that send forms are refused".to_owned(), change));
         }
-        let lost = self.signed(Asked { signed_form: None, ..signed }).await?.passed();
+        let lost = self.signed(Asked { signed_form: None, ..signed }).await?.passed()?;
         let seen = if lost {
             "the form is judged as if it were empty".to_owned()
         } else {
-            format!("{} for a signed form", answer.status)
+            format!("{} for a signed form", answer.seen())
         };
         Ok(bad(check, seen, change))
+    }
+
+    /// What the proxy does not say of a form is taken from the client: what helps when it says it is what is missing.
+    async fn question_about_a_form_lacks(&self, answer: &Answer) -> anyhow::Result<Finding> {
+        let (scheme, authority) = self.scheme_and_authority();
+        let candidates = [
+            (
+                "X-Forwarded-Method",
+                "POST",
+                "where the proxy asks about forms: nginx proxy_set_header X-Forwarded-Method $request_method",
+            ),
+            (
+                "X-Forwarded-Proto",
+                scheme,
+                "where the proxy asks about forms: nginx proxy_set_header X-Forwarded-Proto $scheme",
+            ),
+            (
+                "X-Forwarded-Host",
+                authority,
+                "where the proxy asks about forms: nginx proxy_set_header X-Forwarded-Host $http_host",
+            ),
+            (
+                "X-Forwarded-Uri",
+                &self.path,
+                "where the proxy asks about forms: nginx proxy_set_header X-Forwarded-Uri $request_uri",
+            ),
+        ];
+        for (name, value, change) in candidates {
+            if self.signed(Asked { more: &[(name, value)], ..self.usual_form() }).await?.passed()? {
+                let seen = format!("{} for a signed form: the question about it has no {name}", answer.seen());
+                return Ok(bad(FORM, seen, change));
+            }
+        }
+        let change = "where the proxy asks about forms, it must say X-Forwarded-Method, -Proto, -Host and -Uri";
+        Ok(bad(FORM, format!("{} for a signed form", answer.seen()), change))
     }
 
     /// Refused for what they are. A proxy that mends them changes what was signed: the 401 for that is no such refusal.
@@ -247,16 +296,18 @@ impl Patient {
         ];
         for target in odd.map(|odd| format!("{}{odd}", self.path)) {
             let answer = self.signed(self.usual_at(&target)).await?;
-            let (seen, change) = match (answer.status, answer.header("x-auth-error")) {
+            let (seen, change) = match (answer.status, answer.reason.as_deref()) {
                 // Some proxies know no other refusal than 403, and some refuse by themselves.
                 (400, _) | (403, None | Some("bad_request")) => continue,
-                (401, _) => (format!("{target} became another path on the way to Countersign"), PATH_CHANGE),
-                (_, _) if answer.passed() => (
+                (401, _) if answer.is_refused() => {
+                    (format!("{target} became another path on the way to Countersign"), PATH_CHANGE)
+                }
+                (_, _) if answer.passed()? => (
                     format!("{target} passes"),
                     "a route with raw_paths lets them through: is that meant? Else the proxy does not hand the path \
                      over as it came",
                 ),
-                (status, _) => (format!("{status} for {target}"), PATH_CHANGE),
+                (_, _) => (format!("{} for {target}", answer.seen()), PATH_CHANGE),
             };
             return Ok(bad(check, seen, change));
         }
@@ -284,135 +335,9 @@ impl Patient {
         Ok(good(check))
     }
 
-    /// What a client writes where only the proxy should: another origin, a body that was empty, an id of its own.
-    async fn claims_are_not_believed(&self) -> anyhow::Result<Finding> {
-        let check = CLAIMS;
-        if let Some(seen) = self.believed_origin().await? {
-            return Ok(bad(
-                check,
-                seen,
-                "set server.public_url, and in the proxy the headers that say scheme, host and target, for \
-                 Countersign's own paths too: nginx proxy_set_header, HAProxy del-header and set-header, Traefik \
-                 trustForwardHeader: false, Envoy use_remote_address: true; if there is no proxy, ask from an address \
-                 that is not in server.trusted_proxies",
-            ));
-        }
-        let empty = [("X-Original-Content-Length", "0"), ("X-Original-Body", "")];
-        if self.signed(Asked { method: "POST", body: Some("a=1"), more: &empty, ..self.usual() }).await?.passed() {
-            return Ok(bad(
-                check,
-                "a form passes unsigned, because the client says that it is empty".to_owned(),
-                "the proxy must set X-Original-Content-Length and take X-Original-Body away: nginx proxy_set_header, \
-                 Caddy request_header -X-Original-*, Traefik customRequestHeaders",
-            ));
-        }
-        Ok(good(check))
-    }
-
-    /// An origin that is taken for the right one because the client says so. Each part is tried alone, because a proxy
-    /// may say the others anew; on the API's path and on Countersign's own, because most proxies have a place for each.
-    async fn believed_origin(&self) -> anyhow::Result<Option<String>> {
-        let (scheme, authority) = self.scheme_and_authority();
-        let elsewhere = "countersign-doctor.invalid";
-        let mut claims = vec![(scheme, elsewhere, None), (other_scheme(scheme), authority, None)];
-        if split_authority(authority).1.is_none() {
-            claims.push((scheme, authority, Some("8444")));
-        }
-        for (scheme, host, port) in claims {
-            let origin = format!("{scheme}://{host}{}", port.map(|port| format!(":{port}")).unwrap_or_default());
-            for (method, target, initiates) in [("GET", self.path.as_str(), false), ("POST", INITIATE, true)] {
-                let url = format!("{origin}{target}");
-                let mut claimed = vec![
-                    ("X-Forwarded-Proto", scheme),
-                    ("X-Forwarded-Scheme", scheme),
-                    ("X-Forwarded-Host", host),
-                    ("X-Forwarded-Method", method),
-                    ("X-Forwarded-Uri", target),
-                    ("X-Original-Method", method),
-                    ("X-Original-URL", url.as_str()),
-                ];
-                claimed.extend(port.map(|port| ("X-Forwarded-Port", port)));
-                let asked = Asked { method, origin: &origin, initiates, ..self.usual_at(target) };
-                let accepted = |answer: Answer| if initiates { answer.status == 200 } else { answer.passed() };
-                // Where it is accepted anyway, the proxy itself says it.
-                if accepted(self.signed(Asked { more: &claimed, ..asked }).await?)
-                    && !accepted(self.signed(asked).await?)
-                {
-                    let seen = format!("a signature for {url} is accepted, because the client says that it came there");
-                    return Ok(Some(seen));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn scheme_and_authority(&self) -> (&str, &str) {
+    /// Of the proxy, as clients use them.
+    pub fn scheme_and_authority(&self) -> (&str, &str) {
         self.origin.split_once("://").unwrap_or(("http", &self.origin))
-    }
-
-    /// Guesses are counted by address: who could choose theirs could guess for ever. A spent budget is written down
-    /// with the address.
-    async fn address_is_its_own(&self, operator: &Operator) -> anyhow::Result<Finding> {
-        let check = ADDRESS;
-        let budget = operator.configuration.throttle.failures;
-        if budget > MOST_GUESSES {
-            return Ok(unknown(check, "throttle.failures is too high to be tried out"));
-        }
-        let guess = format!("Basic {}", STANDARD.encode(format!("{}:{}", self.username, random(16))));
-        let headers = [
-            ("Authorization", guess.as_str()),
-            ("X-Client-Key", self.client_key.as_str()),
-            ("X-Forwarded-For", FORGED_ADDRESS),
-            ("X-Real-IP", FORGED_ADDRESS),
-        ];
-        for _ in 0..=budget {
-            self.sender.send("GET", &self.url(&self.path), &headers, None).await?;
-        }
-        let end = tokio::time::Instant::now() + SEEN_WITHIN;
-        while tokio::time::Instant::now() < end {
-            let filter = AuditFilter {
-                event: Some(Event::LoginThrottled.as_str().to_owned()),
-                account: Some(self.account.clone()),
-                ..AuditFilter::default()
-            };
-            let rows = operator.store.audit.list(&Reach::Everything, filter, 1).await?;
-            match rows.first().map(|row| row.address.as_deref() == Some(FORGED_ADDRESS)) {
-                Some(true) => {
-                    return Ok(bad(
-                        check,
-                        format!("a client that says that it is {FORGED_ADDRESS} is believed"),
-                        "the proxy must set X-Forwarded-For to the address that it sees, in the question to \
-                         Countersign too: nginx proxy_set_header X-Forwarded-For $remote_addr, HAProxy set-header \
-                         X-Forwarded-For %[src]",
-                    ));
-                }
-                Some(false) => return Ok(good(check)),
-                None => tokio::time::sleep(Duration::from_millis(50)).await,
-            }
-        }
-        Ok(unknown(check, "no guess was counted: does the route of --path admit basic?"))
-    }
-
-    /// A request that is sent twice is refused the second time, also with the same id.
-    async fn each_request_is_good_once(&self) -> anyhow::Result<Finding> {
-        let check = ONCE;
-        let id = random(16);
-        let name = self.request_id_header.as_deref().unwrap_or("X-Request-Id");
-        let authorization = self.sign(self.usual())?;
-        let headers = [("Authorization", authorization.as_str()), (name, id.as_str())];
-        let mut passed = 0;
-        for _ in 0..2 {
-            passed += usize::from(self.sender.send("GET", &self.url(&self.path), &headers, None).await?.passed());
-        }
-        Ok(match passed {
-            2 => bad(
-                check,
-                format!("the same request passes again, because the client chose its {name}"),
-                "the proxy must make gateway.request_id_header anew for each request (nginx $request_id, Caddy \
-                 {http.request.uuid}); where it can't, take the setting out",
-            ),
-            _ => good(check),
-        })
     }
 }
 
@@ -435,7 +360,25 @@ fn routes_can_match(configuration: &Configuration) -> anyhow::Result<Finding> {
     ))
 }
 
-fn other_scheme(scheme: &str) -> &'static str {
+/// What an admitted request is answered says nothing of the gateway where no API answers, or where its answer can not be
+/// told from a refusal.
+fn no_word_of_the_api(answer: &Answer) -> Option<Finding> {
+    let check = "an admitted request is answered";
+    if matches!(answer.status, 502..=504) && answer.reason.as_deref() != Some("unavailable") {
+        let change =
+            "start the API, or let --echo with its address stand in its place; the other checks need one of them";
+        return Some(bad(check, format!("{}: the API behind does not answer", answer.status), change));
+    }
+    let unclear = answer.passed().err()?;
+    Some(bad(
+        check,
+        unclear.to_string(),
+        "--path: one that the API does not refuse; the other checks need it, or --echo",
+    ))
+}
+
+/// `https` for `http`, and the other way round.
+pub fn other_scheme(scheme: &str) -> &'static str {
     if scheme == "https" { "http" } else { "https" }
 }
 
@@ -454,11 +397,14 @@ pub fn unknown(check: &'static str, why: &str) -> Finding {
     Finding { check, result: Verdict::Unknown, seen: why.to_owned(), change: "" }
 }
 
-/// A finding that only means something where what comes before it is right.
+/// A finding that only means something where what comes before it is right; `why_not`: what it would not be good for.
 async fn when(
-    can_tell: bool,
+    why_not: Option<&str>,
     check: &'static str,
     examine: impl Future<Output = anyhow::Result<Finding>>,
 ) -> anyhow::Result<Finding> {
-    if can_tell { examine.await } else { Ok(unknown(check, "mend what is wrong above, then ask again")) }
+    if let Some(why) = why_not {
+        return Ok(unknown(check, why));
+    }
+    examine.await.or_else(|error| Ok(unknown(check, &error.downcast::<Unclear>()?.to_string())))
 }
