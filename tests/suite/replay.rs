@@ -771,6 +771,23 @@ fn a_postgresql_that_was_put_back_to_an_earlier_state_accepts_nothing_that_it_ha
 }
 
 #[test]
+fn a_copy_of_a_database_that_took_its_place_accepts_nothing_that_it_has_forgotten() {
+    let Some(place) = Place::postgres() else {
+        return;
+    };
+    let Place::Postgres(server, url) = &place else { unreachable!("made so") };
+    let database = url.rsplit('/').next().expect("named");
+    let now = present();
+    assert!(claim_now(&place.open(now), "a", now).is_ok());
+    server.execute("postgres", &format!("CREATE DATABASE {database}_copy TEMPLATE {database}"));
+    assert!(claim_now(&place.open(now), "b", now).is_ok());
+    server.execute("postgres", &format!("ALTER DATABASE {database} RENAME TO {database}_before"));
+    server.execute("postgres", &format!("ALTER DATABASE {database}_copy RENAME TO {database}"));
+    let again = claim_now(&place.open(now), "b", now);
+    assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
+}
+
+#[test]
 fn an_expired_partition_is_dropped_and_never_made_again() {
     let Some(place) = Place::postgres() else {
         return;
