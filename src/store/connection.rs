@@ -26,6 +26,7 @@ pub(super) use worker::is_closed;
 
 use super::changes::Change;
 use super::ending::join_within;
+use super::hearing::Hearing;
 
 /// The channel of PostgreSQL's NOTIFY that carries changes.
 pub(super) const CHANNEL: &str = "countersign";
@@ -196,6 +197,7 @@ struct Shared {
     reads: Arc<Queue>,
     writes: Arc<Queue>,
     announcer: Announcer,
+    hearing: Arc<Hearing>,
     patience: Option<Duration>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -254,6 +256,7 @@ impl Database {
             reads,
             writes,
             announcer: Announcer::default(),
+            hearing: Arc::new(Hearing::new()),
             patience: settings.patience,
             threads,
         })))
@@ -327,6 +330,11 @@ impl Database {
     /// For a watch that tells what others have changed.
     pub(super) fn announcer(&self) -> Announcer {
         self.0.announcer.clone()
+    }
+
+    /// Since when what others change is heard.
+    pub(super) fn hearing(&self) -> Arc<Hearing> {
+        self.0.hearing.clone()
     }
 
     /// Brings the database to this version; gives the names of what was applied. Two that migrate at once do no harm.
