@@ -101,8 +101,8 @@ struct Applied {
 
 fn missing<DB: Backend>(all: &impl MigrationSource<DB>, applied: &[String]) -> Result<Vec<String>, StoreError> {
     let all = all.migrations().map_err(migration_error)?;
-    let is_missing = |migration: &&Box<dyn Migration<DB>>| !applied.contains(&migration.name().version().to_string());
-    let mut names: Vec<String> = all.iter().filter(is_missing).map(|migration| migration.name().to_string()).collect();
+    let missing = all.iter().filter(|migration| !applied.contains(&migration.name().version().to_string()));
+    let mut names: Vec<String> = missing.map(|migration| migration.name().to_string()).collect();
     names.sort_unstable();
     Ok(names)
 }
