@@ -1051,6 +1051,25 @@ fn nodes_with_different_windows_remember_as_long_as_the_widest() {
 }
 
 #[test]
+fn who_may_make_no_partitions_is_told_what_to_do_at_the_start() {
+    let Some(place) = Place::postgres() else {
+        return;
+    };
+    let Place::Postgres(server, url) = &place else { unreachable!("made so") };
+    let database = url.rsplit('/').next().expect("named");
+    let role = format!("writer_of_{database}");
+    let rights = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public";
+    server.execute(database, &format!("CREATE ROLE {role} LOGIN; {rights} TO {role}"));
+    let open = || open_url(&url.replace("countersign@", &format!("{role}@")), &settings(), present());
+    let refused = open().err().expect("is refused").to_string();
+    assert!(refused.contains("must own"), "{refused}");
+    let all = "GRANT CREATE, USAGE ON SCHEMA public";
+    let own = format!("ALTER TABLE replay_nonces OWNER TO {role}; ALTER TABLE replay_state OWNER TO {role}");
+    server.execute(database, &format!("{all} TO {role}; {own}"));
+    assert!(claim_now(&open().expect("opens"), "a", present()).is_ok());
+}
+
+#[test]
 fn a_postgresql_whose_table_is_locked_by_somebody_is_not_ready() {
     let Some(place) = Place::postgres() else {
         return;

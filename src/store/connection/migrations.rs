@@ -21,11 +21,11 @@ const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/po
 const MIGRATION_LOCK: i64 = 0x636f_756e_7465_7273;
 
 /// How often it is tried while others hold locks, with pauses in which those get through who came after.
-const ATTEMPTS: u32 = 10;
+const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Said when that was in vain.
-const HELD: &str = "others hold locks on the tables for half a minute now: another migrate, or a long transaction (SELECT pid, query \
+const HELD: &str = "others hold locks on the tables, also after some pauses: another migrate, or a long transaction (SELECT pid, query \
                     FROM pg_stat_activity WHERE state <> 'idle'); nothing was changed, migrate again when they have ended";
 
 /// Applies what is pending; gives its names. Two that start together apply it once.

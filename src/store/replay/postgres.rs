@@ -98,6 +98,12 @@ impl PostgresJournal {
         if key_of(&mut connection)?.bytes() != self.key.bytes() {
             return Err(JournalError::Damaged("the database is another one; restart the server"));
         }
+        if !makes_partitions(&mut connection).map_err(JournalError::Database)? {
+            return Err(JournalError::Damaged(
+                "the role of database.url must own the table replay_nonces and may create others in its schema \
+                 (docs/OPERATIONS.md, \"Rights in PostgreSQL\", has what to run)",
+            ));
+        }
         let (store_now, is_recent) = clock_of(&mut connection).map_err(JournalError::Database)?;
         if !is_recent {
             return Err(JournalError::Damaged("PostgreSQL takes seconds to tell its time"));
@@ -386,6 +392,13 @@ fn key_of(connection: &mut PgConnection) -> Result<FingerprintKey, JournalError>
     let bytes = <[u8; 16]>::try_from(stored.hash_key.as_slice())
         .map_err(|_| JournalError::Damaged("the hash key has not 16 bytes"))?;
     Ok(FingerprintKey::from_bytes(bytes))
+}
+
+/// Whether it has the rights for it.
+fn makes_partitions(connection: &mut PgConnection) -> QueryResult<bool> {
+    let question = "SELECT pg_has_role(relowner, 'USAGE') AND has_schema_privilege(relnamespace, 'CREATE') AS found \
+                    FROM pg_class WHERE oid = 'replay_nonces'::regclass";
+    Ok(sql_query(question).get_result::<Exists>(connection)?.found)
 }
 
 /// What its clock shows, and whether it still does.
