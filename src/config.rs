@@ -246,6 +246,7 @@ mod tests {
             ("[[route]]\npath = \"/**\"\n[[route]]\npath = \"/admin/**\"\n", "put `/**` last"),
             ("[[route]]\npath = \"/**\"\nscopes = { HEAD = [\"a:b\"] }\n", "name the scopes of GET"),
             ("[gateway]\nrequest_id_header = \"authorization\"\n", "such as X-Request-Id"),
+            ("[redis]\nwait_replicas = 1\n", "without redis.url"),
         ] {
             let error = load(text, &[]).unwrap_err();
             assert!(error.contains(said), "{error}");

@@ -6,6 +6,7 @@
 pub mod schema;
 pub mod changes;
 mod ending;
+mod hearing;
 pub mod connection;
 pub mod vault;
 pub mod audit;

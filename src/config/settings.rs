@@ -81,7 +81,15 @@ pub struct RedisSettings {
 
 impl RedisSettings {
     pub(super) fn read(section: &mut Section<'_>) -> RedisSettings {
-        RedisSettings { url: section.parsed("url"), wait_replicas: section.number("wait_replicas", 0, 0..=16) }
+        let has_url = section.has("url");
+        let wait_replicas = section.number("wait_replicas", 0, 0..=16);
+        if wait_replicas > 0 && !has_url {
+            section.refuse(
+                "wait_replicas",
+                "without redis.url no nonce is remembered in Redis: set that too, or take this out",
+            );
+        }
+        RedisSettings { url: section.parsed("url"), wait_replicas }
     }
 }
 

@@ -14,16 +14,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sql_types::Bool;
 use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 
 use address::{Access, OpenedFile, connect};
 use worker::{Queue, Worker, submit};
 
 pub use address::DatabaseUrl;
+pub(super) use address::OUR_COMMITS;
 pub(super) use worker::is_closed;
 
 use super::changes::Change;
 use super::ending::join_within;
+use super::hearing::Hearing;
 
 /// The channel of PostgreSQL's NOTIFY that carries changes.
 pub(super) const CHANNEL: &str = "countersign";
@@ -86,12 +89,18 @@ pub enum StoreError {
     /// The database refused a statement.
     #[error("the database refused: {0}")]
     Refused(String),
-    /// The server only reads; whichever is asked for a write says so, and a question for the migrations is one.
+    /// The server only reads; whichever is asked for a write says so, and the questions for the migrations and whether we are ready.
     #[error(
         "the database server only reads: it is a standby, or default_transaction_read_only is on; database.url must \
          name the one that writes (target_session_attrs=read-write finds it among several hosts)"
     )]
     OnlyReads,
+    /// A right is missing.
+    #[error(
+        "the database refused: {0}: the role of database.url must own the database's tables and may create others in their \
+         schema (docs/OPERATIONS.md, \"Rights in PostgreSQL\", has what to run)"
+    )]
+    Rights(String),
     /// Another file lies where ours was opened, or none: whatever is written there, nobody finds again.
     #[error(
         "the database file {0} was moved or replaced while this server had it open: stop the server, see that the right \
@@ -130,10 +139,18 @@ impl From<DieselError> for StoreError {
             DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Self::OnlyReads,
             DieselError::BrokenTransactionManager => Self::Unavailable("the transaction broke off".to_owned()),
             // The message alone: details can repeat values.
+            DieselError::DatabaseError(_, information) if is_about_rights(information.message()) => {
+                Self::Rights(information.message().to_owned())
+            }
             DieselError::DatabaseError(_, information) => Self::Refused(information.message().to_owned()),
             other => Self::Refused(other.to_string()),
         }
     }
+}
+
+/// PostgreSQL's words for a missing right: diesel passes no code on.
+fn is_about_rights(message: &str) -> bool {
+    message.contains("permission denied") || message.contains("must be owner of")
 }
 
 /// Whether an insert lost against a row with the same key.
@@ -180,6 +197,7 @@ struct Shared {
     reads: Arc<Queue>,
     writes: Arc<Queue>,
     announcer: Announcer,
+    hearing: Arc<Hearing>,
     patience: Option<Duration>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -238,6 +256,7 @@ impl Database {
             reads,
             writes,
             announcer: Announcer::default(),
+            hearing: Arc::new(Hearing::new()),
             patience: settings.patience,
             threads,
         })))
@@ -313,6 +332,11 @@ impl Database {
         self.0.announcer.clone()
     }
 
+    /// Since when what others change is heard.
+    pub(super) fn hearing(&self) -> Arc<Hearing> {
+        self.0.hearing.clone()
+    }
+
     /// Brings the database to this version; gives the names of what was applied. Two that migrate at once do no harm.
     pub async fn migrate(&self) -> Result<Vec<String>, StoreError> {
         submit(&self.0.writes, Access::Write, |worker| migrations::migrate(worker.connection()?)).await
@@ -328,13 +352,25 @@ impl Database {
         submit(&self.0.writes, Access::Write, |worker| migrations::applied(worker.connection()?)).await
     }
 
-    /// `Ok` if the database answers: for `/health/ready`.
+    /// `Ok` if the database answers and may be written: for `/health/ready`.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|connection| {
+        self.read(takes_writes).await
+    }
+}
+
+/// # Errors
+/// [`StoreError::OnlyReads`].
+fn takes_writes(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    match connection {
+        AnyConnection::Sqlite(connection) => {
             diesel::sql_query("SELECT 1").execute(connection)?;
             Ok(())
-        })
-        .await
+        }
+        AnyConnection::Postgres(connection) => {
+            // On a standby it is on, whatever the default.
+            let question = diesel::dsl::sql::<Bool>("SELECT current_setting('transaction_read_only')::boolean");
+            if question.get_result(connection)? { Err(StoreError::OnlyReads) } else { Ok(()) }
+        }
     }
 }
 
@@ -348,7 +384,8 @@ pub struct Transaction<'c> {
 impl Transaction<'_> {
     /// Notes a change. It is told to everybody if the transaction commits, and to nobody if not.
     pub fn note(&mut self, change: Change) {
-        if !self.changes.contains(&change) {
+        // More than that are told as one.
+        if self.changes.len() <= TOLD_SINGLY && !self.changes.contains(&change) {
             self.changes.push(change);
         }
     }
@@ -510,9 +547,10 @@ mod tests {
         let ears = heard.clone();
         database.subscribe(move |change| ears.lock().expect("no panic").push(change.clone()));
         block_on(database.write(|transaction| {
-            for number in 0..=TOLD_SINGLY {
+            for number in 0..5 * TOLD_SINGLY {
                 transaction.note(Change::Username(number.to_string()));
             }
+            assert_eq!(transaction.changes.len(), TOLD_SINGLY + 1, "each is compared with all before it");
             Ok::<_, StoreError>(())
         }))
         .expect("written");

@@ -5,7 +5,8 @@
 //! the generation, so an entry is good only while the two are equal: one atomic load. It follows that a load which
 //! races with a change can't put a stale value back, that nothing needs to know what depends on what (an entry asks
 //! the entries that it holds), and that a change costs the same however much is cached. Generations are shared by
-//! keys that hash alike, which costs a needless reload now and then. A short lifetime is the net under all of it.
+//! keys that hash alike, which costs a needless reload now and then. What others change raises generations only when it
+//! is heard, so nothing cached is used when that was not so for a second. A short lifetime is the net under all of it.
 //!
 //! Unknown keys have a small cache of their own, so that strangers can't push out what is known.
 
@@ -29,6 +30,7 @@ use super::clients;
 use super::connection::{AnyConnection, Database, StoreError};
 use super::delegations;
 use super::digest_users::{self, DigestUser};
+use super::hearing::Hearing;
 use super::last_use::{LastNoted, LastUses, Used};
 use super::sessions;
 use super::vault::Vault;
@@ -121,6 +123,7 @@ pub struct Directory {
     database: Database,
     vault: Arc<Vault>,
     caches: Arc<Caches>,
+    hearing: Arc<Hearing>,
     uses: Arc<LastUses>,
     lifetime: Lifetime,
 }
@@ -145,7 +148,8 @@ impl Directory {
         });
         let heard = caches.clone();
         database.subscribe(move |change| heard.forget(change));
-        Self { database, vault, caches, uses: Arc::default(), lifetime: settings.lifetime }
+        let hearing = database.hearing();
+        Self { database, vault, caches, hearing, uses: Arc::default(), lifetime: settings.lifetime }
     }
 
     /// The API key, if it is at hand: no waiting, no database.
@@ -393,7 +397,9 @@ impl Directory {
         K: Eq + Hash,
         V: Entry,
     {
-        cache.get(key).filter(|entry| entry.holds(&self.caches.generations, now))
+        // First whether changes are heard, then what was heard.
+        let cached = cache.get(key).filter(|_| self.hearing.is_recent());
+        cached.filter(|entry| entry.holds(&self.caches.generations, now))
     }
 
     /// The entry at hand, or else loaded: by one caller, while others that want the same wait for it.
@@ -438,12 +444,12 @@ impl Directory {
         let fingerprint = generations.fingerprint(kind, hashed);
         let slot = generations.slot(fingerprint);
         loop {
-            let is_unknown = |known: &Freshness| generations.hold(known, now);
+            let is_unknown = |known: &Freshness| self.hearing.is_recent() && generations.hold(known, now);
             if self.caches.unknown.get(&fingerprint).as_ref().is_some_and(is_unknown) {
                 return Ok(None);
             }
             match cache.get_value_or_guard_async(key).await {
-                Ok(entry) if entry.holds(generations, now) => return Ok(Some(entry)),
+                Ok(entry) if self.hearing.is_recent() && entry.holds(generations, now) => return Ok(Some(entry)),
                 Ok(stale) => {
                     cache.remove_if(key, |entry| Arc::ptr_eq(entry, &stale));
                 }
@@ -503,6 +509,7 @@ mod tests {
     use futures_util::future::join_all;
     use std::sync::atomic::AtomicUsize;
     use std::sync::atomic::Ordering;
+    use std::time::{Duration, Instant};
 
     const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 
@@ -673,6 +680,28 @@ mod tests {
             assert!(directory.cached_account(&id, at(-1)).is_none());
             directory.account(&id, at(-1)).await.expect("an answer").expect("is there");
             assert!(directory.cached_account(&id, at(-1)).is_some());
+        });
+    }
+
+    #[test]
+    fn nothing_cached_is_used_when_changes_were_not_heard_for_a_second() {
+        let store = store(DirectorySettings::default());
+        let directory = &store.directory;
+        block_on(async {
+            let id = account(&store, "jo").await;
+            let loaded = directory.account(&id, NOW).await.expect("an answer").expect("is there");
+            // As a watch does; and then its process freezes.
+            let heard = Instant::now();
+            directory.hearing.note(heard);
+            assert!(directory.cached_account(&id, NOW).is_some());
+            while directory.cached_account(&id, NOW).is_some() {
+                assert!(heard.elapsed() < Duration::from_secs(20), "still used");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let again = directory.account(&id, NOW).await.expect("an answer").expect("is there");
+            assert!(!Arc::ptr_eq(&loaded, &again), "it was read");
+            directory.hearing.note(Instant::now());
+            assert!(directory.cached_account(&id, NOW).is_some_and(|cached| Arc::ptr_eq(&cached, &again)));
         });
     }
 

@@ -155,13 +155,13 @@ pub enum OpenError {
     Journal(#[from] SqliteOpenError),
     /// What the journal holds cannot be read.
     #[error("the replay journal: {0}")]
-    Refill(#[source] JournalError),
+    Refill(JournalError),
     /// PostgreSQL cannot be used.
     #[error("replay store on PostgreSQL (are the migrations done?): {0}")]
-    Postgres(#[source] JournalError),
+    Postgres(JournalError),
     /// Redis cannot be used.
     #[error("replay store on Redis: {0}")]
-    Redis(#[source] JournalError),
+    Redis(JournalError),
     /// No thread could be started.
     #[error("no thread for the replay store: {0}")]
     Thread(#[from] std::io::Error),

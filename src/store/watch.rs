@@ -6,8 +6,8 @@
 //! because diesel's iterator doesn't wait, and silence alone may be a connection that hangs. Whenever something may
 //! have been missed, everything is forgotten.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,15 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::changes::Change;
-use super::connection::{AnyConnection, CHANNEL, Database, DatabaseUrl, StoreError, connect_watcher};
+use super::connection::{Announcer, AnyConnection, CHANNEL, Database, DatabaseUrl, StoreError, connect_watcher};
 use super::ending::join_within;
+use super::hearing::Hearing;
 use super::schema::changes;
 
 /// How often it is looked.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a connection is trusted after the last question that it answered. With two pauses less than a second, in
+/// How long a connection is trusted after the last question that it answered. With two pauses no more than a second, in
 /// which everybody is to see a change; several questions long, so that a server that is only slow is not taken for one
 /// that hangs.
 const TRUSTED: Duration = Duration::from_millis(600);
@@ -55,32 +56,33 @@ impl Watch {
         }
         let (end, ended) = channel();
         let mut listener = Listener::new(connect_watcher(&url)?)?;
-        let answered_at = Arc::new(Mutex::new(Instant::now()));
-        let (end_of_guard, guard) = guard(database, &answered_at)?;
-        // The thread must not keep the database open, so it holds what it needs and no more.
-        let announcer = database.announcer();
-        announcer.announce(&[Change::Everything]);
+        // The threads must not keep the database open, so they hold what they need and no more.
+        let caches = Caches { announcer: database.announcer(), hearing: database.hearing() };
+        caches.forget();
+        let (end_of_guard, guard) = guard(caches.clone())?;
         let thread = std::thread::Builder::new()
             .name("store-watch".to_owned())
             .spawn(move || {
                 let mut warned = Warned::default();
                 while pause(&ended) {
+                    // Not when it is answered: we may have been frozen since the answer.
+                    let asked = Instant::now();
                     match file.is_in_place().and_then(|()| listener.hear()) {
                         Ok(heard) => {
-                            announcer.announce(&heard);
-                            *answered_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                            caches.announcer.announce(&heard);
+                            caches.hearing.note(asked);
                         }
                         Err(error) => {
                             if warned.is_due() {
                                 tracing::error!(%error, "changes that others make are not heard");
                             }
                             // Until it is back nobody tells us anything: whatever is cached lives one pause.
-                            announcer.announce(&[Change::Everything]);
+                            caches.forget();
                             let fresh = file.is_in_place().and_then(|()| connect_watcher(&url));
                             if let Ok(fresh) = fresh.and_then(Listener::new) {
                                 listener = fresh;
                                 warned = Warned::default();
-                                announcer.announce(&[Change::Everything]);
+                                caches.forget();
                                 tracing::info!("changes are heard again");
                             }
                         }
@@ -93,25 +95,38 @@ impl Watch {
 }
 
 /// Looks after the thread that listens: a connection that hangs, of a machine that is there and says nothing, is noticed by
-/// nothing else for long. Until it is heard again, whatever is cached lives one pause. `answered_at`: when it
-/// last answered.
-fn guard(database: &Database, answered_at: &Arc<Mutex<Instant>>) -> Result<(Sender<()>, JoinHandle<()>), StoreError> {
+/// nothing else for long. Until it is heard again, whatever is cached lives less than a second.
+fn guard(caches: Caches) -> Result<(Sender<()>, JoinHandle<()>), StoreError> {
     let (end, ended) = channel();
-    let (announcer, answered_at) = (database.announcer(), Arc::clone(answered_at));
     let guard = move || {
         let mut warned = Warned::default();
         while pause(&ended) {
-            let silent = answered_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
-            if silent >= TRUSTED {
+            if caches.hearing.silence(Instant::now()) >= TRUSTED {
                 if warned.is_due() {
                     tracing::warn!("the connection that hears of changes hangs, or the database takes long to answer");
                 }
-                announcer.announce(&[Change::Everything]);
+                caches.forget();
             }
         }
     };
     let thread = std::thread::Builder::new().name("store-guard".to_owned()).spawn(guard);
     Ok((end, thread.map_err(|error| StoreError::Unavailable(error.to_string()))?))
+}
+
+/// What has to be told.
+#[derive(Clone)]
+struct Caches {
+    announcer: Announcer,
+    hearing: Arc<Hearing>,
+}
+
+impl Caches {
+    /// Something may have been missed.
+    fn forget(&self) {
+        let now = Instant::now();
+        self.announcer.announce(&[Change::Everything]);
+        self.hearing.note(now);
+    }
 }
 
 impl Drop for Watch {

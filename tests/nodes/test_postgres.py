@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import databases
 import pytest
@@ -450,6 +451,35 @@ def test_a_change_is_seen_within_a_second_though_the_connections_that_listen_han
 
     # A machine that does much else is late now and then; a watch that waits too long is always late.
     assert any(is_seen_at_once() for _ in range(5))
+
+
+def test_a_node_that_was_frozen_accepts_nothing_that_was_revoked_meanwhile(postgres, new_node):
+    first = new_node(postgres.new_database())
+    first.command("migrate")
+    first.start()
+    second = new_node(first.database, public_url=first.base)
+    second.start()
+    person = Person(first)
+
+    def connect(node):
+        value = signer.authorization("GET", f"{first.base}/v2/me", person.client, person.token)
+        connection = socket.create_connection(("127.0.0.1", node.port))
+        connection.sendall(wire.request_bytes("GET", "/v2/me", first.authority, [("Authorization", value)]))
+        return connection
+
+    for _ in range(3):
+        person.token = dance(first, person.client, Browser(person.account))
+        with connect(second) as connection:
+            assert wire.read_answer(connection).status == 200
+        second.process.send_signal(signal.SIGSTOP)
+        first.command("token", "revoke", person.token.token)
+        # Within a second everybody is to know.
+        time.sleep(1.1)
+        waiting = [connect(second) for _ in range(24)]
+        second.process.send_signal(signal.SIGCONT)
+        for connection in waiting:
+            with connection:
+                assert wire.read_answer(connection).problem == "token_revoked"
 
 
 def test_a_postgresql_that_hangs_and_stays_connected_is_503_in_seconds(new_postgres, new_node):

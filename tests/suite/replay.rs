@@ -2,11 +2,12 @@
 //!
 //! Every test in `on_every_store!` runs over the SQLite journal, PostgreSQL and Redis.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use countersign::store::replay::{ClaimRefused, NonceClaim, NonceRemembered, OpenError, ReplaySettings, ReplayStore};
@@ -770,6 +771,23 @@ fn a_postgresql_that_was_put_back_to_an_earlier_state_accepts_nothing_that_it_ha
 }
 
 #[test]
+fn a_copy_of_a_database_that_took_its_place_accepts_nothing_that_it_has_forgotten() {
+    let Some(place) = Place::postgres() else {
+        return;
+    };
+    let Place::Postgres(server, url) = &place else { unreachable!("made so") };
+    let database = url.rsplit('/').next().expect("named");
+    let now = present();
+    assert!(claim_now(&place.open(now), "a", now).is_ok());
+    server.execute("postgres", &format!("CREATE DATABASE {database}_copy TEMPLATE {database}"));
+    assert!(claim_now(&place.open(now), "b", now).is_ok());
+    server.execute("postgres", &format!("ALTER DATABASE {database} RENAME TO {database}_before"));
+    server.execute("postgres", &format!("ALTER DATABASE {database}_copy RENAME TO {database}"));
+    let again = claim_now(&place.open(now), "b", now);
+    assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
+}
+
+#[test]
 fn an_expired_partition_is_dropped_and_never_made_again() {
     let Some(place) = Place::postgres() else {
         return;
@@ -991,8 +1009,7 @@ fn a_redis_that_was_a_replica_for_a_while_accepts_nothing_that_it_has_forgotten(
     let Place::Redis(server) = &place else { unreachable!("made so") };
     let now = present();
     let follow = |one: &Redis, of: &Redis| {
-        let port = of.url().trim_end_matches('/').rsplit(':').next().expect("a port").to_owned();
-        one.command(&format!("REPLICAOF 127.0.0.1 {port}")).expect("follows");
+        one.command(&format!("REPLICAOF 127.0.0.1 {}", of.port())).expect("follows");
         wait_until("it has all", &PathBuf::new(), || synced(one));
         one.command("REPLICAOF NO ONE").expect("leads");
     };
@@ -1031,6 +1048,25 @@ fn nodes_with_different_windows_remember_as_long_as_the_widest() {
     wait_until("the store works again", &PathBuf::new(), || narrow.is_ready());
     assert_eq!(later(&narrow), first, "one loss, and not one a minute");
     assert_eq!(later(&place.open(now)), first);
+}
+
+#[test]
+fn who_may_make_no_partitions_is_told_what_to_do_at_the_start() {
+    let Some(place) = Place::postgres() else {
+        return;
+    };
+    let Place::Postgres(server, url) = &place else { unreachable!("made so") };
+    let database = url.rsplit('/').next().expect("named");
+    let role = format!("writer_of_{database}");
+    let rights = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public";
+    server.execute(database, &format!("CREATE ROLE {role} LOGIN; {rights} TO {role}"));
+    let open = || open_url(&url.replace("countersign@", &format!("{role}@")), &settings(), present());
+    let refused = open().err().expect("is refused").to_string();
+    assert!(refused.contains("must own"), "{refused}");
+    let all = "GRANT CREATE, USAGE ON SCHEMA public";
+    let own = format!("ALTER TABLE replay_nonces OWNER TO {role}; ALTER TABLE replay_state OWNER TO {role}");
+    server.execute(database, &format!("{all} TO {role}; {own}"));
+    assert!(claim_now(&open().expect("opens"), "a", present()).is_ok());
 }
 
 #[test]
@@ -1113,8 +1149,120 @@ fn replicas_that_are_asked_for_and_missing_are_a_failure() {
     let now = present();
     let mut settings = settings();
     settings.redis_wait_replicas = 1;
+    let refused = place.open_with(&settings, now).err().expect("is refused").to_string();
+    assert!(refused.contains("redis.wait_replicas"), "{refused}");
+}
+
+#[test]
+fn a_store_whose_replicas_went_away_is_not_ready_until_they_are_back() {
+    let (Some(place), Some(Place::Redis(replica))) = (Place::redis(), Place::redis()) else {
+        return;
+    };
+    let Place::Redis(server) = &place else { unreachable!("made so") };
+    let follow = format!("REPLICAOF 127.0.0.1 {}", server.port());
+    let now = present();
+    let mut settings = settings();
+    settings.redis_wait_replicas = 1;
+    replica.command(&follow).expect("follows");
+    wait_until("it has all", &PathBuf::new(), || synced(&replica));
     let store = place.open_with(&settings, now).expect("opens");
-    assert_eq!(claim_now(&store, "a", now), Err(ClaimRefused::Unavailable));
+    assert!(claim_now(&store, "a", now).is_ok());
+    replica.stop(End::Crash);
+    assert_eq!(claim_now(&store, "b", now), Err(ClaimRefused::Unavailable));
+    for _ in 0..20 {
+        assert!(!store.is_ready());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    replica.start_again();
+    replica.command(&follow).expect("follows");
+    wait_until("the store works again", &PathBuf::new(), || store.is_ready());
+    assert!(claim_now(&store, "c", now).is_ok());
+}
+
+#[test]
+fn what_redis_would_have_forgotten_by_now_is_never_fresh() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    // A node that froze with a claim goes on with it when its minute has gone.
+    let now = after(present(), -600);
+    for store in [place.open(now), place.open(now)] {
+        assert_eq!(claim_now(&store, "a", now), Err(ClaimRefused::Unavailable));
+    }
+}
+
+/// A proxy that keeps a client's connection whichever server it leads to; its port, and the server's, which may be changed.
+fn keeping_proxy(server: u16) -> (u16, Arc<AtomicU16>) {
+    let target = Arc::new(AtomicU16::new(server));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = listener.local_addr().expect("it has an address").port();
+    let leads_to = Arc::clone(&target);
+    let serve = move |mut client: TcpStream| {
+        let mut upstream: Option<(u16, TcpStream)> = None;
+        let mut bytes = [0; 4096];
+        loop {
+            let length = client.read(&mut bytes)?;
+            let target = leads_to.load(Ordering::SeqCst);
+            if length == 0 {
+                return Ok::<_, std::io::Error>(());
+            }
+            if upstream.as_ref().is_none_or(|(port, _)| *port != target) {
+                let server = TcpStream::connect(("127.0.0.1", target))?;
+                let (mut answers, mut back) = (server.try_clone()?, client.try_clone()?);
+                std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+                upstream = Some((target, server));
+            }
+            if let Some((_, server)) = &mut upstream {
+                server.write_all(&bytes[..length])?;
+            }
+        }
+    };
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let serve = serve.clone();
+            std::thread::spawn(move || serve(client));
+        }
+    });
+    (port, target)
+}
+
+#[test]
+fn a_failover_behind_a_proxy_that_keeps_our_connection_lets_nothing_in_twice() {
+    let (Some(Place::Redis(primary)), Some(Place::Redis(replica))) = (Place::redis(), Place::redis()) else {
+        return;
+    };
+    let (port, target) = keeping_proxy(primary.port());
+    let url = format!("redis://127.0.0.1:{port}/");
+    let now = present();
+    let [one, two] = [0, 1].map(|_| open_url(&url, &settings(), now).expect("opens"));
+    replica.command(&format!("REPLICAOF 127.0.0.1 {}", primary.port())).expect("follows");
+    wait_until("it has all", &PathBuf::new(), || synced(&replica));
+    replica.command("REPLICAOF NO ONE").expect("leads");
+    assert!(claim_now(&one, "lost", now).is_ok());
+    assert_eq!(claim_now(&two, "lost", now), Err(ClaimRefused::Used));
+    assert!(claim_now(&one, "lost too", now).is_ok());
+    target.store(replica.port(), Ordering::SeqCst);
+    assert!(claim_now(&two, "lost too", now).is_err());
+    for store in [&one, &two] {
+        let again = claim_now(store, "another", now);
+        assert!(matches!(again, Err(ClaimRefused::TimestampRefused { .. })), "{again:?}");
+    }
+}
+
+#[test]
+fn a_redis_that_can_not_be_used_is_named_without_its_password() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let silent = silent.local_addr().expect("it has an address").port();
+    let open = |port: u16| {
+        let url = format!("redis://jo:hunter2@127.0.0.1:{port}/");
+        let error = open_url(&url, &settings(), present()).err().expect("is refused");
+        assert!(std::error::Error::source(&error).is_none(), "its cause is said already");
+        let error = error.to_string();
+        assert!(error.contains(&format!("127.0.0.1:{port}: ")) && !error.contains("hunter2"), "{error}");
+        error
+    };
+    assert!(open(crate::servers::free_port()).contains("refused"));
+    assert!(open(silent).contains("does it speak TLS?"));
 }
 
 #[test]

@@ -52,6 +52,12 @@ impl DatabaseUrl {
     }
 }
 
+/// What a commit is on PostgreSQL, whatever the server's defaults are: never one that fails because of another, and on the disk before it
+/// is acknowledged. What waits for standbys too stays as the operator set it.
+pub(in crate::store) const OUR_COMMITS: &str = "SET default_transaction_isolation = 'read committed'; \
+     SELECT set_config('synchronous_commit', 'on', false) \
+     WHERE current_setting('synchronous_commit') IN ('off', 'local')";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
@@ -81,6 +87,7 @@ pub(super) fn connect(url: &DatabaseUrl, access: Access) -> Result<AnyConnection
                 "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '3s'; \
                  SET lock_timeout = '5s'; SET client_min_messages = warning",
             )?;
+            connection.batch_execute(OUR_COMMITS)?;
             Ok(AnyConnection::Postgres(connection))
         }
     }

@@ -14,7 +14,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fingerprint::{Bucket, Record};
 use super::journal::Journal;
@@ -66,12 +66,12 @@ impl Committer {
     /// Queues a record for the next commit.
     pub fn submit(&self, record: Record) -> Result<Waiting, NotTakenIn> {
         let (ticket, waiting) = ticket::pair();
-        let thread = ticket.thread();
+        let (thread, since) = (ticket.thread(), Instant::now());
         let mut queue = self.shared.lock();
         if !queue.takes_in() {
             return Err(NotTakenIn);
         }
-        queue.waiting.push_back(Pending { record, ticket });
+        queue.waiting.push_back(Pending { record, ticket, since });
         if !queue.releasing.contains(&thread) {
             queue.releasing.push(thread);
             drop(queue);
@@ -204,6 +204,9 @@ mod tests {
         Panic,
     }
 
+    /// Reported in the place of a length.
+    const EXPIRY: usize = usize::MAX;
+
     /// Asks the script before each batch and reports its length; keeps everything when the script has ended.
     struct Scripted {
         script: Receiver<Next>,
@@ -226,6 +229,7 @@ mod tests {
         }
 
         fn expire(&mut self, _: Bucket, _: Timestamp) -> Result<bool, JournalError> {
+            let _ = self.begun.send(EXPIRY);
             Ok(false)
         }
 
@@ -260,6 +264,20 @@ mod tests {
         assert_eq!(batches.recv(), Ok(98));
         assert!(rest.into_iter().all(|waiting| wait(waiting) == Some(Outcome::Fresh)));
         assert_eq!(committer.counts().commits.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn after_a_step_of_the_clock_the_store_compares_clocks_before_it_commits() {
+        for step in [3_600, -3_600] {
+            let (journal, say, batches) = scripted(true);
+            let committer = start(vec![journal]);
+            drop(say);
+            committer.note_time(Timestamp::from_unix(NOW.unix() + step));
+            let first = committer.submit(record(1)).expect("taken in");
+            assert_eq!(batches.recv(), Ok(EXPIRY));
+            assert_eq!(batches.recv(), Ok(1));
+            assert_eq!(wait(first), Some(Outcome::Fresh));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub enum Outcome {
     Used,
     /// The store has forgotten its minute, or may have: everything below this bucket is refused.
     BelowFloor(Bucket),
-    /// An attempt before this one may have written it, so whether it was new is not known.
+    /// An attempt before this one may have written it, or it would have been forgotten by now, so whether it was new is not known.
     Unknown,
 }
 
@@ -35,6 +35,20 @@ pub enum JournalError {
     /// Redis refused or failed.
     #[error("{0}")]
     Redis(redis::RedisError),
+    /// Redis is connected and says nothing.
+    #[error("no answer in {seconds} s (does it speak TLS? then the address begins with rediss://)")]
+    Silent {
+        /// The wait.
+        seconds: u64,
+    },
+    /// What failed, and where.
+    #[error("{address}: {error}")]
+    At {
+        /// Host and port.
+        address: String,
+        /// What.
+        error: Box<JournalError>,
+    },
     /// The clocks of this machine and of the store's server are too far apart to agree on what has expired.
     #[error("the store's clock is {offset_seconds} s ahead of this machine's (allowed: {allowed_seconds} s)")]
     Clock {
@@ -44,7 +58,7 @@ pub enum JournalError {
         allowed_seconds: i64,
     },
     /// Fewer replicas than asked for have a batch.
-    #[error("{confirmed} replicas of Redis have the batch, {wanted} were asked for")]
+    #[error("{confirmed} replicas of Redis have what was written, {wanted} were asked for (redis.wait_replicas)")]
     Replicas {
         /// What `WAIT` answered.
         confirmed: u32,

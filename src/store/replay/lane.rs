@@ -21,7 +21,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What a lane does next.
 enum Work {
-    Commit(Vec<Pending>),
+    /// These, and refuse those, which have waited for too long.
+    Commit(Vec<Pending>, Vec<Pending>),
     Expire,
     Close,
 }
@@ -36,20 +37,26 @@ pub struct Lane {
     /// Everything before this bucket is removed from the store.
     expired_to: i64,
     commits_since_expiry: u32,
+    /// The minute in which the store last compared clocks: when it was opened, or in a step of expiry.
+    compared: Bucket,
 }
 
 impl Lane {
     /// The lane of this number, which is that of its flight. Not begun.
     pub fn new(shared: Arc<Shared>, number: usize, journal: Box<dyn Journal>) -> Self {
-        let time = RunningTime::from(shared.now.load(Ordering::Relaxed));
-        Self { shared, number, journal, time, expired_to: i64::MIN, commits_since_expiry: 0 }
+        let now = shared.now.load(Ordering::Relaxed);
+        let compared = Bucket::of(Timestamp::from_unix(now));
+        Self { shared, number, journal, time: now.into(), expired_to: i64::MIN, commits_since_expiry: 0, compared }
     }
 
     /// What its thread does, until the committer is closed.
     pub fn run(mut self) {
         loop {
             let done = match self.next() {
-                Work::Commit(batch) => self.commit(batch),
+                Work::Commit(batch, late) => {
+                    refuse(late);
+                    if batch.is_empty() { Ok(()) } else { self.commit(batch) }
+                }
                 Work::Expire => self.expire(),
                 Work::Close => break,
             };
@@ -70,8 +77,13 @@ impl Lane {
             let mut queue = self.shared.lock();
             let expiry_due = self.expired_to != self.shared.first_kept.load(Ordering::SeqCst);
             let busy = self.commits_since_expiry < COMMITS_PER_EXPIRY;
+            // A clock that stepped: first the stores compare theirs with it.
+            if queue.released > 0 && Bucket::of(self.time.now(&self.shared)).0.abs_diff(self.compared.0) > 1 {
+                return Work::Expire;
+            }
             if queue.released > 0 && (busy || !expiry_due) {
-                return Work::Commit(queue.take());
+                let (batch, late) = queue.take();
+                return Work::Commit(batch, late);
             }
             if queue.closing && queue.waiting.is_empty() {
                 return Work::Close;
@@ -121,6 +133,7 @@ impl Lane {
         self.commits_since_expiry = 0;
         let first_kept = self.shared.first_kept.load(Ordering::SeqCst);
         let now = self.time.now(&self.shared);
+        self.compared = Bucket::of(now);
         self.shared.take_off(self.number, Vec::new());
         let expired = self.journal.expire(Bucket(first_kept), now);
         self.shared.land(self.number);

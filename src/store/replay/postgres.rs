@@ -6,8 +6,8 @@
 //!
 //! The horizon makes dropping safe: it is raised in the transaction that drops, and a partition below it is never made
 //! again. So a node whose clock is behind is refused and cannot write into the void. A cluster with another identifier or timeline
-//! than the stored one is a restored backup or a promoted standby, which may have lost the newest rows: then every timestamp
-//! that could have been accepted until now is refused.
+//! than the stored one is a restored backup or a promoted standby, another table or database a copy, which may have lost the newest
+//! rows: then every timestamp that could have been accepted until now is refused.
 //!
 //! The tables come from the migrations; this file deliberately makes only partitions.
 
@@ -24,7 +24,7 @@ use diesel::sql_types::{Array, BigInt, Binary, Text};
 
 use super::fingerprint::{BUCKET_SECONDS, Bucket, FingerprintKey, Record};
 use super::journal::{CLOCK_PATIENCE, Journal, JournalError, Outcome, Running, SharedTimes, in_doubt};
-use crate::store::connection::is_closed;
+use crate::store::connection::{OUR_COMMITS, is_closed};
 use crate::time::Timestamp;
 
 /// Minutes in a partition.
@@ -97,6 +97,12 @@ impl PostgresJournal {
         let mut connection = connect(&self.url)?;
         if key_of(&mut connection)?.bytes() != self.key.bytes() {
             return Err(JournalError::Damaged("the database is another one; restart the server"));
+        }
+        if !makes_partitions(&mut connection).map_err(JournalError::Database)? {
+            return Err(JournalError::Damaged(
+                "the role of database.url must own the table replay_nonces and may create others in its schema \
+                 (docs/OPERATIONS.md, \"Rights in PostgreSQL\", has what to run)",
+            ));
         }
         let (store_now, is_recent) = clock_of(&mut connection).map_err(JournalError::Database)?;
         if !is_recent {
@@ -345,10 +351,10 @@ fn connect(url: &str) -> Result<PgConnection, JournalError> {
     // `connection::address`.
     connection
         .batch_execute(
-            "SET synchronous_commit = on; SET statement_timeout = '5s'; SET client_min_messages = warning; \
-             SET idle_in_transaction_session_timeout = '3s'; SET lock_timeout = '4s'; \
-             SET default_transaction_isolation = 'read committed'",
+            "SET statement_timeout = '5s'; SET client_min_messages = warning; \
+             SET idle_in_transaction_session_timeout = '3s'; SET lock_timeout = '4s'",
         )
+        .and_then(|()| connection.batch_execute(OUR_COMMITS))
         .map_err(JournalError::Database)?;
     Ok(connection)
 }
@@ -388,6 +394,13 @@ fn key_of(connection: &mut PgConnection) -> Result<FingerprintKey, JournalError>
     Ok(FingerprintKey::from_bytes(bytes))
 }
 
+/// Whether it has the rights for it.
+fn makes_partitions(connection: &mut PgConnection) -> QueryResult<bool> {
+    let question = "SELECT pg_has_role(relowner, 'USAGE') AND has_schema_privilege(relnamespace, 'CREATE') AS found \
+                    FROM pg_class WHERE oid = 'replay_nonces'::regclass";
+    Ok(sql_query(question).get_result::<Exists>(connection)?.found)
+}
+
 /// What its clock shows, and whether it still does.
 fn clock_of(connection: &mut PgConnection) -> QueryResult<(Timestamp, bool)> {
     let asked = Instant::now();
@@ -411,9 +424,11 @@ fn logged(connection: &mut PgConnection) -> QueryResult<i64> {
 /// Compares the cluster with the stored one; returns the horizon, raised to `unforeseen` when it is another, or the same as it
 /// was at an earlier time.
 fn settle(connection: &mut PgConnection, unforeseen: Bucket, was_put_back: bool) -> Result<Bucket, JournalError> {
-    // A dump that was restored, also into the same cluster, has made the table anew.
+    // A dump that was restored, also into the same cluster, has made the table anew; a database that was copied as a template is
+    // another with the same tables.
     let identity = "SELECT system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) \
-                    || '/' || 'replay_state'::regclass::oid::text AS name FROM pg_control_system()";
+                    || '/' || 'replay_state'::regclass::oid::text || '/' || pg_database.oid::text AS name \
+                    FROM pg_control_system(), pg_database WHERE datname = current_database()";
     connection
         .transaction(|connection| {
             let stored = locked_state(connection)?;
@@ -421,9 +436,7 @@ fn settle(connection: &mut PgConnection, unforeseen: Bucket, was_put_back: bool)
             if stored.cluster == here.name && !was_put_back {
                 return Ok(Bucket(stored.horizon));
             }
-            // Nobody's yet, or written by a version that did not name the table.
-            let without_table = here.name.rsplit_once('/').map_or("", |(cluster, _)| cluster);
-            let first_use = !was_put_back && (stored.cluster.is_empty() || stored.cluster == without_table);
+            let first_use = !was_put_back && is_beginning(&stored.cluster, &here.name);
             let horizon = if first_use { Bucket(stored.horizon) } else { unforeseen.max(Bucket(stored.horizon)) };
             sql_query("UPDATE replay_state SET horizon = $1, cluster = $2 WHERE id = 1")
                 .bind::<BigInt, _>(horizon.0)
@@ -438,6 +451,11 @@ fn settle(connection: &mut PgConnection, unforeseen: Bucket, was_put_back: bool)
             Ok(horizon)
         })
         .map_err(JournalError::Database)
+}
+
+/// Whether what is stored is nobody's yet, or written by a version that did not name the database, or the table.
+fn is_beginning(stored: &str, here: &str) -> bool {
+    stored.is_empty() || here.strip_prefix(stored).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Drops every partition that ends at or before `first_kept`, by this node's clock and by the database's.
@@ -517,6 +535,16 @@ mod tests {
             assert_eq!(partition_named(&table_of(partition)), Some(partition));
         }
         assert_eq!(partition_named("replay_state"), None);
+    }
+
+    #[test]
+    fn a_name_that_an_older_version_wrote_is_known_again() {
+        for stored in ["", "7/00000001", "7/00000001/16400"] {
+            assert!(is_beginning(stored, "7/00000001/16400/5"), "{stored}");
+        }
+        for stored in ["7/00000001/16400/5", "7/00000002", "7/00000001/164", "7/00000001/16400/6"] {
+            assert!(!is_beginning(stored, "7/00000001/16400/5"), "{stored}");
+        }
     }
 
     #[test]

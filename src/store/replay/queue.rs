@@ -23,6 +23,10 @@ const SLOW: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long a record may wait for its commit to begin: what stores keep longer than they must, for clocks that differ, less the difference
+/// that is allowed. Older ones are of a process that froze.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// What the lanes have done so far.
 #[derive(Default)]
 pub struct Counts {
@@ -83,6 +87,8 @@ struct Flight {
 pub struct Pending {
     pub record: Record,
     pub ticket: Arc<Ticket>,
+    /// When it was decided in memory.
+    pub since: Instant,
 }
 
 impl Queue {
@@ -96,11 +102,12 @@ impl Queue {
         asleep > 0 && self.released > 0 && (asleep >= self.healthy || self.released >= LONG_QUEUE || has_slow_lane())
     }
 
-    /// What a lane commits next.
-    pub fn take(&mut self) -> Vec<Pending> {
+    /// What a lane commits next, and what has waited for too long.
+    pub fn take(&mut self) -> (Vec<Pending>, Vec<Pending>) {
         let size = self.released.min(BATCH);
         self.released -= size;
-        self.waiting.drain(..size).collect()
+        let now = Instant::now();
+        self.waiting.drain(..size).partition(|pending| now.saturating_duration_since(pending.since) < LONGEST_WAIT)
     }
 }
 
@@ -276,4 +283,26 @@ impl Shared {
 /// Answers that nothing is known of these.
 pub fn refuse(batch: impl IntoIterator<Item = Pending>) {
     ticket::complete(batch.into_iter().map(|pending| (pending.ticket, None)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fingerprint::{Bucket, ClientSlot, Fingerprint};
+    use super::*;
+
+    #[test]
+    fn what_has_waited_for_too_long_is_not_committed() {
+        let shared = Shared::new(1, Duration::ZERO, Timestamp::from_unix(1_700_000_000));
+        let mut queue = shared.lock();
+        let frozen = Instant::now().checked_sub(LONGEST_WAIT).expect("the machine runs for longer");
+        for (bits, since) in [(1, frozen), (2, Instant::now()), (3, frozen)] {
+            let record = Record { bucket: Bucket(0), fingerprint: Fingerprint::from_bits(bits), client: ClientSlot(0) };
+            queue.waiting.push_back(Pending { record, ticket: ticket::pair().0, since });
+        }
+        queue.released = 3;
+        let bits =
+            |batch: &[Pending]| batch.iter().map(|pending| pending.record.fingerprint.bits()).collect::<Vec<_>>();
+        let (batch, late) = queue.take();
+        assert_eq!((bits(&batch), bits(&late)), (vec![2], vec![1, 3]));
+    }
 }

@@ -1,11 +1,14 @@
 //! Redis or Valkey as the replay store of many nodes: `SET key 1 NX PXAT` decides which node was first.
 //!
 //! A batch is one pipeline. A key lives until its minute has left the window by the clock of Redis, and by that of every node that is
-//! served: one whose clock differs by more is not. Eviction must be off, as it would forget nonces early.
+//! served: one whose clock differs by more is not. Redis says OK also to a key whose time is over, so the pipeline asks for the time:
+//! a node that froze in the middle brings nonces which have expired. Eviction must be off, as it would forget nonces early.
 //!
 //! How much of its memory Redis keeps over a crash is its own affair: with `appendfsync everysec` up to a second is lost, at a
-//! failover what the replica had not got. So what Redis is, is written into it, and asked with every batch: after a
-//! restart (another run id), a promotion (another past) or a flush every timestamp that could have been accepted until then is refused. An empty Redis is
+//! failover what the replica had not got. So what Redis is, is written into it, and compared on every new connection and once a minute: after a
+//! restart (another run id), a promotion (another past) or a flush every timestamp that could have been accepted until then is refused. Each batch asks
+//! for what is written, which a flush removes, and for the name of its connection, which a proxy that keeps ours and makes one of its own to
+//! another server does not bring along. One that answers for the name itself hides a failover from us, for up to a minute. An empty Redis is
 //! taken for a new one only by an installation that never had one: the key of the fingerprints is known to the main database.
 //!
 //! Each minute has a mark, which expires when its nonces do. Where a mark is missing before its time, the clock of Redis was ahead
@@ -27,8 +30,11 @@ const STATE: &str = "countersign:replay";
 /// In front of the 8 bytes of a fingerprint. Short, as Redis holds millions of them.
 const NONCE: &[u8] = b"cs:n:";
 
-/// How long connecting, an answer or `WAIT` may take.
+/// How long connecting or `WAIT` may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long an answer may, which may come after a `WAIT`.
+const LONG_PATIENCE: Duration = Duration::from_secs(6);
 
 /// The floor of a Redis that never lost anything. Lua counts in floating point, so it is no extreme number.
 const NO_FLOOR: Bucket = Bucket(-1_000_000_000);
@@ -90,6 +96,8 @@ pub struct RedisJournal {
     /// Were nonces remembered under this key? Then a Redis without it has lost them.
     in_use: bool,
     floor: Bucket,
+    /// What the connection is called at the server.
+    name: String,
 }
 
 impl RedisJournal {
@@ -103,6 +111,7 @@ impl RedisJournal {
     ) -> Result<Self, JournalError> {
         let mut journal = Self {
             client: Client::open(url).map_err(JournalError::Redis)?,
+            name: String::new(),
             times,
             wait_replicas,
             past_seconds: times.past_seconds,
@@ -111,8 +120,10 @@ impl RedisJournal {
             connection: None,
             floor: NO_FLOOR,
         };
-        journal.connect(now)?;
-        Ok(journal)
+        match journal.connect(now) {
+            Ok(()) => Ok(journal),
+            Err(error) => Err(journal.at_address(error)),
+        }
     }
 
     /// The key of the fingerprints, the same on all nodes.
@@ -125,12 +136,22 @@ impl RedisJournal {
         self.floor
     }
 
+    /// With where Redis is, for the log: without user and password.
+    fn at_address(&self, error: JournalError) -> JournalError {
+        JournalError::At { address: self.client.get_connection_info().addr().to_string(), error: Box::new(error) }
+    }
+
     fn connect(&mut self, now: Timestamp) -> Result<(), JournalError> {
         self.connection = None;
-        let mut connection = self.client.get_connection_with_timeout(PATIENCE).map_err(JournalError::Redis)?;
+        let connected = self.client.get_connection_with_timeout(PATIENCE);
+        let mut connection = connected.map_err(|error| failed(error, PATIENCE))?;
         for set in [Connection::set_read_timeout, Connection::set_write_timeout] {
-            set(&connection, Some(PATIENCE * 2)).map_err(JournalError::Redis)?;
+            set(&connection, Some(LONG_PATIENCE)).map_err(JournalError::Redis)?;
         }
+        self.name = format!("countersign-{:016x}", rand::random::<u64>());
+        let mut call = cmd("CLIENT");
+        call.arg("SETNAME").arg(&self.name);
+        let () = ask(&mut connection, call)?;
         self.settle(&mut connection, now)?;
         self.connection = Some(connection);
         Ok(())
@@ -188,7 +209,18 @@ impl RedisJournal {
         self.floor = self.floor.max(Bucket(floor));
         self.past_seconds = past_seconds;
         self.in_use = true;
+        // Ready is who would take a nonce.
+        if self.wait_replicas > 0 {
+            let mut wait = cmd("WAIT");
+            wait.arg(self.wait_replicas).arg(millis(PATIENCE));
+            self.confirm(ask(connection, wait)?)?;
+        }
         Ok(())
+    }
+
+    fn confirm(&self, confirmed: u32) -> Result<(), JournalError> {
+        let wanted = self.wait_replicas;
+        if confirmed < wanted { Err(JournalError::Replicas { confirmed, wanted }) } else { Ok(()) }
     }
 
     /// The mark of a minute. One of other times expires with other nonces.
@@ -201,17 +233,25 @@ impl RedisJournal {
         BUCKET_SECONDS + self.past_seconds + CLOCK_TOLERANCE_SECONDS
     }
 
-    fn attempt(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<bool>, JournalError> {
+    /// The time, by the clock of Redis, from which on a nonce of this minute may have gone.
+    fn expires_at(&self, minute: Bucket) -> i64 {
+        minute.start().unix().saturating_add(self.kept_seconds())
+    }
+
+    /// Which records were new; `None` where it can't be known.
+    fn attempt(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<Option<bool>>, JournalError> {
         if self.connection.is_none() {
             self.connect(now)?;
         }
         let mut pipeline = pipe();
         for record in batch {
-            let expires = record.bucket.start().unix().saturating_add(self.kept_seconds());
             let key = [NONCE, &record.fingerprint.bits().to_be_bytes()].concat();
             let set = pipeline.cmd("SET").arg(key).arg(1).arg("NX");
-            set.arg("PXAT").arg(expires.saturating_mul(1000));
+            set.arg("PXAT").arg(self.expires_at(record.bucket).saturating_mul(1000));
         }
+        // After what it is to be compared with.
+        pipeline.cmd("TIME");
+        pipeline.cmd("CLIENT").arg("GETNAME");
         // Last, so that a flush in the middle is seen. What expires too early, expires first in the oldest minute.
         pipeline.cmd("HMGET").arg(STATE).arg("hash_key").arg("floor").arg("past");
         let judged = batch.iter().map(|record| record.bucket).filter(|bucket| *bucket >= self.floor);
@@ -222,17 +262,22 @@ impl RedisJournal {
         let Some(connection) = self.connection.as_mut() else {
             return Err(JournalError::Damaged("not connected"));
         };
-        let answers: Vec<Value> = pipeline.query(connection).map_err(JournalError::Redis)?;
+        let answers: Vec<Value> = pipeline.query(connection).map_err(|error| failed(error, LONG_PATIENCE))?;
         let (sets, rest) = answers.split_at_checked(batch.len()).ok_or(SHORT_ANSWER)?;
-        let [state, mark, rest @ ..] = rest else {
+        let [time, name, state, mark, rest @ ..] = rest else {
             return Err(SHORT_ANSWER);
         };
         if let [confirmed] = rest {
-            let confirmed: u32 = parse(confirmed)?;
-            if confirmed < self.wait_replicas {
-                return Err(JournalError::Replicas { confirmed, wanted: self.wait_replicas });
-            }
+            self.confirm(parse(confirmed)?)?;
         }
+        if parse::<Option<String>>(name)?.as_ref() != Some(&self.name) {
+            // Somebody in between has another server now, or had it meanwhile.
+            self.connect(now)?;
+            return Ok(vec![None; batch.len()]);
+        }
+        let (store_now, _microseconds): (i64, i64) = parse(time)?;
+        let is_kept = |record: &Record| self.expires_at(record.bucket) > store_now;
+        let new = batch.iter().zip(sets).map(|(record, set)| is_kept(record).then_some(*set == Value::Okay)).collect();
         match parse::<(Option<Vec<u8>>, Option<i64>, Option<i64>)>(state)? {
             (Some(_), Some(_), Some(past_seconds)) if past_seconds != self.past_seconds => {
                 return Err(JournalError::Damaged(
@@ -246,12 +291,10 @@ impl RedisJournal {
             // the minute has no mark yet, which settling makes.
             _ => self.connect(now)?,
         }
-        Ok(sets.iter().map(|answer| *answer == Value::Okay).collect())
+        Ok(new)
     }
-}
 
-impl Journal for RedisJournal {
-    fn commit(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<Outcome>, JournalError> {
+    fn try_commit(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<Outcome>, JournalError> {
         let mut doubtful = false;
         let new = loop {
             match self.attempt(batch, now) {
@@ -267,25 +310,20 @@ impl Journal for RedisJournal {
                 }
             }
         };
-        let outcome = |(record, new): (&Record, bool)| {
+        let outcome = |(record, new): (&Record, Option<bool>)| {
             if record.bucket < self.floor {
-                Outcome::BelowFloor(self.floor)
-            } else if new {
-                Outcome::Fresh
-            } else {
-                in_doubt(doubtful)
+                return Outcome::BelowFloor(self.floor);
+            }
+            match new {
+                Some(true) => Outcome::Fresh,
+                Some(false) => in_doubt(doubtful),
+                None => Outcome::Unknown,
             }
         };
         Ok(batch.iter().zip(new).map(outcome).collect())
     }
 
-    fn recover(&mut self, now: Timestamp) -> Result<(), JournalError> {
-        // Settling writes, so a replica or a full server is found out.
-        self.connect(now)
-    }
-
-    fn expire(&mut self, _first_kept: Bucket, now: Timestamp) -> Result<bool, JournalError> {
-        // Redis expires by itself. Once a minute is a good time to compare clocks and settings.
+    fn try_expire(&mut self, now: Timestamp) -> Result<(), JournalError> {
         let checked = match self.connection.take() {
             Some(mut connection) => {
                 let settled = self.settle(&mut connection, now);
@@ -296,13 +334,29 @@ impl Journal for RedisJournal {
         };
         match checked {
             // As in a commit: an idle connection may be closed without harm.
-            Err(JournalError::Redis(error)) if error.is_connection_dropped() => self.connect(now)?,
+            Err(JournalError::Redis(error)) if error.is_connection_dropped() => self.connect(now),
             Err(error) => {
                 self.connection = None;
-                return Err(error);
+                Err(error)
             }
-            Ok(()) => {}
+            Ok(()) => Ok(()),
         }
+    }
+}
+
+impl Journal for RedisJournal {
+    fn commit(&mut self, batch: &[Record], now: Timestamp) -> Result<Vec<Outcome>, JournalError> {
+        self.try_commit(batch, now).map_err(|error| self.at_address(error))
+    }
+
+    fn recover(&mut self, now: Timestamp) -> Result<(), JournalError> {
+        // Settling writes, so a replica or a full server is found out, and replicas that are missing.
+        self.connect(now).map_err(|error| self.at_address(error))
+    }
+
+    fn expire(&mut self, _first_kept: Bucket, now: Timestamp) -> Result<bool, JournalError> {
+        // Redis expires by itself. Once a minute is a good time to compare clocks and settings.
+        self.try_expire(now).map_err(|error| self.at_address(error))?;
         Ok(false)
     }
 
@@ -314,7 +368,12 @@ impl Journal for RedisJournal {
 const SHORT_ANSWER: JournalError = JournalError::Damaged("Redis answered fewer commands than were sent");
 
 fn ask<T: FromRedisValue>(connection: &mut Connection, command: redis::Cmd) -> Result<T, JournalError> {
-    command.query(connection).map_err(JournalError::Redis)
+    command.query(connection).map_err(|error| failed(error, LONG_PATIENCE))
+}
+
+/// `patience`: how long an answer was waited for.
+fn failed(error: redis::RedisError, patience: Duration) -> JournalError {
+    if error.is_timeout() { JournalError::Silent { seconds: patience.as_secs() } } else { JournalError::Redis(error) }
 }
 
 fn parse<T: FromRedisValue>(value: &Value) -> Result<T, JournalError> {

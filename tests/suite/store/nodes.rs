@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use countersign::domain::account::AccountStatus;
 use countersign::domain::credentials::{ClientKey, Secret};
 use countersign::store::accounts::{NewAccount, StoredPassword};
-use countersign::store::connection::StoreError;
+use countersign::store::connection::{AnyConnection, StoreError};
 use countersign::store::digest_users::DigestUser;
 use countersign::store::reseal::reseal_all;
 use countersign::store::sessions::SessionKind;
@@ -15,7 +15,7 @@ use countersign::store::watch::Watch;
 use countersign::time::Lifetime;
 use diesel::connection::SimpleConnection as _;
 use diesel::dsl::sql;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
 use futures_util::future::join_all;
 
@@ -194,6 +194,86 @@ fn work_goes_on_after_postgresql_was_restarted() {
         }
         kit.store.delegations.revoke_token(&token.credentials.id, &by()).await.expect("revoked");
         assert!(!kit.is_good(&token).await);
+    });
+}
+
+/// Has a database begin its connections with a setting of the operator's.
+fn set(place: &Place, setting: &str) {
+    let mut session = PgConnection::establish(&place.url).expect("a connection");
+    let name = place.url.rsplit('/').next().expect("named");
+    session.batch_execute(&format!("ALTER DATABASE {name} SET {setting}")).expect("is set");
+}
+
+#[test]
+fn a_commit_is_on_the_disk_whatever_the_servers_default_is() {
+    for (default, ours) in
+        [("off", "on"), ("local", "on"), ("remote_write", "remote_write"), ("remote_apply", "remote_apply")]
+    {
+        let Some(place) = postgres() else { return };
+        set(&place, &format!("synchronous_commit = '{default}'"));
+        set(&place, "default_transaction_isolation = 'serializable'");
+        on(&place, async |kit: Kit| {
+            let settings = kit.store.database.read(|connection| {
+                let AnyConnection::Postgres(connection) = connection else { unreachable!("made so") };
+                let both =
+                    "SELECT current_setting('synchronous_commit') || ' ' || current_setting('transaction_isolation')";
+                Ok::<_, StoreError>(sql::<Text>(both).get_result::<String>(connection)?)
+            });
+            assert_eq!(settings.await.expect("an answer"), format!("{ours} read committed"));
+        });
+    }
+}
+
+#[test]
+fn a_database_that_only_reads_is_not_ready() {
+    let Some(place) = postgres() else { return };
+    on(&place, async |kit: Kit| {
+        kit.store.database.ping().await.expect("it may be written");
+        set(&place, "default_transaction_read_only = on");
+        let other = kit.second_node();
+        assert!(matches!(other.store.database.ping().await, Err(StoreError::OnlyReads)));
+    });
+}
+
+#[test]
+fn who_may_make_no_tables_is_told_nothing_of_migrations_that_are_done() {
+    let Some(place) = postgres() else { return };
+    on(&place, async |kit: Kit| {
+        let mut session = PgConnection::establish(&place.url).expect("a connection");
+        let role = format!("reader_of_{}", place.url.rsplit('/').next().expect("named"));
+        session.batch_execute(&format!("CREATE ROLE {role} LOGIN")).expect("is made");
+        let other = Kit::open(place.url.replace("countersign@", &format!("{role}@")), kit.key.clone());
+        let refused = other.store.database.pending_migrations().await.expect_err("it may not look");
+        assert!(matches!(&refused, StoreError::Rights(why) if why.contains("permission denied")), "{refused}");
+        session.batch_execute(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")).expect("is given");
+        assert!(other.store.database.pending_migrations().await.expect("a list").is_empty());
+        session.batch_execute("DELETE FROM __diesel_schema_migrations").expect("forgotten");
+        assert!(!other.store.database.pending_migrations().await.expect("a list").is_empty());
+        let refused = other.store.database.migrate().await.expect_err("it may not");
+        assert!(matches!(refused, StoreError::Rights(_)), "{refused}");
+    });
+}
+
+#[test]
+fn a_migration_that_waits_for_a_lock_lets_the_nodes_work() {
+    let Some(place) = postgres() else { return };
+    on(&place, async |kit: Kit| {
+        let [mut holder, mut node] = [0, 1].map(|_| PgConnection::establish(&place.url).expect("a connection"));
+        node.batch_execute(
+            "DROP TABLE sent_forms; DELETE FROM __diesel_schema_migrations WHERE version = '00000000000003'; \
+             SET lock_timeout = '5s'",
+        )
+        .expect("taken back");
+        let lock = "LOCK TABLE sessions IN ROW EXCLUSIVE MODE";
+        holder.batch_execute(&format!("BEGIN; {lock}")).expect("nobody else has it");
+        let migrating = kit.store.database.migrate();
+        let working = async {
+            soon("the migration waits", async || waiting_for_locks(&mut holder) > 0).await;
+            node.batch_execute(&format!("BEGIN; {lock}; COMMIT")).expect("it gets in between two attempts");
+            holder.batch_execute("ROLLBACK").expect("ends");
+        };
+        let (migrated, ()) = tokio::join!(migrating, working);
+        assert_eq!(migrated.expect("in the end").len(), 1);
     });
 }
 
