@@ -47,8 +47,8 @@ def new_postgres():
 
 @pytest.fixture(scope="session")
 def postgres(new_postgres):
-    """The server that tests share which do not end it."""
-    return new_postgres()
+    """The server that tests share which do not end it. Their nodes stay to the end, with eight connections each."""
+    return new_postgres(settings={"max_connections": 400})
 
 
 @pytest.fixture(scope="session")
