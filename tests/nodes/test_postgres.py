@@ -420,13 +420,18 @@ def wait_until_heard(postgres, node):
         assert eventually(lambda asked=asked: postgres.sql(asked).strip() == "t")
 
 
-def test_a_change_is_seen_within_a_second_though_the_connections_that_listen_hang(postgres, new_node):
+def two_nodes(postgres, new_node):
+    """On one database, known by the first one's address, with somebody in it."""
     first = new_node(postgres.new_database())
     first.command("migrate")
     first.start()
     second = new_node(first.database, public_url=first.base)
     second.start()
-    person = Person(first)
+    return first, second, Person(first)
+
+
+def test_a_change_is_seen_within_a_second_though_the_connections_that_listen_hang(postgres, new_node):
+    first, second, person = two_nodes(postgres, new_node)
 
     def ask(node, verb="GET", path="/v2/me"):
         value = signer.authorization(verb, f"{first.base}{path}", person.client, person.token)
@@ -454,12 +459,7 @@ def test_a_change_is_seen_within_a_second_though_the_connections_that_listen_han
 
 
 def test_a_node_that_was_frozen_accepts_nothing_that_was_revoked_meanwhile(postgres, new_node):
-    first = new_node(postgres.new_database())
-    first.command("migrate")
-    first.start()
-    second = new_node(first.database, public_url=first.base)
-    second.start()
-    person = Person(first)
+    first, second, person = two_nodes(postgres, new_node)
 
     def connect(node):
         value = signer.authorization("GET", f"{first.base}/v2/me", person.client, person.token)
