@@ -5,7 +5,6 @@ folders, and are ended by their process id. A proxy that is not installed skips 
 """
 
 import pathlib
-import shutil
 import sys
 
 import pytest
@@ -44,6 +43,10 @@ cors_origins = ["https://app.example.com"]
 path = "/raw/**"
 raw_paths = true
 client_key = "optional"
+[[route]]
+path = "/hashed/**"
+methods = ["oauth1"]
+body_hash = "required"
 [[route]]
 path = "/**"
 methods = ["oauth1", "oauth1_two_legged", "basic", "api_key", "digest", "jwt"]
@@ -112,8 +115,8 @@ def new_proxy(tmp_path_factory):
     running = []
 
     def start(kind, countersign, api, **more):
-        if not shutil.which(proxies.PROGRAM[kind]):
-            pytest.skip(f"{proxies.PROGRAM[kind]} is not installed")
+        if not proxies.program(kind):
+            pytest.skip(f"{kind} is not installed")
         proxy = proxies.Proxy(kind, tmp_path_factory.mktemp(kind), free_port(), countersign, api, **more)
         running.append(proxy)
         return proxy.start()
@@ -123,25 +126,54 @@ def new_proxy(tmp_path_factory):
         proxy.stop()
 
 
-@pytest.fixture(scope="session", params=["nginx", "nginx-njs", "caddy"])
-def advised(request, new_proxy, behind, api):
-    """Each proxy that asks Countersign, with the configuration of docs/deploy."""
-    return new_proxy(request.param, behind.server.authority, api.authority)
+ADVISED = ["nginx", "nginx-njs", "caddy", "caddy-2.6", "traefik", "envoy"]
 
 
 @pytest.fixture(scope="session")
-def njs(new_proxy, behind, api):
-    return new_proxy("nginx-njs", behind.server.authority, api.authority)
+def advised_by(new_proxy, behind, api):
+    """A proxy that asks Countersign, with the configuration of docs/deploy; each is started once."""
+    started = {}
+
+    def get(kind):
+        if kind not in started:
+            started[kind] = new_proxy(kind, behind.server.authority, api.authority)
+        return started[kind]
+
+    return get
 
 
-@pytest.fixture(scope="session")
-def nginx(new_proxy, behind, api):
-    return new_proxy("nginx", behind.server.authority, api.authority)
+@pytest.fixture(params=ADVISED)
+def advised(request, advised_by):
+    """Each of them."""
+    return advised_by(request.param)
 
 
-@pytest.fixture(scope="session")
-def caddy(new_proxy, behind, api):
-    return new_proxy("caddy", behind.server.authority, api.authority)
+@pytest.fixture(params=[kind for kind in ADVISED if kind not in ("nginx", "caddy-2.6")])
+def sending_forms(request, advised_by):
+    """Those that send a form's body along."""
+    return advised_by(request.param)
+
+
+@pytest.fixture(params=["nginx", "caddy-2.6"])
+def without_bodies(request, advised_by):
+    """Those that can't."""
+    return advised_by(request.param)
+
+
+@pytest.fixture(params=[kind for kind in ADVISED if kind != "traefik"])
+def cutting(request, advised_by):
+    """Those that can take a part of a cookie away."""
+    return advised_by(request.param)
+
+
+@pytest.fixture
+def njs(advised_by):
+    return advised_by("nginx-njs")
+
+
+@pytest.fixture
+def nginx(advised_by):
+    return advised_by("nginx")
 
 
 @pytest.fixture(scope="session")

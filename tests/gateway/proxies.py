@@ -2,16 +2,27 @@
 
 import pathlib
 import re
+import shutil
 import socket
 import ssl
 import subprocess
+import sys
 
 import wire
 from harness import REPOSITORY, eventually
 
 DEPLOY = REPOSITORY / "docs" / "deploy"
-PROGRAM = {"nginx": "nginx", "nginx-njs": "nginx", "caddy": "caddy", "haproxy": "haproxy"}
 MODULES = pathlib.Path("/usr/lib/nginx/modules")
+# Debian's, and those that PyPI has: Debian has an older Caddy, and neither Traefik nor Envoy.
+DEBIANS = {"nginx": "nginx", "nginx-njs": "nginx", "caddy-2.6": "caddy", "haproxy": "haproxy"}
+PYPIS = pathlib.Path(sys.executable).parent
+
+
+def program(kind):
+    """Where the proxy's program is, or None."""
+    if kind in DEBIANS:
+        return shutil.which(DEBIANS[kind], path="/usr/sbin:/usr/bin")
+    return shutil.which(kind, path=PYPIS)
 
 
 class Proxy:
@@ -21,6 +32,7 @@ class Proxy:
 
     def __init__(self, kind, folder, port, countersign, api, host_name=None):
         self.kind, self.folder, self.port = kind, pathlib.Path(folder), port
+        self.program = program(kind)
         self.countersign, self.api = countersign, api
         self.secure = kind == "haproxy"
         self.authority = f"{host_name or self.host}:{port}"
@@ -32,7 +44,7 @@ class Proxy:
         return f"{'https' if self.secure else 'http'}://{self.authority}"
 
     def start(self):
-        command = getattr(self, self.kind.replace("-", "_"))()
+        command = getattr(self, re.sub("[-.]", "_", self.kind))()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -55,7 +67,10 @@ class Proxy:
 
     def listens(self):
         with socket.socket() as probe:
-            return probe.connect_ex((self.host, self.port)) == 0
+            if probe.connect_ex((self.host, self.port)) != 0:
+                return False
+        # Traefik listens before it knows any route.
+        return self.kind != "traefik" or self.send("GET", "/").status != 404
 
     def send(self, verb, target, headers=(), body=None, host=None):
         """One request through the proxy, byte for byte."""
@@ -106,16 +121,42 @@ class Proxy:
             text = line + text.replace(line, "")
         configuration = self.folder / "nginx.conf"
         configuration.write_text(text)
-        return ["nginx", "-p", str(self.folder), "-c", str(configuration), "-e", str(self.folder / "error.log")]
+        return [self.program, "-p", str(self.folder), "-c", str(configuration), "-e", str(self.folder / "error.log")]
 
     def caddy(self):
-        text = (DEPLOY / "Caddyfile").read_text()
-        text = replaced(text, ":8000 {", f"{{\n\tadmin off\n}}\nhttp://{self.host}:{self.port} {{")
+        return self._caddy("Caddyfile")
+
+    def caddy_2_6(self):
+        return self._caddy("Caddyfile-2.6")
+
+    def _caddy(self, name):
+        text = (DEPLOY / name).read_text()
+        text = "{\n\tadmin off\n}\n" + replaced(text, ":8000 {", f"http://{self.host}:{self.port} {{")
         text = replaced(text, "127.0.0.1:8080", self.countersign)
         text = replaced(text, "127.0.0.1:3000", self.api)
         configuration = self.folder / "Caddyfile"
         configuration.write_text(text)
-        return ["caddy", "run", "--config", str(configuration), "--adapter", "caddyfile"]
+        return [self.program, "run", "--config", str(configuration), "--adapter", "caddyfile"]
+
+    def traefik(self):
+        text = replaced((DEPLOY / "traefik-dynamic.yaml").read_text(), "127.0.0.1:8080", self.countersign)
+        dynamic = self.folder / "traefik-dynamic.yaml"
+        dynamic.write_text(replaced(text, "127.0.0.1:3000", self.api))
+        text = replaced((DEPLOY / "traefik.yaml").read_text(), '":8000"', f'"{self.host}:{self.port}"')
+        static = self.folder / "traefik.yaml"
+        static.write_text(replaced(text, "/etc/traefik/traefik-dynamic.yaml", str(dynamic)))
+        return [self.program, f"--configFile={static}"]
+
+    def envoy(self):
+        text = (DEPLOY / "envoy.yaml").read_text()
+        text = replaced(text, "address: 0.0.0.0, port_value: 8000", f"address: {self.host}, port_value: {self.port}")
+        for known, address in (("127.0.0.1:8080", self.countersign), ("127.0.0.1:3000", self.api)):
+            text = text.replace(known, address)
+            old, new = (f"address: {host}, port_value: {port}" for host, port in (known.split(":"), address.split(":")))
+            text = replaced(text, old, new)
+        configuration = self.folder / "envoy.yaml"
+        configuration.write_text(text)
+        return [self.program, "-c", str(configuration), "--use-dynamic-base-id", "--concurrency", "1"]
 
     def haproxy(self):
         leaf = self.make_certificates()
@@ -124,7 +165,7 @@ class Proxy:
         text = replaced(text, "127.0.0.1:8080", self.countersign)
         configuration = self.folder / "haproxy.cfg"
         configuration.write_text(text)
-        return ["haproxy", "-db", "-f", str(configuration)]
+        return [self.program, "-db", "-f", str(configuration)]
 
     def make_certificates(self):
         """An authority (`certificate`) and a certificate of its with its key, in one file as HAProxy wants them."""

@@ -407,7 +407,7 @@ def exchanged(world, lines, body=b""):
 
 
 def traefik(world, verb, target, headers=(), body=b"", forwards_body=True):
-    """The question of Traefik 3 with docs/deploy/traefik.yaml: `forward.go` and Go's HTTP client.
+    """The question of Traefik 3 with docs/deploy/traefik-dynamic.yaml: `forward.go` and Go's HTTP client.
 
     A GET with the client's headers but those of the connection; a body goes chunked, because its length is not told; none
     goes as none.

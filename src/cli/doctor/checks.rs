@@ -26,7 +26,8 @@ const PARAMETERS: &str = "no credential stays in the query or in a form";
 
 /// The line to change where a path changes on its way.
 const PATH_CHANGE: &str = "send the path as it came: nginx $request_uri (not $uri), proxy_pass without a path, \
-                           merge_slashes off; HAProxy without normalize-uri; Envoy without normalize_path";
+                           merge_slashes off; HAProxy without normalize-uri; Envoy without normalize_path; Traefik with \
+                           sanitizePath: false (it still writes %7E and the case of hex digits anew)";
 
 const QUERY_CHANGE: &str = "send the query as it came, in its order and with its empty parameters";
 
