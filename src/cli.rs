@@ -205,7 +205,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "countersign", &mut script);
             Ok(output::print(&String::from_utf8_lossy(&script))?)
         }
-        Command::Sign(args) => sign::run(&args, Clock::system().now()),
+        Command::Sign(args) => sign::run(&args, sources, Clock::system().now()),
         Command::Migrate => block_on(migrate(sources.load(Flags::default())?)),
         Command::Reseal => block_on(reseal::run(sources)),
         Command::Company(args) => block_on(company::run(args, sources)),

@@ -49,7 +49,7 @@ struct Explanation {
     first_difference: Option<usize>,
     /// The scheme that was taken for it, where neither the request nor `--public-url` says one.
     assumed_scheme: Option<&'static str>,
-    /// What the question may lack, where the mistake was not found.
+    /// What the question may lack, where no mistake was found.
     hint: Option<&'static str>,
 }
 
@@ -86,7 +86,8 @@ pub fn run(asked: &Question<'_>, format: Format, now: Timestamp) -> Result<(), F
     })?;
     let Seen { diagnosis, scheme, lacks_token_secret } = look_at(asked, &pasted, now)?;
     let is_assumed = asked.public_url.is_none() && pasted.scheme.is_none();
-    let hint = (lacks_token_secret && diagnosis.finding == Finding::Unknown).then_some(NO_TOKEN_SECRET);
+    let may_be_the_secret = matches!(diagnosis.finding, Finding::Unknown | Finding::Right);
+    let hint = (lacks_token_secret && may_be_the_secret).then_some(NO_TOKEN_SECRET);
     let explanation = Explanation { hint, ..Explanation::of(diagnosis, is_assumed.then(|| scheme.as_str())) };
     match format {
         Format::Json => output::json(&explanation)?,

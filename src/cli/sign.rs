@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 
 use super::explain::{self, Question};
 use super::output::{self, FormatArgs};
-use super::{Failure, file_text};
+use super::{Failure, SourceArgs, file_text};
+use crate::config::Flags;
 use crate::protocol::client::{ClientRequest, RequestUrl, SigningError};
 use crate::protocol::oauth;
 use crate::protocol::signature::{
@@ -61,7 +62,8 @@ pub struct SignArgs {
     /// A PEM file with the client's public key, enough to explain an RSA signature
     #[arg(long, value_name = "FILE", requires = "explain")]
     rsa_public_key: Option<PathBuf>,
-    /// The origin by which clients know the server, where it is another than the explained request's
+    /// The origin by which clients know the server, where it is another than the explained request's [default: server.public_url
+    /// of --config]
     #[arg(long, value_name = "URL", env = "COUNTERSIGN_PUBLIC_URL", value_parser = url)]
     public_url: Option<String>,
     /// oauth_callback, where a request token is asked for
@@ -130,7 +132,7 @@ fn realm(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// [`Failure`]: a file can't be read, the request can't be signed, or what should be explained is no request.
-pub fn run(args: &SignArgs, now: Timestamp) -> Result<(), Failure> {
+pub(super) fn run(args: &SignArgs, sources: SourceArgs, now: Timestamp) -> Result<(), Failure> {
     let secret = |file: &Option<PathBuf>, given: &str| match file {
         Some(path) => file_text(path).map(|text| Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())),
         None => Ok(Zeroizing::new(given.to_owned())),
@@ -151,7 +153,12 @@ pub fn run(args: &SignArgs, now: Timestamp) -> Result<(), Failure> {
             (None, None) => None,
         };
         let line = args.http_method.as_deref().zip(args.url.as_deref());
-        let asked = Question { file, line, secrets, rsa: public.as_ref(), public_url: args.public_url.as_deref() };
+        let public_url = match (&args.public_url, &sources.config) {
+            (Some(given), _) => Some(given.clone()),
+            (None, Some(_)) => sources.load(Flags::default())?.server.public_url.map(|url| url.to_string()),
+            (None, None) => None,
+        };
+        let asked = Question { file, line, secrets, rsa: public.as_ref(), public_url: public_url.as_deref() };
         return explain::run(&asked, args.output.format(), now);
     }
     sign(args, secrets, rsa.as_ref(), now)

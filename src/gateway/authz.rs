@@ -91,11 +91,8 @@ impl Authz {
             tracing::warn!(%peer, "a client sent an identity header in another spelling, which the API could take for ours");
             return ProxyAnswer::forbidden("forged_identity").into_response();
         }
-        let (described, came_in_clear) = match family.describe(request) {
-            Ok(told) => {
-                let came_in_clear = told.origin.scheme == UriScheme::Http;
-                (Described { origin: judge.rim.origin_told(told.origin), ..told }, came_in_clear)
-            }
+        let (described, told) = match family.describe(request) {
+            Ok(told) => (Described { origin: judge.rim.origin_told(told.origin.clone()), ..told }, told.origin),
             Err(missing) => {
                 tracing::warn!(%peer, missing, "a proxy asked without saying about what");
                 return ProxyAnswer::forbidden("metadata_missing").into_response();
@@ -105,7 +102,8 @@ impl Authz {
             Ok(received) => received,
             Err(refusal) => return self.refuse(family, judge, None, None, &refusal.into()).into_response(),
         };
-        received.headers.came_in_clear = came_in_clear;
+        received.headers.came_in_clear = told.scheme == UriScheme::Http;
+        received.headers.host = Some(&told.authority);
         let body = match self.body(family, judge, request, payload, &received).await {
             Ok(body) => body,
             Err(rejection) => return self.refuse(family, judge, Some(&received), None, &rejection).into_response(),

@@ -79,7 +79,8 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
         encoded,
         came_in_clear,
         websocket,
-        // Decides nothing.
+        // These decide nothing.
+        host: _,
         unread_body: _,
         meant_methods,
     } = headers;

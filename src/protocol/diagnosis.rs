@@ -441,6 +441,16 @@ mod tests {
     }
 
     #[test]
+    fn the_address_that_a_request_was_sent_to_is_recognized_where_the_server_is_known_by_another() {
+        let headers = Headers { host: Some("LocalHost:8080"), ..request().headers };
+        let request = ReceivedRequest { path: "/p", headers, ..request() };
+        for scheme in ["http", "https"] {
+            let text = base("POST", &format!("{scheme}://localhost:8080/p"), &list());
+            assert_eq!(found(&request, &text, KEY), [Mistake::OtherOrigin], "{scheme}");
+        }
+    }
+
+    #[test]
     fn a_signature_in_another_form_is_explained_as_if_it_were_in_the_right_one() {
         use Mistake::*;
         let right = base("POST", URI, &list());
@@ -864,7 +874,7 @@ mod tests {
     fn every_word_has_its_own_advice() {
         let words: HashSet<_> = Mistake::ALL.map(Mistake::as_str).into_iter().collect();
         let advice: HashSet<_> = Mistake::ALL.map(Mistake::advice).into_iter().collect();
-        assert_eq!((words.len(), advice.len()), (37, 37));
+        assert_eq!((words.len(), advice.len()), (38, 38));
         let tried: HashSet<_> = WAYS.iter().map(|(mistake, _)| *mistake).collect();
         let untried: Vec<_> = Mistake::ALL.into_iter().filter(|mistake| !tried.contains(mistake)).collect();
         let seen = [

@@ -358,6 +358,7 @@ impl Pasted {
             headers: Headers {
                 authorization: self.authorization.as_deref().map_or(Sent::Never, Sent::Once),
                 content_type: self.content_type.as_deref(),
+                host: self.authority.as_deref(),
                 ..Headers::default()
             },
             body: self.body.as_deref().map(str::as_bytes),

@@ -93,6 +93,8 @@ pub struct Headers<'a> {
     pub authorization: Sent<&'a str>,
     /// The octets of an `Authorization` that are no UTF-8.
     pub authorization_octets: Option<&'a [u8]>,
+    /// `Host`, or what a trusted proxy says that it was; the external URI may have another. Nothing is decided by it.
+    pub host: Option<&'a str>,
     /// The client key from any of the configured headers; the same key in two of them counts once.
     pub client_key: Sent<&'a str>,
     /// `Cookie`, all of it.

@@ -356,6 +356,7 @@ const fn sentences(mistake: Mistake, text: &Texts) -> (&'static str, &'static st
         Mistake::OtherMethod => mistakes.other_method,
         Mistake::TrailingSlash => mistakes.trailing_slash,
         Mistake::PathPrefix => mistakes.path_prefix,
+        Mistake::OtherOrigin => mistakes.other_origin,
         Mistake::SecretNotTrimmed => mistakes.secret_not_trimmed,
         Mistake::AmpersandMissing => mistakes.ampersand_missing,
         Mistake::SignatureInHex => mistakes.signature_in_hex,

@@ -127,8 +127,10 @@ impl Rim {
             return Err(Refusal::Target("the Host header is missing or is no host name"));
         }
         let mut headers = self.headers(request.headers())?;
-        headers.came_in_clear =
-            self.trusts(peer_of(request)) && forwarded_scheme(request.headers()) == Some(UriScheme::Http);
+        if self.trusts(peer_of(request)) {
+            headers.came_in_clear = forwarded_scheme(request.headers()) == Some(UriScheme::Http);
+            headers.host = last_of_list(request.headers(), "x-forwarded-host").or(headers.host);
+        }
         Ok(ReceivedRequest {
             method: request.method().as_str(),
             scheme: origin.scheme,
@@ -170,6 +172,7 @@ impl Rim {
                     headers.authorization_octets = Some(value.as_bytes());
                 }
             },
+            "host" => headers.host = text,
             "cookie" => {
                 let added = headers.cookies.add(text.unwrap_or_default());
                 added.map_err(|_| Refusal::Target("more Cookie headers than this server reads: send one"))?;

@@ -457,6 +457,7 @@ pub struct Mistakes {
     pub other_method: (&'static str, &'static str),
     pub trailing_slash: (&'static str, &'static str),
     pub path_prefix: (&'static str, &'static str),
+    pub other_origin: (&'static str, &'static str),
     pub secret_not_trimmed: (&'static str, &'static str),
     pub ampersand_missing: (&'static str, &'static str),
     pub signature_in_hex: (&'static str, &'static str),

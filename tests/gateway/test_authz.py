@@ -463,3 +463,16 @@ def test_who_believes_every_proxy_is_warned_at_start(new_server, proxies, warned
     server = new_server(f"[server]\ntrusted_proxies = {proxies}\n", "believing")
     assert ("believes everybody" in server.log_text()) is warned
     server.stop()
+
+
+def test_a_request_that_was_signed_for_the_way_it_took_is_told_so(new_server):
+    """The server is known by another address."""
+    config = '[server]\npublic_url = "https://known.example.com"\ntrusted_proxies = ["127.0.0.1"]\n[oauth]\ndiagnose = "always"\n'
+    server = new_server(config, "known")
+    client = server.client(server.account("owner@example.com"))
+    forwarded = [("X-Forwarded-Host", HOST), ("X-Forwarded-Proto", "https")]
+    for origin, more in ((server.base, []), (f"https://{HOST}", forwarded)):
+        made = signer.authorization("POST", f"{origin}/oauth/request_token", client, oauth_callback="oob")
+        answer = wire.send(server, "POST", "/oauth/request_token", [("Authorization", made), *more])
+        assert answer.status == 401 and b"signed%20for%20the%20address%20that%20the%20request%20was%20sent%20to" in answer.body, answer
+    server.stop()

@@ -393,6 +393,20 @@ def test_a_proxy_that_is_not_trusted_is_named(new_server, new_proxy):
     assert_found(bad, "without a credential", "untrusted_proxy", "server.trusted_proxies")
 
 
+def test_countersign_itself_is_sound_without_a_proxy_in_front(new_server):
+    echo = f"127.0.0.1:{free_port()}"
+    server = new_server(f'[upstream]\nurl = "http://{echo}"\n[[route]]\npath = "/**"\nscopes = {{ "*" = ["thing:read"] }}\n', "alone")
+    findings, bad = examine(server, server.base, echo)
+    assert not bad and all(finding["result"] == "good" for finding in findings)
+
+
+def test_a_server_that_is_known_by_another_address_is_named(new_server):
+    echo = f"127.0.0.1:{free_port()}"
+    server = new_server(f'[server]\npublic_url = "https://api.example.com"\n[upstream]\nurl = "http://{echo}"\n', "known")
+    _, bad = examine(server, server.base, echo)
+    assert_found(bad, "scheme and host", "known by https://api.example.com (server.public_url)", "server.public_url")
+
+
 def test_an_api_that_is_down_is_said_and_nothing_else_is_blamed(server, new_proxy):
     proxy = new_proxy("nginx", server.authority, f"127.0.0.1:{free_port()}")
     findings, bad = examine(server, proxy)

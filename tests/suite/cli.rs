@@ -915,6 +915,32 @@ fn explain_takes_the_scheme_by_which_the_least_is_wrong_and_says_which() {
 }
 
 #[test]
+fn explain_knows_the_public_url_of_the_configuration_and_what_was_signed_instead() {
+    let desk = Desk::new();
+    let photos = signed_photos(&desk);
+    desk.write("countersign.toml", "[server]\npublic_url = \"https://known.example.net\"\n");
+    let explain = [["sign", "--explain", "--config", "countersign.toml"].as_slice(), &PHOTO_SECRETS].concat();
+    let told = desk.run_with(&explain, &photos, &[]).json();
+    assert_eq!(told["mistakes"], serde_json::json!(["other-origin"]));
+    assert!(text(&told, "expected").starts_with("GET&https%3A%2F%2Fknown.example.net%2Fphotos&"), "{told}");
+    assert!(text(&told, "signed").starts_with("GET&http%3A%2F%2Fphotos.example.net%2Fphotos&"), "{told}");
+    let given = [explain.as_slice(), &["--public-url", "http://photos.example.net"]].concat();
+    assert_eq!(text(&desk.run_with(&given, &photos, &[]).json(), "finding"), "right");
+}
+
+#[test]
+fn explain_says_that_a_signature_is_right_without_a_token_secret_that_may_be_missing() {
+    let desk = Desk::new();
+    let sign =
+        ["sign", "GET", "http://h/p", "--client-key", "k", "--client-secret", "s", "--token", "t", "--only", "header"];
+    let header = desk.run(&sign).done().stdout.clone();
+    let explain = ["sign", "GET", "http://h/p", "--explain", "-", "--client-secret", "s"];
+    let told = desk.run_with(&explain, &header, &[]).json();
+    assert_eq!(text(&told, "finding"), "right");
+    assert!(text(&told, "hint").contains("--token-secret"), "{told}");
+}
+
+#[test]
 fn sign_says_what_it_takes_for_granted() {
     let desk = Desk::new();
     let run = |more: &[&str]| desk.run(&[["sign", "POST", "http://a/", "--client-key", "k"].as_slice(), more].concat());

@@ -53,7 +53,7 @@ impl Patient {
         }
         let without_oauth1 = (!self.admits(Way::OAuth1))
             .then_some("the route of --path does not admit oauth1: choose a --path whose route does");
-        let origin = when(without_oauth1, ORIGIN, self.origin_is_right()).await?;
+        let origin = when(without_oauth1, ORIGIN, self.origin_is_right(&operator.configuration)).await?;
         // Where nothing is judged, or nothing is accepted, the rest says nothing.
         let unjudged = matches!(unsigned.passed(), Ok(true)).then_some(MEND_FIRST);
         let unsignable = without_oauth1.or(unjudged).or((origin.result != Verdict::Good).then_some(MEND_FIRST));
@@ -138,7 +138,7 @@ impl Patient {
         Ok(good(ASKED))
     }
 
-    async fn origin_is_right(&self) -> anyhow::Result<Finding> {
+    async fn origin_is_right(&self, configuration: &Configuration) -> anyhow::Result<Finding> {
         let check = ORIGIN;
         let answer = self.signed(self.usual()).await?;
         if answer.passed()? {
@@ -151,6 +151,15 @@ impl Patient {
             (format!("{scheme}://{without_port}"), "the host without its port"),
             (format!("{other}://{without_port}"), "the other scheme and no port"),
         ];
+        if let Some(public) = configuration.server.public_url.as_ref().map(ToString::to_string)
+            && self.signed(Asked { origin: &public, ..self.usual() }).await?.passed()?
+        {
+            return Ok(bad(
+                check,
+                format!("Countersign is known by {public} (server.public_url): clients have to sign that address"),
+                "use that address for --proxy if clients do; else set server.public_url to the one that they use, or leave it out",
+            ));
+        }
         for (origin, what) in &guesses {
             if self.signed(Asked { origin, ..self.usual() }).await?.passed()? {
                 return Ok(bad(
@@ -323,6 +332,8 @@ impl Patient {
             let answer = self.sender.send("GET", &self.url(path), &[], None).await?;
             // A proxy that asks about everything also tells why it refuses this; one that does not has nothing to tell.
             let is_answered = match (answer.header("x-auth-error"), usual) {
+                // It hears nobody from here, so there is nothing to close.
+                (Some("untrusted_proxy"), _) => false,
                 (Some(_), None) => true,
                 (Some(error), Some(usual)) => error == "metadata_missing" && usual != error,
                 (None, _) => false,

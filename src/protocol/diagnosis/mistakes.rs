@@ -15,6 +15,7 @@ pub enum Mistake {
     PortIncluded,
     PortLeftOut,
     HostCase,
+    OtherOrigin,
     TokenSecretMissing,
     SecretNotEncoded,
     SecretsSwapped,
@@ -47,7 +48,7 @@ pub enum Mistake {
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::QueryParametersLeftOut,
         Self::BodyParametersLeftOut,
         Self::BodyWronglyIncluded,
@@ -57,6 +58,7 @@ impl Mistake {
         Self::PortIncluded,
         Self::PortLeftOut,
         Self::HostCase,
+        Self::OtherOrigin,
         Self::TokenSecretMissing,
         Self::SecretNotEncoded,
         Self::SecretsSwapped,
@@ -118,6 +120,7 @@ impl Mistake {
             Self::PortIncluded => "port-included",
             Self::PortLeftOut => "port-left-out",
             Self::HostCase => "host-case",
+            Self::OtherOrigin => "other-origin",
             Self::TokenSecretMissing => "token-secret-missing",
             Self::SecretNotEncoded => "secret-not-encoded",
             Self::SecretsSwapped => "secrets-swapped",
@@ -226,6 +229,9 @@ impl Mistake {
             }
             Self::TrailingSlash => {
                 "The path was signed with a / at its end that was not sent, or without one that was: sign the path exactly as it is sent."
+            }
+            Self::OtherOrigin => {
+                "It was signed for the address that the request was sent to: sign the scheme and host by which this server is known to its clients (server.public_url), whatever way the request takes."
             }
             Self::PathPrefix => {
                 "The path was signed with another beginning than it arrived with: sign the path that the server sees; a proxy on the way must not change it."

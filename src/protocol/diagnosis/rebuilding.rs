@@ -126,10 +126,14 @@ impl Evidence<'_> {
             (UriScheme::Http, false) | (UriScheme::Https, true) => UriScheme::Http,
             (UriScheme::Https, false) | (UriScheme::Http, true) => UriScheme::Https,
         };
-        let (host, port) = split_authority(self.request.authority);
+        let authority = match recipe.host {
+            Host::OfHeader => self.request.headers.host.unwrap_or(self.request.authority),
+            Host::Lower | Host::AsSent | Host::Upper => self.request.authority,
+        };
+        let (host, port) = split_authority(authority);
         let port = port.filter(|port| !port.is_empty());
         let host = match recipe.host {
-            Host::Lower => Cow::Owned(host.to_ascii_lowercase()),
+            Host::Lower | Host::OfHeader => Cow::Owned(host.to_ascii_lowercase()),
             Host::AsSent => Cow::Borrowed(host),
             Host::Upper => Cow::Owned(host.to_ascii_uppercase()),
         };

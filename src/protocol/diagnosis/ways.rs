@@ -83,6 +83,8 @@ pub enum Host {
     Lower,
     AsSent,
     Upper,
+    /// That of the Host header, with its port, where the server is known by another.
+    OfHeader,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -276,6 +278,8 @@ pub const WAYS: &[Way] = {
         (Mistake::HttpScheme, |recipe| recipe.other_scheme = true),
         (Mistake::PortIncluded, |recipe| recipe.port = Port::Always),
         (Mistake::PortLeftOut, |recipe| recipe.port = Port::Never),
+        (Mistake::OtherOrigin, |recipe| recipe.host = Host::OfHeader),
+        (Mistake::OtherOrigin, |recipe| (recipe.host, recipe.other_scheme) = (Host::OfHeader, true)),
         (Mistake::SignatureNotEncoded, |recipe| recipe.signature_bare = true),
         (Mistake::DoubleEncoded, |recipe| recipe.signature_twice = true),
         (Mistake::DoubleEncoded, |recipe| recipe.twice = Whose::Everybodys),

@@ -430,6 +430,10 @@ pub(super) const TEXTS: Texts = Texts {
             "Der Pfad, den Ihre App unterschrieben hat, beginnt anders als der, der ankam.",
             "Unterschreiben Sie den Pfad, den der Server sieht. Wenn ein Proxy den Anfang wegnimmt oder etwas davorsetzt, muss er den Pfad so weitergeben, wie er kam.",
         ),
+        other_origin: (
+            "Ihre App hat die Adresse unterschrieben, an die sie die Anfrage geschickt hat. Dieser Server ist unter einer anderen bekannt.",
+            "Unterschreiben Sie die Adresse, unter der Anwendungen diesen Server kennen, welchen Weg die Anfrage auch nimmt. Wenn sie falsch ist, ändert der Betreiber server.public_url.",
+        ),
         secret_not_trimmed: (
             "Ihre App hat ein Geheimnis mit Zeilenende, Leerzeichen oder Anführungszeichen benutzt.",
             "Nehmen Sie das weg, wo das Geheimnis aus einer Datei oder der Umgebung gelesen wird.",

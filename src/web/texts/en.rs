@@ -404,6 +404,10 @@ pub(super) const TEXTS: Texts = Texts {
             "The path that your app signed begins otherwise than the one that arrived.",
             "Sign the path that the server sees. If a proxy adds or removes its beginning, let it pass the path on as it came.",
         ),
+        other_origin: (
+            "Your app signed the address that it sent the request to. This server is known by another.",
+            "Sign the address by which clients know this server, whatever way the request takes. If that address is wrong, its operator changes server.public_url.",
+        ),
         secret_not_trimmed: (
             "Your app used a secret with a line end, a space or quotes around it.",
             "Take these off where the secret is read from a file or the environment.",
