@@ -389,7 +389,7 @@ pub fn start(configuration: &Configuration, components: Components) -> anyhow::R
         }
         (Some(_) | None, _) => server.bind(listen),
     };
-    let server = server.with_context(|| format!("can't listen on {listen}"))?;
+    let server = server.with_context(|| format!("can't listen on {listen} (server.listen, --listen)"))?;
     let address = server.addrs().first().copied().unwrap_or(listen);
     let server = server.run();
     let drain = Duration::from_secs(configuration.server.drain_seconds.into());

@@ -204,6 +204,8 @@ pub enum Refusal {
     Target(&'static str),
     /// No route matches.
     NoRoute,
+    /// A route matches and the caller is admitted, but nothing of ours is there, and no API is behind us.
+    NoUpstream,
     /// The route requires TLS.
     TlsRequired,
     /// The route requires a User-Agent.
@@ -279,7 +281,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Target(_) => "bad_request",
-            Self::NoRoute => "not_found",
+            Self::NoRoute | Self::NoUpstream => "not_found",
             // The word of the dialect that this answer comes from.
             Self::TlsRequired => "Security",
             Self::UserAgentRequired => "user_agent_required",
@@ -327,6 +329,15 @@ impl OAuthRefusal {
 
     /// `timestamp_refused`, with the range that would be taken.
     pub fn timestamp(acceptable: (Timestamp, Timestamp), now: Timestamp) -> Self {
+        let (from, to) = acceptable;
+        if from > to {
+            let advice = format!(
+                "this server no longer knows which nonces were used, and takes signed requests again from {} on; its clock shows {}",
+                from.unix(),
+                now.unix()
+            );
+            return Self { problem: Problem::TimestampRefused, advice, details: Vec::new() };
+        }
         let clock = format!("this server's clock shows {}; set the client's clock", now.unix());
         Self::outside_of(acceptable, &clock)
     }
@@ -408,6 +419,14 @@ pub(super) fn refuse_account(refusal: AccountRefusal) -> Rejection {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_lost_its_memory_blames_no_clock() {
+        let at = Timestamp::from_unix;
+        let told = OAuthRefusal::timestamp((at(2_000), at(1_900)), at(1_600));
+        assert!(told.advice.contains("again from 2000 on") && !told.advice.contains("set the client's"), "{told:?}");
+        assert_eq!(told.details, []);
+    }
 
     #[test]
     fn a_timestamp_in_milliseconds_is_called_so_and_another_is_the_clocks() {

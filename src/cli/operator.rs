@@ -42,7 +42,9 @@ impl Operator {
         configuration.database.connections = 1;
         let opened = opening::open(&configuration, None).await?;
         if opened.is_new {
-            say(&format!("made a new database at {}", configuration.database.url));
+            // A relative path means another file in another folder: whoever expected their own sees that it is not.
+            let folder = std::env::current_dir().map(|folder| format!(" (in {})", folder.display())).unwrap_or_default();
+            say(&format!("made a new database at {}{folder}", configuration.database.url));
         }
         let vault = opened.vault;
         let store = Store::new(opened.database, vault.clone(), DirectorySettings::default());

@@ -152,7 +152,12 @@ pub fn print_commands(origin: &str, seeds: &Seeds, token: &AppToken) -> anyhow::
     let (access_token, access_secret) = (&token.token, token.secret.expose());
     say!(
         "\
-The server stays up. Paste any of these into another terminal:
+The server stays up. Its pages, for {username} with the password {password}:
+{origin}/developer/clients   the app, and why its signatures fail
+{origin}/apps                who has access, and the way to take it back
+{origin}/docs                the management API
+
+Paste any of these into another terminal (they use curl):
 
 # a password with the client key, Basic and Digest
 curl -u '{username}:{password}' -H 'X-Client-Key: {client_key}' {origin}/v2/me
@@ -165,7 +170,7 @@ curl -u '{public_key}:{private_key}' {origin}/v2/me
 curl -H \"$('{program}' sign GET {origin}/v2/me --only header --client-key {client_key} \\
   --client-secret {client_secret} --token {access_token} --token-secret {access_secret})\" {origin}/v2/me
 
-# the whole dance in Python: log in as {username} with the password {password} (venv: apt install python3-venv on Debian)
+# the whole dance in Python (venv: apt install python3-venv on Debian)
 python3 -m venv countersign-dance
 countersign-dance/bin/pip install --quiet requests-oauthlib
 cat > dance.py <<'END'

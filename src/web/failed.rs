@@ -145,7 +145,7 @@ fn of_rejection(rejection: &Rejection, text: &Texts) -> Explanation {
         Refusal::BodyTooLarge { .. } => errors.too_large,
         Refusal::CrossSite(_) => errors.form,
         Refusal::Unavailable => errors.unavailable,
-        Refusal::NoRoute => errors.not_found,
+        Refusal::NoRoute | Refusal::NoUpstream => errors.not_found,
         _ => errors.bad_request,
     };
     let status = match status(&rejection.public) {

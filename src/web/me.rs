@@ -73,7 +73,7 @@ fn answer(body: &Body<'_>) -> HttpResponse {
 pub async fn elsewhere(judge: Data<Arc<Judge>>, request: HttpRequest, payload: Payload) -> HttpResponse {
     match judge.admit(&request, payload).await {
         Ok(Judged { route, .. }) => {
-            let nothing = judge.answers.refuse(None, Some(route), &Refusal::NoRoute.into());
+            let nothing = judge.answers.refuse(None, Some(route), &Refusal::NoUpstream.into());
             readable(nothing, route, &request)
         }
         Err(refused) => refused,

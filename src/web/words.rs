@@ -13,7 +13,7 @@ pub const fn status(refusal: &Refusal) -> StatusCode {
         Refusal::Target(_) | Refusal::UserAgentRequired | Refusal::SeveralCredentials | Refusal::ClientKeyRequired => {
             StatusCode::BAD_REQUEST
         }
-        Refusal::NoRoute => StatusCode::NOT_FOUND,
+        Refusal::NoRoute | Refusal::NoUpstream => StatusCode::NOT_FOUND,
         Refusal::LoginRequired
         | Refusal::NoCredential
         | Refusal::MethodNotAdmitted { .. }
@@ -66,6 +66,9 @@ pub fn words(refusal: &Refusal) -> (String, String) {
     match refusal {
         Refusal::Target(oddity) => (String::from("The request can not be judged"), format!("{oddity}.")),
         Refusal::NoRoute => plain("No route matches this path."),
+        Refusal::NoUpstream => {
+            with("There is nothing at this path", "This server has no API behind it: its operator sets upstream.url.")
+        }
         Refusal::TlsRequired => plain("SSL is required."),
         Refusal::UserAgentRequired => {
             plain("A User-Agent header is required: name your company, application and version.")
