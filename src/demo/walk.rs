@@ -170,7 +170,7 @@ curl -u '{public_key}:{private_key}' {origin}/v2/me
 curl -H \"$('{program}' sign GET {origin}/v2/me --only header --client-key {client_key} \\
   --client-secret {client_secret} --token {access_token} --token-secret {access_secret})\" {origin}/v2/me
 
-# the whole dance in Python (venv: apt install python3-venv on Debian)
+# the whole dance in Python: log in as {username} with the password {password} (venv: apt install python3-venv on Debian)
 python3 -m venv countersign-dance
 countersign-dance/bin/pip install --quiet requests-oauthlib
 cat > dance.py <<'END'

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import urllib.request
 
 import pytest
 from browser import Browser
@@ -41,7 +42,7 @@ class Demo:
     @property
     def blocks(self):
         """The commands to paste, each with its comment above."""
-        _, _, pasted = self.said.partition("Paste any of these into another terminal:\n\n")
+        _, _, pasted = self.said.partition("Paste any of these into another terminal (they use curl):\n\n")
         return [block for block in pasted.split("\n\n") if block.startswith("#")]
 
 
@@ -79,6 +80,14 @@ def test_every_step_is_printed_as_it_was_sent(demo):
     assert demo.said.count("base string: ") == demo.said.count("Authorization: OAuth ") == 4
     statuses = re.findall(r"-> (\d{3}) ", demo.said)
     assert set(statuses) <= {"200", "302", "303"} and statuses.count("200") >= 5
+
+
+def test_the_pages_that_it_names_are_there(demo):
+    named = re.findall(r"^(http://\S+/\S+)   ", demo.said, re.MULTILINE)
+    assert len(named) == 3
+    for page in named:
+        with urllib.request.urlopen(page, timeout=SECONDS) as answer:
+            assert answer.status == 200, page
 
 
 def test_every_curl_command_works_when_it_is_pasted(demo, tmp_path):
