@@ -43,7 +43,7 @@ impl Gateway {
         let assertions =
             configuration.gateway.assertion.then(|| Arc::new(Assertions::new(Arc::clone(key), issuer, lifetime)));
         Ok(Self {
-            authz: Arc::new(Authz::new(&configuration.gateway, assertions.clone())),
+            authz: Arc::new(Authz::new(configuration, assertions.clone())),
             proxy: Proxy::new(configuration, assertions)?,
         })
     }

@@ -43,7 +43,8 @@ impl Operator {
         let opened = opening::open(&configuration, None).await?;
         if opened.is_new {
             // A relative path means another file in another folder: whoever expected their own sees that it is not.
-            let folder = std::env::current_dir().map(|folder| format!(" (in {})", folder.display())).unwrap_or_default();
+            let folder =
+                std::env::current_dir().map(|folder| format!(" (in {})", folder.display())).unwrap_or_default();
             say(&format!("made a new database at {}{folder}", configuration.database.url));
         }
         let vault = opened.vault;

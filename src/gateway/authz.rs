@@ -3,9 +3,10 @@
 //! Only trusted proxies are answered. A question that can't be understood is refused. Answers have no body: nginx gives
 //! up its connection to us otherwise.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
-use actix_web::http::header::HeaderName;
+use actix_web::http::header::{COOKIE, HeaderName};
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
@@ -13,11 +14,12 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::auth;
 use crate::auth::verdict::{Identity, Refusal, Rejection};
-use crate::config::GatewaySettings;
+use crate::config::Configuration;
 use crate::gateway::assertion::{Assertions, Subject};
 use crate::gateway::identity_headers;
 use crate::gateway::metadata::{BodyIs, Described, Family};
 use crate::gateway::shared_verdicts::{SharedVerdicts, question};
+use crate::gateway::withheld::{Reads, Withheld};
 use crate::policy::Route;
 use crate::protocol::request::{ReceivedRequest, UriScheme};
 use crate::time::Lifetime;
@@ -36,17 +38,20 @@ static NAMES: LazyLock<Vec<HeaderName>> = LazyLock::new(|| {
 pub struct Authz {
     assertions: Option<Arc<Assertions>>,
     request_id_header: Option<String>,
+    withheld: Withheld,
     shared: SharedVerdicts<ProxyAnswer>,
 }
 
 impl Authz {
     /// `assertions`: when `gateway.assertion` is on.
-    pub fn new(settings: &GatewaySettings, assertions: Option<Arc<Assertions>>) -> Self {
+    pub fn new(configuration: &Configuration, assertions: Option<Arc<Assertions>>) -> Self {
+        let settings = &configuration.gateway;
         let request_id_header = settings.request_id_header.as_ref().map(|name| name.as_str().to_ascii_lowercase());
         // An assertion that is handed out again must not be past its end.
         let until = settings.assertion_ttl_seconds.saturating_sub(1);
         let good_for = assertions.is_some().then(|| Lifetime::from_seconds(until));
-        Self { assertions, request_id_header, shared: SharedVerdicts::new(good_for) }
+        let withheld = Withheld::new(&configuration.http_auth);
+        Self { assertions, request_id_header, withheld, shared: SharedVerdicts::new(good_for) }
     }
 }
 
@@ -110,13 +115,26 @@ impl Authz {
         };
         received.body = body.as_deref();
         let verdict = async || self.verdict(family, judge, request, &received, &described).await;
-        match self.request_id(request) {
+        let mut answer = match self.request_id(request) {
             Some(id) => self.shared.once(question(id, peer, family, &received), received.arrived, verdict).await,
             None => match verdict().await {
                 Ok(answer) | Err(answer) => answer,
             },
+        };
+        if family == Family::Forward
+            && answer.admits()
+            && let Some(kept) = self.kept_cookies(judge, &received)
+        {
+            answer.add(COOKIE, &kept);
         }
-        .into_response()
+        answer.into_response()
+    }
+
+    /// The cookies that the upstream may have: Traefik can't cut one out of them, but takes all anew from the answer.
+    fn kept_cookies(&self, judge: &Judge, received: &ReceivedRequest<'_>) -> Option<String> {
+        let all = received.headers.cookies.lines().collect::<Vec<_>>().join("; ");
+        let route = judge.policy.route(received).ok().filter(|_| !all.is_empty())?;
+        self.withheld.cookies(&all, Reads::of(route)).map(Cow::into_owned)
     }
 
     fn receive<'a>(

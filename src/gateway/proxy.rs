@@ -22,12 +22,11 @@ use hyper::{Request, Response, Uri, header};
 
 use crate::auth::session::{COOKIE, VISITOR_COOKIE};
 use crate::auth::verdict::Credential;
-use crate::config::{ClientKeyRule, Configuration, Way};
+use crate::config::Configuration;
 use crate::gateway::assertion::{Assertions, Subject};
 use crate::gateway::upstream::{Exchange, Outgoing, Unanswered, Upload, Upstream, UpstreamError};
 use crate::gateway::withheld::{self, Reads, Withheld};
 use crate::gateway::{identity_headers, tunnel};
-use crate::policy::Route;
 use crate::protocol::request::is_form_type;
 use crate::web::cors::add_cors;
 use crate::web::judge::{Judge, Judged};
@@ -54,11 +53,7 @@ impl Proxy {
         assertions: Option<Arc<Assertions>>,
     ) -> Result<Option<Self>, UpstreamError> {
         let upstream = Upstream::new(&configuration.upstream)?;
-        Ok(upstream.map(|upstream| Self {
-            upstream,
-            withheld: Withheld::new(&configuration.http_auth, &[COOKIE, VISITOR_COOKIE]),
-            assertions,
-        }))
+        Ok(upstream.map(|upstream| Self { upstream, withheld: Withheld::new(&configuration.http_auth), assertions }))
     }
 
     /// The same proxy with connections of its own.
@@ -136,7 +131,7 @@ impl Proxy {
 
     /// The head of the request as the upstream gets it.
     fn head(&self, request: &HttpRequest, judged: &Judged<'_>, upgrade: bool) -> Result<Request<()>, Unmade> {
-        let reads = reads(judged.route);
+        let reads = Reads::of(judged.route);
         let mut builder = Request::builder().method(request.method().as_str()).uri(self.target(request, reads)?);
         builder = self.pass_headers(builder, request, judged, reads)?;
         builder = self.add_forwarding(builder, request, judged)?;
@@ -247,17 +242,6 @@ impl Proxy {
 /// Whether a name is spelled with hyphens alone: what a proxy writes, and not what a client hopes to be taken for it.
 fn is_plain(name: &str) -> bool {
     name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
-}
-
-fn reads(route: &Route) -> Reads {
-    let admission = route.admission();
-    Reads {
-        client_key: match admission.client_key {
-            ClientKeyRule::Required | ClientKeyRule::Optional => true,
-            ClientKeyRule::Ignored => false,
-        },
-        member_cookies: admission.admits(Way::Cookies),
-    }
 }
 
 /// actix has made a stream of this connection then, and there is no body before it.

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 
 use crate::auth::cookies::{COMPANY_NAME, MEMBER_HASH, MEMBER_ID};
-use crate::auth::session::CSRF_FIELD;
-use crate::config::{HttpAuthSettings, SessionQuery};
+use crate::auth::session::{COOKIE, CSRF_FIELD, VISITOR_COOKIE};
+use crate::config::{ClientKeyRule, HttpAuthSettings, SessionQuery, Way};
+use crate::policy::Route;
 use crate::protocol::encoding::{self, Plus};
 use crate::protocol::oauth::mentions_oauth;
 
@@ -36,7 +37,6 @@ pub struct Withheld {
     client_key_headers: Vec<String>,
     client_key_query: Vec<String>,
     session_query: SessionQuery,
-    cookies: Vec<String>,
 }
 
 /// Which of our credentials the route could have read.
@@ -48,12 +48,26 @@ pub struct Reads {
     pub member_cookies: bool,
 }
 
+impl Reads {
+    /// What this one could have read.
+    pub fn of(route: &Route) -> Self {
+        let admission = route.admission();
+        Self {
+            client_key: match admission.client_key {
+                ClientKeyRule::Required | ClientKeyRule::Optional => true,
+                ClientKeyRule::Ignored => false,
+            },
+            member_cookies: admission.admits(Way::Cookies),
+        }
+    }
+}
+
 /// The cookies of a member that say who it is; where no route reads them, their names are the upstream's.
 const MEMBER_COOKIES: [&str; 2] = [COMPANY_NAME, MEMBER_ID];
 
 impl Withheld {
-    /// `cookies`: the names of our own cookies, which no upstream gets.
-    pub fn new(settings: &HttpAuthSettings, cookies: &[&str]) -> Self {
+    /// By these settings.
+    pub fn new(settings: &HttpAuthSettings) -> Self {
         Self {
             client_key_headers: settings
                 .client_key_headers
@@ -62,7 +76,6 @@ impl Withheld {
                 .collect(),
             client_key_query: settings.client_key_query.iter().map(|name| name.as_str().to_owned()).collect(),
             session_query: settings.session_query.clone(),
-            cookies: cookies.iter().map(|name| (*name).to_owned()).collect(),
         }
     }
 
@@ -86,7 +99,7 @@ impl Withheld {
     pub fn cookies<'a>(&self, cookies: &'a str, reads: Reads) -> Option<Cow<'a, str>> {
         let left = without(cookies, ';', |pair| {
             let name = pair.split('=').next().unwrap_or_default().trim();
-            self.cookies.iter().any(|ours| ours == name)
+            [COOKIE, VISITOR_COOKIE].contains(&name)
                 // A secret wherever it is sent: it is good as a password too.
                 || name == MEMBER_HASH
                 || (reads.member_cookies && MEMBER_COOKIES.contains(&name))
@@ -166,7 +179,7 @@ mod tests {
     const NOTHING: Reads = Reads { client_key: false, member_cookies: false };
 
     fn withheld() -> Withheld {
-        Withheld::new(&Configuration::default().http_auth, &["session"])
+        Withheld::new(&Configuration::default().http_auth)
     }
 
     #[test]
@@ -201,8 +214,8 @@ mod tests {
     #[test]
     fn our_cookies_are_taken_out_of_the_header() {
         let take = |cookies, reads| withheld().cookies(cookies, reads).map(Cow::into_owned);
-        assert_eq!(take("a=1; session=s; b=2", ALL).as_deref(), Some("a=1; b=2"));
-        assert_eq!(take("session=s", ALL), None);
+        assert_eq!(take("a=1; countersign_session=s; b=2", ALL).as_deref(), Some("a=1; b=2"));
+        assert_eq!(take("countersign_session=s", ALL), None);
         assert_eq!(take("memberHash=h; a=1", ALL).as_deref(), Some("a=1"));
         assert_eq!(take("memberHash=h; memberId=m; a=1", ALL).as_deref(), Some("a=1"));
         assert_eq!(take("memberHash=h; memberId=m; a=1", NOTHING).as_deref(), Some("memberId=m; a=1"));

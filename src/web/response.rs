@@ -86,13 +86,18 @@ impl ProxyAnswer {
         Self { status, names: Cow::Owned(Vec::new()), values: String::new() }
     }
 
-    /// A value that no header can hold is left out: it only explains.
-    fn add(&mut self, name: HeaderName, value: &str) {
+    /// One more header. A value that none can hold is left out: it only explains.
+    pub fn add(&mut self, name: HeaderName, value: &str) {
         if HeaderValue::from_str(value).is_ok() {
             self.names.to_mut().push(name);
             self.values.push_str(value);
             self.values.push('\n');
         }
+    }
+
+    /// Whether the request may pass.
+    pub fn admits(&self) -> bool {
+        self.status == StatusCode::OK
     }
 
     /// The answer itself.

@@ -160,12 +160,6 @@ def without_bodies(request, advised_by):
     return advised_by(request.param)
 
 
-@pytest.fixture(params=[kind for kind in ADVISED if kind != "traefik"])
-def cutting(request, advised_by):
-    """Those that can take a part of a cookie away."""
-    return advised_by(request.param)
-
-
 @pytest.fixture
 def njs(advised_by):
     return advised_by("nginx-njs")

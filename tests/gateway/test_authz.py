@@ -458,6 +458,18 @@ def test_a_form_that_is_larger_than_envoy_sends_is_refused(behind):
     assert (answer.status, answer.one("X-Auth-Error")) == (403, "body_unavailable")
 
 
+def test_the_answer_to_forward_says_what_the_api_may_have_of_the_cookies(behind):
+    def cookies(family, sent):
+        headers = [*signed(behind, "GET", "/things"), *(("Cookie", line) for line in sent)]
+        answer = ask(behind, family, "GET", "/things", headers)
+        assert answer.status == 200
+        return answer.all("Cookie")
+
+    assert cookies("forward", ["a=1; countersign_session=s", "countersign_visitor=v; memberHash=h; b=2"]) == ["a=1; b=2"]
+    assert cookies("forward", ["countersign_session=s"]) == [] == cookies("forward", [])
+    assert cookies("nginx", ["a=1"]) == [] == cookies("envoy", ["a=1"])
+
+
 @pytest.mark.parametrize(("proxies", "warned"), [('["0.0.0.0/0"]', True), ('["::/0"]', True), ('["127.0.0.0/8"]', False)])
 def test_who_believes_every_proxy_is_warned_at_start(new_server, proxies, warned):
     server = new_server(f"[server]\ntrusted_proxies = {proxies}\n", "believing")

@@ -143,7 +143,7 @@ def assert_found(bad, check, seen, change=""):
     ("caddy", set(), {PARAMETERS}),
     ("caddy-2.6", {"the body of a form comes along"}, {PARAMETERS}),
     # What no setting of Traefik changes, and docs/deploy says.
-    ("traefik", {"the path arrives byte for byte", "no credential reaches the API"}, {PARAMETERS}),
+    ("traefik", {"the path arrives byte for byte"}, {PARAMETERS}),
     ("envoy", set(), set()),
 ])
 def test_a_sound_deployment_is_found_sound(server, new_proxy, kind, wrong, untold):
@@ -331,7 +331,8 @@ def test_a_mistake_in_caddy_is_found_and_named(server, new_proxy, monkeypatch, t
     ("          - X-Auth-Scopes\n", "", "nobody can forge it", "x-auth-scopes"),
     ("forwardBody: true", "forwardBody: false", "the body of a form", "judged as if it were empty"),
     ("[no-forged-identity, countersign, no-credentials]", "[no-forged-identity, no-credentials]", "without a credential", "passes"),
-    ("Authorization: \"\"", "X-Other: \"\"", "no credential reaches", "Authorization, the login's cookie"),
+    ("Authorization: \"\"", "X-Other: \"\"", "no credential reaches", "Authorization arrives"),
+    ("          - Cookie\n", "", "no credential reaches", "the login's cookie arrives"),
     ("X-Rewrite-Url: \"\"", "X-Other: \"\"", "another path", "x-rewrite-url"),
     ("^/(oauth|", "^/(authz|oauth|", "nobody outside", "is answered"),
 ])

@@ -271,14 +271,14 @@ def test_proxies_with_a_script_take_credentials_out_of_the_query(behind, advised
     ("xcountersign_session=1; a=2", "xcountersign_session=1; a=2"),
     ("a=1; my-countersign_visitor=keep", "a=1; my-countersign_visitor=keep"),
 ])
-def test_the_login_s_cookies_stay_behind(cutting, behind, sent, arrives):
-    headers = [*sign(cutting, behind, "GET", "/things"), ("Cookie", sent)]
-    assert seen(cutting.send("GET", "/things", headers))["headers"].get("cookie", "").strip("; ") == arrives
+def test_the_login_s_cookies_stay_behind(advised, behind, sent, arrives):
+    headers = [*sign(advised, behind, "GET", "/things"), ("Cookie", sent)]
+    assert seen(advised.send("GET", "/things", headers))["headers"].get("cookie", "").strip("; ") == arrives
 
 
-def test_of_two_login_cookies_none_arrives(cutting, behind):
-    headers = [*sign(cutting, behind, "GET", "/things"), ("Cookie", "countersign_session=s1; countersign_session=s2; a=1")]
-    assert "countersign" not in seen(cutting.send("GET", "/things", headers))["headers"].get("cookie", "")
+def test_of_two_login_cookies_none_arrives(advised, behind):
+    headers = [*sign(advised, behind, "GET", "/things"), ("Cookie", "countersign_session=s1; countersign_session=s2; a=1")]
+    assert "countersign" not in seen(advised.send("GET", "/things", headers))["headers"].get("cookie", "")
 
 
 def test_the_whole_dance_runs_through_the_proxy(advised, behind):
