@@ -107,6 +107,14 @@ pub struct ClientSummary {
     pub previous_secret_until: Option<Timestamp>,
 }
 
+/// Which clients to list.
+#[derive(Clone, Default, Debug)]
+pub struct ClientFilter {
+    pub owner: Option<AccountId>,
+    /// That one alone.
+    pub client_key: Option<ClientKey>,
+}
+
 /// Clients.
 #[derive(Clone)]
 pub struct Clients {
@@ -169,15 +177,15 @@ impl Clients {
             .await
     }
 
-    /// Clients whose owners are within `reach`, newest first; of one owner, if given.
+    /// Clients whose owners are within `reach`, newest first.
     pub async fn list(
         &self,
         reach: &Reach,
-        owner: Option<&AccountId>,
+        filter: ClientFilter,
         now: Timestamp,
         page: Page,
     ) -> Result<Listing<ClientSummary>, StoreError> {
-        let (reach, owner) = (reach.clone(), owner.cloned());
+        let reach = reach.clone();
         self.database
             .read(move |connection| {
                 let mut query = summaries();
@@ -188,8 +196,11 @@ impl Clients {
                     }
                     Reach::Account(id) => query = query.filter(clients::owner.eq(id.to_string())),
                 }
-                if let Some(owner) = owner {
+                if let Some(owner) = filter.owner {
                     query = query.filter(clients::owner.eq(owner.to_string()));
+                }
+                if let Some(client_key) = filter.client_key {
+                    query = query.filter(clients::client_key.eq(client_key.to_string()));
                 }
                 if let Some(after) = &page.after {
                     query =

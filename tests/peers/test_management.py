@@ -6,6 +6,7 @@ import urllib.parse
 from collections import namedtuple
 
 import pytest
+import signer
 import wire
 from browser import Browser, logged_in
 from conftest import PATIENT
@@ -340,6 +341,20 @@ def test_a_developer_sees_the_tokens_of_its_app_and_may_revoke_them_but_not_the_
     assert ask(house, developer, "DELETE", f"/tokens/{token['id']}").status == 204
 
 
+def test_an_admin_of_a_company_sees_and_revokes_the_tokens_of_its_companys_apps_whoever_holds_them(house, people):
+    holder = house.account()
+    for owner in (people.boss, people.member):
+        client = house.client(owner)
+        token = dance(house, client, Browser(holder))
+        (seen,) = good(ask(house, people.boss, "GET", f"/tokens?client={client.key}"))
+        assert seen["username"] == holder.username
+        assert good(ask(house, people.boss, "GET", f"/tokens/{seen['id']}")) == seen
+        refused(ask(house, people.stranger, "GET", f"/tokens/{seen['id']}"), 404)
+        assert ask(house, people.boss, "DELETE", f"/tokens/{seen['id']}").status == 204
+        assert signed(house, "GET", "/v2/me", client, token).problem == "token_revoked"
+        assert good(ask(house, people.boss, "GET", f"/grants?client={client.key}")) == []
+
+
 def test_a_member_makes_and_changes_no_accounts_but_its_own_details(house, people):
     own = f"/accounts/{name(people.member.username)}"
     refused(ask(house, people.member, "POST", "/accounts", {"username": "new"}), 403, "forbidden")
@@ -611,6 +626,47 @@ def test_an_account_is_named_by_username_as_well_as_by_the_older_names(house, pe
         assert found, kind
         assert found == good(ask(house, people.root, "GET", f"/{kind}?{older}={account.id}")), kind
         refused(ask(house, people.member, "GET", f"/{kind}?username={name(people.stranger.username)}"), 404)
+
+
+def test_accounts_and_the_audit_log_are_narrowed_to_a_username_too(house, people):
+    found = good(ask(house, people.root, "GET", f"/accounts?username={name(people.boss.username)}"))
+    assert [item["username"] for item in found] == [people.boss.username]
+    assert good(ask(house, people.root, "GET", f"/accounts?username={people.boss.id}&role=member")) == []
+    rows = good(ask(house, people.root, "GET", f"/audit?username={name(people.boss.username)}"))
+    assert rows == good(ask(house, people.root, "GET", f"/audit?account={people.boss.id}"))
+    for path in ("/accounts?username=", "/audit?username="):
+        refused(ask(house, people.member, "GET", path + name(people.stranger.username)), 404)
+
+
+def test_a_client_is_named_by_client_key_as_well_as_by_the_older_name(house, people):
+    client, other = house.client(people.member), house.client(people.member)
+    dance(house, client, Browser(people.member))
+    dance(house, other, Browser(people.member))
+    for kind in ("tokens", "grants", "clients", "audit"):
+        found = good(ask(house, people.member, "GET", f"/{kind}?client_key={client.key}"))
+        assert {item["client_key"] for item in found} == {client.key}, kind
+        assert found == good(ask(house, people.member, "GET", f"/{kind}?client={client.key}&client_key={client.key}"))
+        said = refused(ask(house, people.member, "GET", f"/{kind}?client={client.key}&client_key={other.key}"), 400, "invalid")
+        assert said["message"] == "client_key: differs from client"
+    for kind in ("accounts", "companies", "keys"):
+        assert "client_key" in refused(ask(house, people.member, "GET", f"/{kind}?client_key={client.key}"), 400, "invalid")["message"]
+    foreign = house.client(people.stranger)
+    for kind in ("tokens", "grants", "clients", "audit"):
+        assert good(ask(house, people.member, "GET", f"/{kind}?client_key={foreign.key}")) == []
+
+
+def test_the_link_to_the_next_part_repeats_the_filters_and_no_credential(house):
+    account = house.account()
+    client = house.client(account, scopes=["manage:read"])
+    for _ in range(2):
+        house.key(account)
+    path = f"/keys?limit=1&username={name(account.username)}"
+    parameters = signer.sign("GET", f"{house.base}/api/v1{path}", client)
+    answer = ask(house, None, "GET", f"{path}&{signer.form_encoded(parameters)}")
+    assert len(good(answer)) == 1
+    (link,) = answer.all("Link")
+    names = [pair.partition("=")[0] for pair in link.partition(">")[0].partition("?")[2].split("&")]
+    assert names == ["limit", "username", "after"]
 
 
 def test_a_grant_is_ended_by_its_account_and_client(house, people):
