@@ -24,6 +24,7 @@ use crate::time::{Lifetime, Timestamp};
 use super::accounts;
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
+use super::clients;
 use super::connection::{Database, StoreError, Transaction, carries_diesel, is_dangling};
 use super::schema::{grants, temporary_credentials, token_credentials};
 use super::vault::Vault;
@@ -71,7 +72,7 @@ pub struct IssuedToken {
     pub credentials: TokenCredentials,
     /// The account's username.
     pub username: Username,
-    /// What the token may do now: of its scopes those that the account has.
+    /// What the token may do now: of its scopes those that client and account have.
     pub live: Scopes,
 }
 
@@ -491,7 +492,8 @@ fn issue(
         .with_client(client_key)
         .because(credentials.scopes.to_string());
     audit::append(transaction.connection, entry, by)?;
-    let live = holder.scopes.admit(&credentials.scopes);
+    let client = clients::find(transaction.connection, client_key)?.ok_or(DelegationError::ClientNotFound)?;
+    let live = holder.scopes.admit(&credentials.scopes.intersection(&client.scopes));
     Ok(IssuedToken { token, secret, credentials, username: holder.username, live })
 }
 

@@ -163,6 +163,8 @@ fn of_refusal(refusal: &OAuthRefusal, text: &Texts) -> Words {
         Problem::TokenExpired => errors.token_expired,
         Problem::TokenUsed | Problem::PermissionDenied => errors.token_decided,
         Problem::ConsumerKeyRefused => errors.client_rests,
+        // Of the parameters only the callback is judged again.
+        Problem::ParameterRejected => errors.callback_withdrawn,
         _ => errors.token_unknown,
     }
 }
