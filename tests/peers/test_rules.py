@@ -111,6 +111,9 @@ def test_a_decision_is_remembered_for_the_same_or_fewer_scopes_where_the_operato
     token = dance(server, client, browser, scopes=["thing:read"], scope="thing:read")
     again = browser.open(authorize_url(server, temporary(server, client, scope="thing:read")))
     assert again.status_code in (302, 303) and "oauth_verifier=" in again.headers["Location"]
+    url = authorize_url(server, temporary(server, client, scope="thing:read"))
+    assert browser.session.head(url, allow_redirects=False, timeout=60).status_code == 200, "HEAD decides nothing"
+    assert browser.open(url).status_code in (302, 303)
     _, form = browser.consent_page(authorize_url(server, temporary(server, client)))
     assert "decision" in form.names, "more scopes than were allowed are asked for"
     server.command("token", "revoke", token.token)
