@@ -234,6 +234,7 @@ fn client_refused() -> Rejection {
 fn refuse(error: DelegationError) -> Rejection {
     let (problem, advice) = match error {
         DelegationError::Store(error) => return Rejection::unavailable(error),
+        DelegationError::TokenTaken => return Rejection::unavailable(error),
         DelegationError::ClientNotFound => return client_refused(),
         DelegationError::Refused(TemporaryRefusal::Unknown) | DelegationError::TokenNotFound => {
             (Problem::TokenRejected, "oauth_token is no request token of this client")

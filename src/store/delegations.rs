@@ -25,7 +25,7 @@ use super::accounts;
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
 use super::clients;
-use super::connection::{Database, StoreError, Transaction, carries_diesel, is_dangling};
+use super::connection::{Database, StoreError, Transaction, carries_diesel, is_dangling, is_taken};
 use super::schema::{grants, temporary_credentials, token_credentials};
 use super::vault::Vault;
 use rows::{
@@ -49,6 +49,8 @@ pub enum DelegationError {
     ClientNotFound,
     #[error("there is no such account")]
     AccountNotFound,
+    #[error("this access token is taken, or its id is")]
+    TokenTaken,
     /// The account was locked or disabled since it decided.
     #[error(transparent)]
     Account(#[from] AccountRefusal),
@@ -505,10 +507,16 @@ pub(super) fn insert_token(
 ) -> Result<(), DelegationError> {
     let row = TokenRow::from_token(token);
     let sealed = seal(vault, TOKEN, &token.token, secret);
-    diesel::insert_into(token_credentials::table)
+    let inserted = diesel::insert_into(token_credentials::table)
         .values((row, token_credentials::sealed_secret.eq(sealed)))
-        .execute(transaction.connection)?;
-    Ok(())
+        .execute(transaction.connection);
+    match inserted {
+        Err(error) if is_taken(&error) => Err(DelegationError::TokenTaken),
+        other => {
+            other?;
+            Ok(())
+        }
+    }
 }
 
 /// The one grant of this account to this client, with `scopes` added to it.
