@@ -214,6 +214,23 @@ def test_a_method_that_a_path_has_not_hears_which_it_has(verb, path, allowed, se
 
 
 @pytest.mark.parametrize(
+    ("verb", "path", "allowed"),
+    [
+        ("GET", "/api/auth/jwt", "POST"),
+        ("PUT", "/oauth/request_token", "GET, POST"),
+        ("DELETE", "/oauth/access_token", "GET, POST"),
+        ("GET", "/oauth/revoke", "POST"),
+        ("PATCH", "/api/v1/accounts", "HEAD, GET, POST"),
+    ],
+)
+def test_a_program_that_uses_another_method_is_told_in_json(verb, path, allowed, server):
+    answer = wire.send(server, verb, path, [], b"")
+    assert (answer.status, answer.json["code"], answer.one("Allow")) == (405, "method_not_allowed", allowed)
+    told = wire.send(server, "HEAD", path)
+    assert (told.status, told.body) == (401 if "HEAD" in allowed else 405, b"")
+
+
+@pytest.mark.parametrize(
     ("accept", "kind"),
     [
         ("application/json", "application/json"),
