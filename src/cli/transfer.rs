@@ -16,7 +16,10 @@ use serde::Deserialize;
 use super::operator::Operator;
 use super::output::say;
 use super::{Failure, SourceArgs};
+use crate::auth::enrolment;
 use crate::auth::hashing::check_stored;
+use crate::domain::account::Account;
+use crate::domain::credentials::{PublicKey, Secret};
 use crate::store::transfer::{Record, TransferError, Transferred};
 
 /// The type of the first line.
@@ -74,7 +77,11 @@ pub async fn import(args: FileArgs, sources: SourceArgs) -> Result<(), Failure> 
     };
     let operator = Operator::new(sources).await?;
     let input = at_hand(input, &std::env::temp_dir())?;
-    let imported = operator.store.transfer.import(lines(input), &operator.by).await?;
+    let realm = operator.realm().to_owned();
+    let digest = move |private_key: &Secret, public_key: &PublicKey, account: &Account| {
+        enrolment::private_key(private_key, public_key, account, &realm)
+    };
+    let imported = operator.store.transfer.import(lines(input), digest, &operator.by).await?;
     say(&format!("imported {}", counts(&imported)));
     Ok(())
 }

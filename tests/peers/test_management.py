@@ -11,7 +11,7 @@ import wire
 from browser import Browser, logged_in
 from conftest import PATIENT
 from dance import dance, signed
-from harness import eventually
+from harness import CommandFailed, eventually
 from ways import Digest, basic, bearer, client_key
 
 SECRETS = ("client_secret", "private_key", "password", "oauth_token_secret")
@@ -546,7 +546,8 @@ def test_clients_have_every_field(house, people, rsa):
     assert {key: changed[key] for key in change} == change
     rotated = good(ask(house, people.member, "POST", f"{path}/rotate-secret", {"grace": 3600}))
     assert rotated["client_secret"] != made["client_secret"]
-    until = datetime.datetime.fromisoformat(good(ask(house, people.member, "GET", path))["previous_secret_until"])
+    assert rotated["previous_secret_until"] == good(ask(house, people.member, "GET", path))["previous_secret_until"]
+    until = datetime.datetime.fromisoformat(rotated["previous_secret_until"])
     left = until - datetime.datetime.now(datetime.UTC)
     assert datetime.timedelta(minutes=50) < left <= datetime.timedelta(hours=1)
     plain = good(ask(house, people.member, "POST", "/clients", {"name": "Plain"}), 201)
@@ -584,6 +585,17 @@ def test_keys_have_every_field(house, people):
     assert renewed["public_key"] == made["public_key"]
     assert renewed["private_key"] != made["private_key"]
     assert ask(house, people.member, "DELETE", path).status == 204
+
+
+def test_a_key_that_has_expired_is_not_made_anew(house, people):
+    made = good(ask(house, people.member, "POST", "/keys", {"name": "Short", "expires_in": 1}), 201)
+    path = f"/keys/{made['public_key']}"
+    assert eventually(lambda: good(ask(house, people.member, "GET", path))["status"] == "expired")
+    said = refused(ask(house, people.member, "POST", f"{path}/regenerate"), 409, "conflict")
+    assert said["message"] == "the key has expired: make a new one"
+    with pytest.raises(CommandFailed) as failed:
+        house.command("key", "regenerate", made["public_key"])
+    assert failed.value.code == 1 and said["message"] in failed.value.said
 
 
 def test_what_the_answer_says_of_a_key_or_a_client_makes_another_like_it(house, people):
