@@ -139,7 +139,11 @@ const NEW_ACCOUNT: &[Field] = &[
 ];
 const CHANGED_ACCOUNT: &[Field] = &[
     Field::new("username", Kind::Text, "Digest needs the password to be set again then"),
-    Field::new("company", Kind::NullableText, "Digest needs the password to be set again then"),
+    Field::new(
+        "company",
+        Kind::NullableText,
+        "Digest needs the password to be set again and keys to be regenerated then",
+    ),
     Field::new("role", Kind::Text, "member, integrator or admin"),
     SCOPES,
     NAME,
@@ -320,7 +324,7 @@ pub const OPERATIONS: &[Operation] = &[
     order(
         "/api/v1/keys/{public_key}/regenerate",
         Action::RegenerateKey,
-        "Make a new private key; the old one is dead at once",
+        "Make a new private key; the old one is dead at once. A key that has expired gets none",
         "Key",
         &[],
     ),
