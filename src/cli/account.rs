@@ -120,7 +120,7 @@ struct UpdateArgs {
     /// A new username. Digest needs the password to be set again then
     #[arg(long)]
     username: Option<Username>,
-    /// A company that is new is made. Digest needs the password to be set again then
+    /// A company that is new is made. Digest needs the password to be set again and keys to be regenerated then
     #[arg(long)]
     company: Option<CompanyId>,
     /// Take the account out of its company

@@ -39,6 +39,9 @@ pub const IMPORT_HELP: &str = r#"One JSON object a line; what another line refer
   {"type":"key","public_key":"p","private_key":"q","account":"jo@example.com","name":"script"}
   {"type":"token","oauth_token":"t","oauth_token_secret":"u","client_key":"k","username":"jo@example.com"}
 
+A client_secret may be empty only where all of the client's signature_methods are RSA. A private_key in the clear is good with Digest in the
+realm of the settings that the import is run with.
+
 What comes through a pipe is read to its end first, into a file without a name in TMPDIR (/tmp).
 
 Examples:

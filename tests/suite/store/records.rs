@@ -362,31 +362,33 @@ fn what_an_import_refuses_it_names() {
         let owner = kit.account("jo").await;
         let client = kit.client(&owner, "").await;
         let key = client.client.client_key.as_str();
-        let refusal = async |lines: &[String]| {
-            let lines = lines.to_owned().into_iter().map(Ok);
-            match kit.store.transfer.import(lines, no_digest, &by()).await {
-                Err(error) => error.to_string(),
-                Ok(_) => panic!("taken"),
-            }
+        let refusal = async |lines: Vec<String>| match kit
+            .store
+            .transfer
+            .import(lines.into_iter().map(Ok), no_digest, &by())
+            .await
+        {
+            Err(error) => error.to_string(),
+            Ok(_) => panic!("taken"),
         };
         let token = format!(
             r#"{{"type":"token","oauth_token":"t","oauth_token_secret":"u","client_key":"{key}","username":"jo"}}"#
         );
-        assert_eq!(refusal(&[token.clone(), token]).await, "record 2: this access token is taken, or its id is");
+        assert_eq!(refusal(vec![token.clone(), token]).await, "record 2: this access token is taken, or its id is");
         let app = |secret: &str, more: &str| {
             format!(
                 r#"{{"type":"client","client_key":"k","client_secret":"{secret}","owner":"jo","name":"App"{more}}}"#
             )
         };
         for more in ["", r#","signature_methods":["RSA-SHA1","HMAC-SHA1"]"#] {
-            assert!(refusal(&[app("", more)]).await.starts_with("record 1: client_secret is empty"), "{more}");
+            assert!(refusal(vec![app("", more)]).await.starts_with("record 1: client_secret is empty"), "{more}");
         }
         for more in [
             r#","previous_secret":"p""#,
             r#","previous_secret_until":"2027-01-15T08:00:00Z""#,
             r#","previous_secret":"","previous_secret_until":"2027-01-15T08:00:00Z""#,
         ] {
-            assert!(refusal(&[app("s", more)]).await.contains("previous_secret_until"), "{more}");
+            assert!(refusal(vec![app("s", more)]).await.contains("previous_secret_until"), "{more}");
         }
         let rsa = app("", r#","signature_methods":["RSA-SHA1"]"#);
         kit.store.transfer.import(std::iter::once(Ok(rsa)), no_digest, &by()).await.expect("needs no secret");
