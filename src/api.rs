@@ -70,7 +70,8 @@ pub fn openapi_json() -> String {
     openapi::description("", &["/oauth"])
 }
 
-async fn no_such_method(request: HttpRequest) -> HttpResponse {
+/// What answers a method that a path for programs has not.
+pub async fn no_such_method(request: HttpRequest) -> HttpResponse {
     let answer = failure(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This path has no such method.");
     with_allow(answer, &request)
 }

@@ -14,6 +14,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpServer};
 use anyhow::Context as _;
 
+use crate::api::no_such_method;
 use crate::auth::Authenticator;
 use crate::auth::basic::Basic;
 use crate::auth::client_key::ClientKeyNames;
@@ -314,21 +315,23 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
         let at = |name: &str| format!("{}/{name}", prefix.as_str());
         service
             .service(
-                web::resource(at("request_token"))
-                    .route(web::get().to(oauth::request_token))
-                    .route(web::post().to(oauth::request_token)),
+                Place::at(at("request_token"))
+                    .get_without_head(oauth::request_token)
+                    .post(oauth::request_token)
+                    .or(no_such_method),
             )
             .service(Place::at(at("authorize")).get(consent::show).post(consent::submit))
             .service(
-                web::resource(at("access_token"))
-                    .route(web::get().to(oauth::access_token))
-                    .route(web::post().to(oauth::access_token)),
+                Place::at(at("access_token"))
+                    .get_without_head(oauth::access_token)
+                    .post(oauth::access_token)
+                    .or(no_such_method),
             )
-            .service(web::resource(at("revoke")).route(web::post().to(oauth::revoke)));
+            .service(Place::at(at("revoke")).post(oauth::revoke).or(no_such_method));
     }
     let own = |path: &str| configuration.server.own_path(path);
     service
-        .service(web::resource(own("/api/auth/jwt")).route(web::post().to(tokens::issue)))
+        .service(Place::at(own("/api/auth/jwt")).post(tokens::issue).or(no_such_method))
         .service(Place::at("/.well-known/jwks.json").get(tokens::jwks))
         .service(Place::at(own("/health/live")).get(health::live))
         .service(Place::at(own("/health/ready")).get(health::ready))

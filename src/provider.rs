@@ -83,19 +83,23 @@ impl Provider {
         self.delegations.issue_temporary(key, callback, scopes, lifetime, request.arrived).await.map_err(refuse)
     }
 
-    /// The request token that somebody wants to decide about, with the client that asks (RFC 5849 §2.2).
+    /// The request token that somebody wants to decide about, with the client that asks (RFC 5849 §2.2). Its scopes are
+    /// those that the client still has.
     ///
     /// # Errors
     /// Why there is nothing to decide.
     pub async fn pending(&self, token: &str, now: Timestamp) -> Result<Pending, Rejection> {
         let found = self.delegations.temporary(&TokenHash::of(token)).await.map_err(Rejection::unavailable)?;
-        let (credentials, _) = found.ok_or(DelegationError::Refused(TemporaryRefusal::Unknown)).map_err(refuse)?;
+        let (mut credentials, _) = found.ok_or(DelegationError::Refused(TemporaryRefusal::Unknown)).map_err(refuse)?;
         credentials.decidable(now).map_err(|refusal| refuse(refusal.into()))?;
         let client = self.directory.client(&credentials.client_key, now).await.map_err(Rejection::unavailable)?;
         let client = client.ok_or(DelegationError::ClientNotFound).map_err(refuse)?;
         if client.standing.is_err() {
             return Err(client_refused());
         }
+        // The client may have lost this callback since it asked: nobody is sent there any more.
+        client.client.admit_callback(credentials.callback.as_str()).map_err(refuse_callback)?;
+        credentials.scopes = credentials.scopes.intersection(&client.client.scopes);
         Ok(Pending { credentials, client })
     }
 
@@ -230,6 +234,7 @@ fn client_refused() -> Rejection {
 fn refuse(error: DelegationError) -> Rejection {
     let (problem, advice) = match error {
         DelegationError::Store(error) => return Rejection::unavailable(error),
+        DelegationError::TokenTaken => return Rejection::unavailable(error),
         DelegationError::ClientNotFound => return client_refused(),
         DelegationError::Refused(TemporaryRefusal::Unknown) | DelegationError::TokenNotFound => {
             (Problem::TokenRejected, "oauth_token is no request token of this client")

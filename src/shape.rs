@@ -134,7 +134,11 @@ impl ClientShape {
 
     /// With its new secret.
     pub fn issued(issued: &IssuedClient, owner: &str) -> Self {
-        Self { client_secret: Some(Shown(issued.secret.clone())), ..Self::new(&issued.client, owner) }
+        Self {
+            client_secret: Some(Shown(issued.secret.clone())),
+            previous_secret_until: moment(issued.previous_secret_until),
+            ..Self::new(&issued.client, owner)
+        }
     }
 }
 

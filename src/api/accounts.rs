@@ -24,6 +24,7 @@ pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
         role: call.asked("role").map(|text| role(&text)).transpose()?,
         status,
         external_id: call.asked("external_id"),
+        id: call.account_filter("username").await?,
     };
     let listing = call.store.accounts.list(&call.reach(), filter, call.page()?).await?;
     Ok(call.listed(&listing, |account| AccountShape::from(account)))

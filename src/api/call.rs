@@ -63,6 +63,7 @@ pub struct Call<'a> {
     pub named: String,
     /// The JSON body.
     pub fields: Fields,
+    operation: &'a Operation,
     received: &'a ReceivedRequest<'a>,
     query: Parameters<'a>,
 }
@@ -81,7 +82,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// [`Failed`].
     pub async fn enter(
-        operation: &Operation,
+        operation: &'a Operation,
         house: House<'a>,
         received: &'a ReceivedRequest<'a>,
         named: String,
@@ -97,11 +98,10 @@ impl<'a> Call<'a> {
             return Err(Failed::Invalid("The path holds a NUL.".to_owned()));
         }
         let is_known = |name: &str| {
-            let has = |name: &str| operation.query.iter().any(|(known, _)| *known == name);
             // What every list has is no mistake where one comes whole.
-            has(name)
-                || (["limit", "after"].contains(&name) && !has("limit"))
-                || house.judge.authenticator.is_credential(name)
+            operation.asks(name)
+                || (["limit", "after"].contains(&name) && !operation.asks("limit"))
+                || (name != "client_key" && house.judge.authenticator.is_credential(name))
         };
         // A filter that was not understood would be a list that is not filtered.
         if operation.many
@@ -114,7 +114,7 @@ impl<'a> Call<'a> {
             return Err(Failed::Invalid("The query holds octets that are no UTF-8, or a NUL.".to_owned()));
         }
         let fields = Fields::read(received.body.unwrap_or_default(), operation)?;
-        Ok(Self { house, store: house.store, identity, named, fields, received, query })
+        Ok(Self { house, store: house.store, identity, named, fields, operation, received, query })
     }
 
     /// The caller's account.
@@ -221,7 +221,7 @@ impl<'a> Call<'a> {
     /// # Errors
     /// [`Failed::Invalid`], [`Failed::NotFound`].
     pub async fn account_in(&self, field: &str) -> Result<Account, Failed> {
-        match same(field, self.fields.text(field), self.fields.text("username"))? {
+        match same(field, self.fields.text(field), "username", self.fields.text("username"))? {
             Some(name) => self.reached(name).await,
             None => Ok(self.account().clone()),
         }
@@ -232,19 +232,19 @@ impl<'a> Call<'a> {
     /// # Errors
     /// [`Failed::Invalid`], [`Failed::NotFound`].
     pub async fn account_filter(&self, parameter: &str) -> Result<Option<AccountId>, Failed> {
-        match same(parameter, self.asked(parameter), self.asked("username"))? {
+        match same(parameter, self.asked(parameter), "username", self.asked("username"))? {
             Some(name) => Ok(Some(self.reached(&name).await?.id)),
             None => Ok(None),
         }
     }
 
-    /// The client that a list is narrowed to.
+    /// The client that a list is narrowed to, by `client` or by `client_key`.
     ///
     /// # Errors
     /// [`Failed::Invalid`].
     pub fn client_filter(&self) -> Result<Option<ClientKey>, Failed> {
         let parse = |key: String| ClientKey::parse(key).map_err(|error| Failed::field("client", error));
-        self.asked("client").map(parse).transpose()
+        same("client", self.asked("client"), "client_key", self.asked("client_key"))?.map(parse).transpose()
     }
 
     /// A list, with a `Link` to the next part where there is one (RFC 8288).
@@ -268,18 +268,18 @@ impl<'a> Call<'a> {
         answer.json(shapes)
     }
 
-    /// The same question about what follows (RFC 8288).
+    /// The same question about what follows (RFC 8288), without a credential that stood in the query.
     fn next_part(&self, parameter: &str, value: &str) -> String {
-        let others = self.query.iter().filter(|other| other.name != parameter);
+        let others = self.query.iter().filter(|other| other.name != parameter && self.operation.asks(&other.name));
         let query: String = others.map(|other| format!("{}={}&", other.name, other.value)).collect();
         format!("<{}?{query}{parameter}={}>; rel=\"next\"", self.received.path, encode(value))
     }
 }
 
-/// What two names for one account say: `username`, as answers have it, and another.
-fn same<T: PartialEq>(name: &str, one: Option<T>, username: Option<T>) -> Result<Option<T>, Failed> {
-    match (one, username) {
-        (Some(one), Some(other)) if one != other => Err(Failed::field("username", format!("differs from {name}"))),
+/// What two names for one thing say: `other_name`, as answers have it, and another.
+fn same<T: PartialEq>(name: &str, one: Option<T>, other_name: &str, other: Option<T>) -> Result<Option<T>, Failed> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => Err(Failed::field(other_name, format!("differs from {name}"))),
         (one, other) => Ok(one.or(other)),
     }
 }

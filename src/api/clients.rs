@@ -11,13 +11,13 @@ use crate::domain::client::{Callback, Client, RsaPublicKey, SignatureMethods};
 use crate::domain::credentials::ClientKey;
 use crate::domain::scope::{Scope, ScopeLimit, Scopes};
 use crate::shape::ClientShape;
-use crate::store::clients::{ClientUpdate, NewClient};
+use crate::store::clients::{ClientFilter, ClientUpdate, NewClient};
 use crate::time::Lifetime;
 
 /// `GET /clients`
 pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
-    let owner = call.account_filter("owner").await?;
-    let listing = call.store.clients.list(&call.reach(), owner.as_ref(), call.now(), call.page()?).await?;
+    let filter = ClientFilter { owner: call.account_filter("owner").await?, client_key: call.client_filter()? };
+    let listing = call.store.clients.list(&call.reach(), filter, call.now(), call.page()?).await?;
     Ok(call.listed(&listing, |client| ClientShape::from(client)))
 }
 

@@ -102,7 +102,7 @@ impl From<ApiKeyError> for Failed {
         match error {
             ApiKeyError::NotFound => Self::NotFound("API key"),
             ApiKeyError::AccountNotFound => Self::NotFound("account"),
-            ApiKeyError::KeyTaken => Self::Conflict(error.to_string()),
+            ApiKeyError::KeyTaken | ApiKeyError::Expired => Self::Conflict(error.to_string()),
             ApiKeyError::MayNotImpersonate => {
                 Self::Forbidden("An integrator or admin may act for a member of its own company only.")
             }
@@ -119,6 +119,7 @@ impl From<DelegationError> for Failed {
             DelegationError::GrantNotFound => Self::NotFound("grant"),
             DelegationError::ClientNotFound => Self::NotFound("client"),
             DelegationError::AccountNotFound => Self::NotFound("account"),
+            DelegationError::TokenTaken => Self::Conflict(error.to_string()),
             DelegationError::Account(refusal) => Self::Conflict(refusal.to_string()),
             DelegationError::Refused(refusal) => Self::Conflict(refusal.to_string()),
             DelegationError::Store(error) => error.into(),

@@ -100,6 +100,11 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// Whether its query has a parameter of this name.
+    pub fn asks(&self, name: &str) -> bool {
+        self.query.iter().any(|(known, _)| *known == name)
+    }
+
     /// Whether `null` in this field says as much as its absence. Where something is changed, `null` takes away.
     pub fn takes_null_as_absent(&self, field: &Field) -> bool {
         self.method == "POST" && !field.required
@@ -111,6 +116,7 @@ const AFTER: (&str, &str) = ("after", "Where the next part begins, as the Link h
 const ACCOUNT: (&str, &str) = ("account", "Of this account: username or id");
 const USERNAME: (&str, &str) = ("username", "The same, by the name that the answer has");
 const CLIENT: (&str, &str) = ("client", "Of this client key");
+const CLIENT_KEY: (&str, &str) = ("client_key", USERNAME.1);
 
 const SCOPES: Field = Field::new("scopes", Kind::Texts, "In place of those so far");
 const REASON: &[Field] = &[Field::new("reason", Kind::Text, "Told to whoever uses the account's credentials")];
@@ -133,7 +139,11 @@ const NEW_ACCOUNT: &[Field] = &[
 ];
 const CHANGED_ACCOUNT: &[Field] = &[
     Field::new("username", Kind::Text, "Digest needs the password to be set again then"),
-    Field::new("company", Kind::NullableText, "Digest needs the password to be set again then"),
+    Field::new(
+        "company",
+        Kind::NullableText,
+        "Digest needs the password to be set again and keys to be regenerated then",
+    ),
     Field::new("role", Kind::Text, "member, integrator or admin"),
     SCOPES,
     NAME,
@@ -241,6 +251,7 @@ pub const OPERATIONS: &[Operation] = &[
             ("status", "active, locked or disabled"),
             ("role", "member, integrator or admin"),
             ("external_id", "With this external id"),
+            ("username", "Only this one: username or id"),
             LIMIT,
             AFTER,
         ],
@@ -285,7 +296,7 @@ pub const OPERATIONS: &[Operation] = &[
         Action::ListClients,
         "List clients, newest first",
         "Client",
-        &[("owner", ACCOUNT.1), USERNAME, LIMIT, AFTER],
+        &[("owner", ACCOUNT.1), USERNAME, CLIENT, CLIENT_KEY, LIMIT, AFTER],
     ),
     make(CLIENTS, Action::CreateClient, "Register an app; its client secret is shown this once", "Client", NEW_CLIENT),
     see(A_CLIENT, Action::ShowClient, "Show a client", "Client"),
@@ -313,7 +324,7 @@ pub const OPERATIONS: &[Operation] = &[
     order(
         "/api/v1/keys/{public_key}/regenerate",
         Action::RegenerateKey,
-        "Make a new private key; the old one is dead at once",
+        "Make a new private key; the old one is dead at once. A key that has expired gets none",
         "Key",
         &[],
     ),
@@ -322,11 +333,17 @@ pub const OPERATIONS: &[Operation] = &[
         Action::ListTokens,
         "List access tokens, newest first",
         "Token",
-        &[ACCOUNT, USERNAME, CLIENT, LIMIT, AFTER],
+        &[ACCOUNT, USERNAME, CLIENT, CLIENT_KEY, LIMIT, AFTER],
     ),
     see(A_TOKEN, Action::ShowToken, "Show an access token", "Token"),
     remove(A_TOKEN, Action::RevokeToken, "Revoke an access token, by id or by itself"),
-    list(GRANTS, Action::ListGrants, "List grants, newest first", "Grant", &[ACCOUNT, USERNAME, CLIENT, LIMIT, AFTER]),
+    list(
+        GRANTS,
+        Action::ListGrants,
+        "List grants, newest first",
+        "Grant",
+        &[ACCOUNT, USERNAME, CLIENT, CLIENT_KEY, LIMIT, AFTER],
+    ),
     Operation {
         query: &[("username", "Whose: username or id"), ("client_key", "Of this client")],
         ..remove(GRANTS, Action::RevokeGrantOf, "End the grant of an account and a client and revoke all its tokens")
@@ -341,7 +358,9 @@ pub const OPERATIONS: &[Operation] = &[
         &[
             ("event", "Such as account.created, or its beginning up to the dot"),
             ACCOUNT,
+            USERNAME,
             CLIENT,
+            CLIENT_KEY,
             ("since", "From this moment on (RFC 3339)"),
             ("until", "Before this moment (RFC 3339)"),
             ("before", "Only what has a smaller id: the next page"),

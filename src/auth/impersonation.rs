@@ -99,6 +99,7 @@ fn refuse(error: ApiKeyError) -> Rejection {
         error @ (ApiKeyError::NotFound
         | ApiKeyError::AccountNotFound
         | ApiKeyError::KeyTaken
+        | ApiKeyError::Expired
         | ApiKeyError::MayNotImpersonate
         | ApiKeyError::Invalid(_)) => Rejection::because(Refusal::ImpersonationRefused, error.to_string()),
     }

@@ -6,7 +6,7 @@ use super::operator::{Operator, all, limit, password_from};
 use super::output::{self, FormatArgs, Shape, say};
 use super::{Failure, SourceArgs};
 use crate::auth::enrolment;
-use crate::domain::account::{AccountStatus, Reach, Role};
+use crate::domain::account::{Account, AccountStatus, Reach, Role};
 use crate::domain::credentials::{CompanyId, Username};
 use crate::shape::AccountShape;
 use crate::store::accounts::{AccountFilter, AccountUpdate, NewAccount};
@@ -120,7 +120,7 @@ struct UpdateArgs {
     /// A new username. Digest needs the password to be set again then
     #[arg(long)]
     username: Option<Username>,
-    /// A company that is new is made. Digest needs the password to be set again then
+    /// A company that is new is made. Digest needs the password to be set again and keys to be regenerated then
     #[arg(long)]
     company: Option<CompanyId>,
     /// Take the account out of its company
@@ -224,10 +224,8 @@ pub async fn run(args: AccountArgs, sources: SourceArgs) -> Result<(), Failure> 
                 external_id: change(args.external_id, args.no_external_id),
             };
             let after = operator.store.accounts.update(&before.id, update, &operator.by).await?;
-            if (&after.username, &after.company) != (&before.username, &before.company)
-                && operator.configuration.http_auth.digest
-            {
-                say("Digest works again when the password is set again: its stored hashes held the old name");
+            if operator.configuration.http_auth.digest {
+                tell_of_lost_hashes(&operator, &before, &after).await?;
             }
             output::one(format, &AccountShape::from(&after))?;
         }
@@ -253,6 +251,21 @@ pub async fn run(args: AccountArgs, sources: SourceArgs) -> Result<(), Failure> 
             operator.store.accounts.set_password(&account.id, Some(password), None, &operator.by).await?;
             say(&format!("set the password of {} and ended its sessions", account.username));
         }
+    }
+    Ok(())
+}
+
+/// Says what Digest needs after a change of name: its hashes hold the names that they were made for.
+async fn tell_of_lost_hashes(operator: &Operator, before: &Account, after: &Account) -> Result<(), Failure> {
+    let moved = after.company != before.company;
+    if moved || after.username != before.username {
+        let found = operator.store.directory.account(&after.id, operator.now()).await?;
+        if found.is_some_and(|found| found.password.is_some()) {
+            say("Digest works again when the password is set again: its stored hashes held the old name");
+        }
+    }
+    if moved && operator.store.api_keys.count(&after.id).await? > 0 {
+        say("Digest knows the API keys by the old company until each is made anew: key regenerate");
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::domain::credentials::ClientKey;
 use crate::domain::scope::Scopes;
 use crate::protocol::signature::SignatureMethod;
 use crate::shape::ClientShape;
-use crate::store::clients::{ClientUpdate, NewClient};
+use crate::store::clients::{ClientFilter, ClientUpdate, NewClient};
 use crate::time::Lifetime;
 
 #[derive(Args)]
@@ -176,9 +176,9 @@ pub async fn run(args: ClientArgs, sources: SourceArgs) -> Result<(), Failure> {
         ClientCommand::List { owner } => {
             let operator = Operator::new(sources).await?;
             let owner = operator.account_if_given(owner.as_deref()).await?.map(|account| account.id);
-            let clients = &operator.store.clients;
+            let (clients, filter) = (&operator.store.clients, ClientFilter { owner, client_key: None });
             let listed =
-                all(async |page| clients.list(&Reach::Everything, owner.as_ref(), operator.now(), page).await).await?;
+                all(async |page| clients.list(&Reach::Everything, filter.clone(), operator.now(), page).await).await?;
             output::list(format, &listed.iter().map(ClientShape::from).collect::<Vec<_>>())?;
         }
         ClientCommand::Show { client_key } => show(&Operator::new(sources).await?, format, &client_key).await?,

@@ -9,7 +9,7 @@ use super::output::say;
 use super::{Failure, SourceArgs};
 use crate::config::{Configuration, Flags};
 use crate::domain::account::Account;
-use crate::domain::credentials::Secret;
+use crate::domain::credentials::{PASSWORD_LENGTH, Secret};
 use crate::domain::scope::{ScopeLimit, Scopes};
 use crate::opening;
 use crate::store::Store;
@@ -20,8 +20,10 @@ use crate::store::page::{Listing, Page};
 use crate::store::vault::Vault;
 use crate::time::{Clock, Timestamp};
 
-/// More than any password; less than what would exhaust memory.
-const LONGEST_PASSWORD: u64 = 4096;
+/// More octets than any password has, whatever its characters; less than what would exhaust memory.
+const LONGEST_PASSWORD: u64 = 4 * *PASSWORD_LENGTH.end() as u64 + 2;
+
+const TOO_LONG: &str = "a password has at most 1024 characters";
 
 /// Whoever runs a command, with the store that the settings lead to.
 pub struct Operator {
@@ -104,14 +106,14 @@ pub async fn all<T>(mut part: impl AsyncFnMut(Page) -> Result<Listing<T>, StoreE
 /// One line from stdin without its line end: a password.
 ///
 /// # Errors
-/// [`Failure`]: nothing came, more than one line, too much, or no UTF-8.
+/// [`Failure`]: nothing came, more than one line, too much, a NUL, or no UTF-8.
 pub fn password_from(input: impl Read) -> Result<Secret, Failure> {
     let refused = |reason: &str| Failure::Refused(reason.to_owned());
     let mut input = std::io::BufReader::new(input.take(LONGEST_PASSWORD + 1));
     let mut line = Zeroizing::new(Vec::new());
     input.read_until(b'\n', &mut line)?;
     if line.len() as u64 > LONGEST_PASSWORD {
-        return Err(refused("a password has at most 4096 bytes"));
+        return Err(refused(TOO_LONG));
     }
     if !input.fill_buf()?.is_empty() {
         return Err(refused("a password is one line; there is more on stdin"));
@@ -119,6 +121,8 @@ pub fn password_from(input: impl Read) -> Result<Secret, Failure> {
     let line = std::str::from_utf8(&line).map_err(|_| refused("the password on stdin is not UTF-8"))?;
     match crate::config::without_line_end(line) {
         "" => Err(refused("there is no password on stdin")),
+        password if password.chars().count() > *PASSWORD_LENGTH.end() => Err(refused(TOO_LONG)),
+        password if password.contains('\0') => Err(refused("a password can't hold a NUL")),
         password => Ok(Secret::new(password)),
     }
 }
@@ -157,7 +161,14 @@ mod tests {
             assert!(password_from(text.as_bytes()).is_err(), "{text:?}");
         }
         assert!(password_from([0xff, 0xfe].as_slice()).is_err());
-        assert!(password_from("x".repeat(4096).as_bytes()).is_ok());
-        assert!(password_from("x".repeat(4097).as_bytes()).is_err(), "never cut short");
+        let refusal = |octets: &[u8]| password_from(octets).err().unwrap().to_string();
+        for character in ["x", "€", "🔑"] {
+            assert!(password_from(format!("{}\r\n", character.repeat(1024)).as_bytes()).is_ok());
+            for many in [1025, 10_000] {
+                let refused = refusal(character.repeat(many).as_bytes());
+                assert!(refused.contains("at most 1024 characters"), "never cut short: {refused}");
+            }
+        }
+        assert!(refusal(b"a\0b").contains("NUL"));
     }
 }

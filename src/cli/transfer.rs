@@ -16,7 +16,10 @@ use serde::Deserialize;
 use super::operator::Operator;
 use super::output::say;
 use super::{Failure, SourceArgs};
+use crate::auth::enrolment;
 use crate::auth::hashing::check_stored;
+use crate::domain::account::Account;
+use crate::domain::credentials::{PublicKey, Secret};
 use crate::store::transfer::{Record, TransferError, Transferred};
 
 /// The type of the first line.
@@ -35,6 +38,9 @@ pub const IMPORT_HELP: &str = r#"One JSON object a line; what another line refer
   {"type":"client","client_key":"k","client_secret":"s","owner":"jo@example.com","name":"My app","callbacks":["oob"],"scopes":["account:read"]}
   {"type":"key","public_key":"p","private_key":"q","account":"jo@example.com","name":"script"}
   {"type":"token","oauth_token":"t","oauth_token_secret":"u","client_key":"k","username":"jo@example.com"}
+
+A client_secret may be empty only where all of the client's signature_methods are RSA. A private_key in the clear is good with Digest in the
+realm of the settings that the import is run with.
 
 What comes through a pipe is read to its end first, into a file without a name in TMPDIR (/tmp).
 
@@ -74,7 +80,11 @@ pub async fn import(args: FileArgs, sources: SourceArgs) -> Result<(), Failure> 
     };
     let operator = Operator::new(sources).await?;
     let input = at_hand(input, &std::env::temp_dir())?;
-    let imported = operator.store.transfer.import(lines(input), &operator.by).await?;
+    let realm = operator.realm().to_owned();
+    let digest = move |private_key: &Secret, public_key: &PublicKey, account: &Account| {
+        enrolment::private_key(private_key, public_key, account, &realm)
+    };
+    let imported = operator.store.transfer.import(lines(input), digest, &operator.by).await?;
     say(&format!("imported {}", counts(&imported)));
     Ok(())
 }

@@ -48,7 +48,7 @@ pub enum InvalidValue {
     QueryName,
     #[error("must not be empty")]
     Empty,
-    #[error("must not hold quotes, backslashes or control characters")]
+    #[error("must be visible ASCII and spaces, without quotes and backslashes")]
     Realm,
     #[error("should be one of {0}")]
     Word(String),

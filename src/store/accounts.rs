@@ -107,6 +107,8 @@ pub struct AccountFilter {
     /// `active`, `locked` or `disabled`.
     pub status: Option<String>,
     pub external_id: Option<String>,
+    /// That one alone.
+    pub id: Option<AccountId>,
 }
 
 /// Accounts and companies.
@@ -233,6 +235,9 @@ impl Accounts {
                 }
                 if let Some(external_id) = filter.external_id {
                     query = query.filter(accounts::external_id.eq(external_id));
+                }
+                if let Some(id) = filter.id {
+                    query = query.filter(accounts::id.eq(id.to_string()));
                 }
                 if let Some(after) = &page.after {
                     query = query.filter(

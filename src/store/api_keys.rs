@@ -30,6 +30,8 @@ pub enum ApiKeyError {
     AccountNotFound,
     #[error("this public key is taken, or could be mistaken for a username or an account id")]
     KeyTaken,
+    #[error("the key has expired: make a new one")]
+    Expired,
     /// Not an integrator or admin of the member's own company.
     #[error("this account can't act for that one")]
     MayNotImpersonate,
@@ -211,7 +213,7 @@ impl ApiKeys {
             .await
     }
 
-    /// Gives the key a new private half; the old one is dead at once.
+    /// Gives the key a new private half; the old one is dead at once. A key that has expired stays so, and gets none.
     pub async fn regenerate(
         &self,
         public_key: &PublicKey,
@@ -222,6 +224,9 @@ impl ApiKeys {
         let (public_key, by, vault) = (public_key.clone(), by.clone(), self.vault.clone());
         self.database
             .write(move |transaction| {
+                if find(transaction.connection, &public_key)?.is_some_and(|found| found.key.is_expired(by.now)) {
+                    return Err(ApiKeyError::Expired);
+                }
                 diesel::update(api_keys::table.find(public_key.as_str()))
                     .set((
                         api_keys::private_key_hash.eq(private_key.sha256().to_vec()),

@@ -78,6 +78,8 @@ impl NewClient {
 pub struct IssuedClient {
     pub client: Client,
     pub secret: Secret,
+    /// Until when the secret before this one stays good.
+    pub previous_secret_until: Option<Timestamp>,
 }
 
 /// What is to change about a client. `None`: stays. `Some(None)`: is taken away.
@@ -105,6 +107,14 @@ pub struct ClientSummary {
     pub last_used_at: Option<Timestamp>,
     /// Until when the secret before the last rotation stays good.
     pub previous_secret_until: Option<Timestamp>,
+}
+
+/// Which clients to list.
+#[derive(Clone, Default, Debug)]
+pub struct ClientFilter {
+    pub owner: Option<AccountId>,
+    /// That one alone.
+    pub client_key: Option<ClientKey>,
 }
 
 /// Clients.
@@ -146,7 +156,7 @@ impl Clients {
                 let owner = accounts::find(transaction.connection, &client.owner)?.ok_or(ClientError::OwnerNotFound)?;
                 insert(transaction, &vault, &client, &secret)?;
                 append(transaction, Event::ClientCreated, &client, &owner, &by)?;
-                Ok(IssuedClient { client, secret })
+                Ok(IssuedClient { client, secret, previous_secret_until: None })
             })
             .await
     }
@@ -169,15 +179,15 @@ impl Clients {
             .await
     }
 
-    /// Clients whose owners are within `reach`, newest first; of one owner, if given.
+    /// Clients whose owners are within `reach`, newest first.
     pub async fn list(
         &self,
         reach: &Reach,
-        owner: Option<&AccountId>,
+        filter: ClientFilter,
         now: Timestamp,
         page: Page,
     ) -> Result<Listing<ClientSummary>, StoreError> {
-        let (reach, owner) = (reach.clone(), owner.cloned());
+        let reach = reach.clone();
         self.database
             .read(move |connection| {
                 let mut query = summaries();
@@ -188,8 +198,11 @@ impl Clients {
                     }
                     Reach::Account(id) => query = query.filter(clients::owner.eq(id.to_string())),
                 }
-                if let Some(owner) = owner {
+                if let Some(owner) = filter.owner {
                     query = query.filter(clients::owner.eq(owner.to_string()));
+                }
+                if let Some(client_key) = filter.client_key {
+                    query = query.filter(clients::client_key.eq(client_key.to_string()));
                 }
                 if let Some(after) = &page.after {
                     query =
@@ -256,7 +269,8 @@ impl Clients {
             .write(move |transaction| {
                 let sealed = vault.seal(&secret, place(&client_key));
                 let row = clients::table.find(client_key.as_str());
-                if grace.seconds() == 0 {
+                let previous_secret_until = (grace.seconds() > 0).then(|| by.now + grace);
+                if previous_secret_until.is_none() {
                     diesel::update(row)
                         .set((
                             clients::sealed_previous_secret.eq(None::<Vec<u8>>),
@@ -268,13 +282,13 @@ impl Clients {
                     diesel::update(row)
                         .set((
                             clients::sealed_previous_secret.eq(clients::sealed_secret.nullable()),
-                            clients::previous_secret_until.eq(Some((by.now + grace).unix())),
+                            clients::previous_secret_until.eq(previous_secret_until.map(Timestamp::unix)),
                             clients::sealed_secret.eq(sealed),
                         ))
                         .execute(transaction.connection)?;
                 }
                 let client = changed(transaction, &client_key, Event::ClientSecretRotated, &by)?;
-                Ok(IssuedClient { client, secret })
+                Ok(IssuedClient { client, secret, previous_secret_until })
             })
             .await
     }
@@ -397,6 +411,23 @@ pub(super) fn insert(
             Ok(())
         }
     }
+}
+
+/// Lets an imported client's secret before the last rotation stay good until then.
+pub(super) fn insert_previous_secret(
+    transaction: &mut Transaction<'_>,
+    vault: &Vault,
+    client_key: &ClientKey,
+    secret: &Secret,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    diesel::update(clients::table.find(client_key.as_str()))
+        .set((
+            clients::sealed_previous_secret.eq(Some(vault.seal(secret, place(client_key)))),
+            clients::previous_secret_until.eq(Some(until.unix())),
+        ))
+        .execute(transaction.connection)?;
+    Ok(())
 }
 
 pub(super) fn find(connection: &mut AnyConnection, client_key: &ClientKey) -> Result<Option<Client>, StoreError> {

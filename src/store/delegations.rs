@@ -24,7 +24,8 @@ use crate::time::{Lifetime, Timestamp};
 use super::accounts;
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
-use super::connection::{Database, StoreError, Transaction, carries_diesel, is_dangling};
+use super::clients;
+use super::connection::{Database, StoreError, Transaction, carries_diesel, is_dangling, is_taken};
 use super::schema::{grants, temporary_credentials, token_credentials};
 use super::vault::Vault;
 use rows::{
@@ -48,6 +49,8 @@ pub enum DelegationError {
     ClientNotFound,
     #[error("there is no such account")]
     AccountNotFound,
+    #[error("this access token is taken, or its id is")]
+    TokenTaken,
     /// The account was locked or disabled since it decided.
     #[error(transparent)]
     Account(#[from] AccountRefusal),
@@ -71,7 +74,7 @@ pub struct IssuedToken {
     pub credentials: TokenCredentials,
     /// The account's username.
     pub username: Username,
-    /// What the token may do now: of its scopes those that the account has.
+    /// What the token may do now: of its scopes those that client and account have.
     pub live: Scopes,
 }
 
@@ -491,7 +494,8 @@ fn issue(
         .with_client(client_key)
         .because(credentials.scopes.to_string());
     audit::append(transaction.connection, entry, by)?;
-    let live = holder.scopes.admit(&credentials.scopes);
+    let client = clients::find(transaction.connection, client_key)?.ok_or(DelegationError::ClientNotFound)?;
+    let live = holder.scopes.admit(&credentials.scopes.intersection(&client.scopes));
     Ok(IssuedToken { token, secret, credentials, username: holder.username, live })
 }
 
@@ -503,10 +507,16 @@ pub(super) fn insert_token(
 ) -> Result<(), DelegationError> {
     let row = TokenRow::from_token(token);
     let sealed = seal(vault, TOKEN, &token.token, secret);
-    diesel::insert_into(token_credentials::table)
+    let inserted = diesel::insert_into(token_credentials::table)
         .values((row, token_credentials::sealed_secret.eq(sealed)))
-        .execute(transaction.connection)?;
-    Ok(())
+        .execute(transaction.connection);
+    match inserted {
+        Err(error) if is_taken(&error) => Err(DelegationError::TokenTaken),
+        other => {
+            other?;
+            Ok(())
+        }
+    }
 }
 
 /// The one grant of this account to this client, with `scopes` added to it.

@@ -18,13 +18,14 @@ use crate::domain::credentials::{
 };
 use crate::domain::delegation::TokenCredentials;
 use crate::domain::scope::{ScopeLimit, Scopes};
+use crate::protocol::signature::SignatureMethod;
 use crate::time::Timestamp;
 
 use super::accounts;
 use super::api_keys;
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
-use super::clients;
+use super::clients::{self, OpenedClient};
 use super::connection::{AnyConnection, Database, StoreError, Transaction, carries_diesel};
 use super::delegations;
 use super::digest_users::{self, DigestSecret};
@@ -86,10 +87,12 @@ impl Transfer {
     }
 
     /// Reads one JSON object a line, empty lines apart. All of it is imported, or nothing. Everybody else's writes wait
-    /// until the last line was read, so `lines` must not wait for anybody.
+    /// until the last line was read, so `lines` must not wait for anybody. `digest`: the hashes of a private key that is
+    /// given in the clear without any.
     pub async fn import(
         &self,
         lines: impl Iterator<Item = std::io::Result<String>> + Send + 'static,
+        digest: impl Fn(&Secret, &PublicKey, &Account) -> Vec<DigestSecret> + Send + 'static,
         by: &By,
     ) -> Result<Transferred, TransferError> {
         let (by, vault) = (by.clone(), self.vault.clone());
@@ -105,7 +108,7 @@ impl Transfer {
                     let refused = |reason: String| TransferError::Record { record: number, reason };
                     let record: Record = serde_json::from_str(&line).map_err(|error| refused(no_record(&error)))?;
                     counted.count(&record);
-                    import(transaction, &vault, record, &by).map_err(|problem| match problem {
+                    import(transaction, &vault, record, &digest, &by).map_err(|problem| match problem {
                         Problem::Store(error) => TransferError::Store(error),
                         Problem::Record(reason) => refused(reason),
                     })?;
@@ -127,12 +130,12 @@ impl Transfer {
         mut sink: impl FnMut(&str) -> std::io::Result<()> + Send + 'static,
         by: &By,
     ) -> Result<Transferred, TransferError> {
-        let vault = self.vault.clone();
+        let (vault, now) = (self.vault.clone(), by.now);
         let counted = self
             .database
             .snapshot(move |connection| {
                 let mut counted = Transferred::default();
-                export(connection, &vault, &mut |record: Record| {
+                export(connection, &vault, now, &mut |record: Record| {
                     counted.count(&record);
                     let line = zeroize::Zeroizing::new(serde_json::to_string(&record).map_err(std::io::Error::other)?);
                     sink(&line)?;
@@ -181,7 +184,13 @@ fn said(error: impl std::fmt::Display) -> Problem {
     Problem::Record(error.to_string())
 }
 
-fn import(transaction: &mut Transaction<'_>, vault: &Vault, record: Record, by: &By) -> Result<(), Problem> {
+fn import(
+    transaction: &mut Transaction<'_>,
+    vault: &Vault,
+    record: Record,
+    digest: &impl Fn(&Secret, &PublicKey, &Account) -> Vec<DigestSecret>,
+    by: &By,
+) -> Result<(), Problem> {
     match record {
         Record::Company(record) => {
             let id = CompanyId::parse(record.id).map_err(said)?;
@@ -189,7 +198,7 @@ fn import(transaction: &mut Transaction<'_>, vault: &Vault, record: Record, by: 
         }
         Record::Account(record) => import_account(transaction, vault, record, by)?,
         Record::Client(record) => import_client(transaction, vault, record, by)?,
-        Record::Key(record) => import_key(transaction, vault, record, by)?,
+        Record::Key(record) => import_key(transaction, vault, record, digest, by)?,
         Record::Token(record) => import_token(transaction, vault, record, by)?,
     }
     Ok(())
@@ -243,17 +252,11 @@ fn import_account(
     };
     let password = record.password_hash.map(|hash| hash.0);
     accounts::insert(transaction, &account, password.as_ref()).map_err(said)?;
-    import_digest(transaction, vault, &account.id, None, record.digest)
+    Ok(digest_users::insert(transaction, vault, &account.id, None, &hidden(record.digest))?)
 }
 
-fn import_digest(
-    transaction: &mut Transaction<'_>,
-    vault: &Vault,
-    account: &AccountId,
-    public_key: Option<&PublicKey>,
-    records: Vec<DigestRecord>,
-) -> Result<(), Problem> {
-    let secrets: Vec<DigestSecret> = records
+fn hidden(records: Vec<DigestRecord>) -> Vec<DigestSecret> {
+    records
         .into_iter()
         .map(|record| DigestSecret {
             username: record.username,
@@ -263,8 +266,7 @@ fn import_digest(
             user_hash_md5: record.user_hash_md5,
             user_hash_sha256: record.user_hash_sha256,
         })
-        .collect();
-    Ok(digest_users::insert(transaction, vault, account, public_key, &secrets)?)
+        .collect()
 }
 
 fn import_client(
@@ -292,18 +294,50 @@ fn import_client(
         },
         created_at: moment(record.created_at.as_deref())?.unwrap_or(by.now),
     };
-    clients::insert(transaction, vault, &client, &record.client_secret.0).map_err(said)
+    let secret = match record.client_secret.0 {
+        secret if !secret.expose().is_empty() => secret,
+        // One that nobody knows: the empty one would be good as soon as the client may sign with it.
+        _ if client.signature_methods.iter().all(SignatureMethod::is_rsa) => Secret::generate(&mut rand::rng()),
+        _ => {
+            return Err(Problem::Record(
+                "client_secret is empty, so anybody could sign for this client: only one whose signature_methods are all RSA may have none"
+                    .to_owned(),
+            ));
+        }
+    };
+    clients::insert(transaction, vault, &client, &secret).map_err(said)?;
+    match (record.previous_secret, moment(record.previous_secret_until.as_deref())?) {
+        (Some(secret), Some(until)) if !secret.0.expose().is_empty() => {
+            Ok(clients::insert_previous_secret(transaction, vault, &client.client_key, &secret.0, until)?)
+        }
+        (None, None) => Ok(()),
+        _ => Err(Problem::Record(
+            "give previous_secret, which is not empty, and previous_secret_until, or neither".to_owned(),
+        )),
+    }
 }
 
-fn import_key(transaction: &mut Transaction<'_>, vault: &Vault, record: KeyRecord, by: &By) -> Result<(), Problem> {
+fn import_key(
+    transaction: &mut Transaction<'_>,
+    vault: &Vault,
+    record: KeyRecord,
+    digest: &impl Fn(&Secret, &PublicKey, &Account) -> Vec<DigestSecret>,
+    by: &By,
+) -> Result<(), Problem> {
     let (hash, hint) = match (&record.private_key, &record.private_key_sha256) {
         (Some(private_key), None) => (private_key.0.sha256(), Hint::of(private_key.0.expose())),
         (None, Some(hex)) => (known_hash(hex)?, Hint::from_stored(record.hint.unwrap_or_default())),
         _ => return Err(Problem::Record("give either private_key or private_key_sha256".to_owned())),
     };
+    let account = account_named(transaction, &record.account)?;
+    let public_key = PublicKey::parse(record.public_key).map_err(said)?;
+    let secrets = match record.private_key {
+        Some(private_key) if record.digest.is_empty() => digest(&private_key.0, &public_key, &account),
+        _ => hidden(record.digest),
+    };
     let key = ApiKey {
-        public_key: PublicKey::parse(record.public_key).map_err(said)?,
-        account: account_named(transaction, &record.account)?.id,
+        public_key,
+        account: account.id,
         name: record.name,
         scopes: record.scopes.map(Scopes::parse_each).transpose().map_err(said)?,
         expires_at: moment(record.expires_at.as_deref())?,
@@ -311,7 +345,7 @@ fn import_key(transaction: &mut Transaction<'_>, vault: &Vault, record: KeyRecor
         created_at: moment(record.created_at.as_deref())?.unwrap_or(by.now),
     };
     api_keys::insert(transaction, &key, hash, &hint).map_err(said)?;
-    import_digest(transaction, vault, &key.account, Some(&key.public_key), record.digest)
+    Ok(digest_users::insert(transaction, vault, &key.account, Some(&key.public_key), &secrets)?)
 }
 
 fn import_token(transaction: &mut Transaction<'_>, vault: &Vault, record: TokenRecord, by: &By) -> Result<(), Problem> {
@@ -371,6 +405,7 @@ const CHUNK: i64 = 1000;
 fn export(
     connection: &mut AnyConnection,
     vault: &Vault,
+    now: Timestamp,
     sink: &mut dyn FnMut(Record) -> Result<(), TransferError>,
 ) -> Result<(), TransferError> {
     use schema::{accounts as a, api_keys as k, clients as c, companies as co, token_credentials as t};
@@ -401,7 +436,7 @@ fn export(
             let key = ClientKey::parse(key).map_err(|_| StoreError::Corrupt { what: "clients.client_key" })?;
             let Some(opened) = clients::find_with_secrets(connection, vault, &key)? else { return Ok(()) };
             let owner = username_of(connection, &opened.client.owner)?;
-            sink(Record::Client(client_record(opened.client, opened.secret, owner)))
+            sink(Record::Client(client_record(opened, owner, now)))
         },
     )?;
     each_key(
@@ -514,10 +549,14 @@ fn account_record(account: Account, password: Option<Secret>, digest: Vec<Digest
     }
 }
 
-fn client_record(client: Client, secret: Secret, owner: String) -> ClientRecord {
+fn client_record(opened: OpenedClient, owner: String, now: Timestamp) -> ClientRecord {
+    let OpenedClient { client, secret, previous_secret } = opened;
+    let (previous_secret, previous_secret_until) = previous_secret.filter(|(_, until)| now < *until).unzip();
     ClientRecord {
         client_key: client.client_key.to_string(),
         client_secret: ExposedSecret(secret),
+        previous_secret: previous_secret.map(ExposedSecret),
+        previous_secret_until: previous_secret_until.map(Timestamp::to_rfc3339),
         owner,
         name: client.name,
         callbacks: client.callbacks.iter().map(ToString::to_string).collect(),

@@ -227,7 +227,8 @@ fn browser_name(user_agent: &str, text: &Texts) -> String {
     }
 }
 
-fn standing(visit: &Visit<'_>, account: &Account) -> Option<Standing> {
+/// What to tell a locked or disabled account; nothing to any other.
+pub fn standing(visit: &Visit<'_>, account: &Account) -> Option<Standing> {
     let text = &visit.text.account;
     let (title, usual, link) = match &account.status {
         AccountStatus::Active => return None,

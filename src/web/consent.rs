@@ -19,6 +19,7 @@ use crate::protocol::oauth::{self, Problem};
 use crate::provider::{Pending, Provider, redirect_of};
 use crate::store::Store;
 use crate::store::delegations::Decided;
+use crate::web::account::{Standing, standing};
 use crate::web::failed::Failed;
 use crate::web::login::{self, LoggedIn, Waiting};
 use crate::web::message::MessagePage;
@@ -33,6 +34,8 @@ pub struct ConsentPage {
     pub frame: Frame,
     pub text: &'static Texts,
     pub username: String,
+    /// Why the account can allow nothing; all that is left is to deny.
+    pub standing: Option<Standing>,
     /// The app's name and its first letter.
     pub app: String,
     pub letter: String,
@@ -105,7 +108,8 @@ async fn ask(visit: &Visit<'_>, provider: &Provider, token: &str) -> Result<Http
         return Ok(login::show(visit, waiting(visit, token, &pending), Problems::default(), StatusCode::OK));
     };
     let account = &session.account.account;
-    if provider.is_remembered(&pending, account, visit.now()).await? {
+    // HEAD only asks (RFC 9110 §9.3.2).
+    if visit.received.method == "GET" && provider.is_remembered(&pending, account, visit.now()).await? {
         let decided = provider.authorize(token, account, &pending.credentials.scopes, &visit.by()).await?;
         return Ok(leave(visit, token, &pending, &decided));
     }
@@ -182,6 +186,7 @@ fn consent(visit: &Visit<'_>, token: &str, pending: &Pending, session: &Session)
         frame: Frame { visitor: None, ..visit.frame(Section::None) },
         text: visit.text,
         username: session.account.account.username.to_string(),
+        standing: standing(visit, &session.account.account),
         app: client.name.clone(),
         letter: client.name.chars().next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default(),
         website: host.clone(),

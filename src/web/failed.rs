@@ -64,6 +64,7 @@ impl From<DelegationError> for Failed {
             | DelegationError::ClientNotFound
             | DelegationError::AccountNotFound => Self::NotFound,
             DelegationError::Account(_) => Self::Forbidden,
+            DelegationError::TokenTaken => Self::Rejected(Rejection::unavailable(error)),
             DelegationError::Refused(refusal) => Self::Rejected(Rejection::unavailable(refusal)),
         }
     }
@@ -86,7 +87,7 @@ impl From<ApiKeyError> for Failed {
         match error {
             ApiKeyError::Store(error) => error.into(),
             ApiKeyError::NotFound | ApiKeyError::AccountNotFound => Self::NotFound,
-            ApiKeyError::MayNotImpersonate => Self::Forbidden,
+            ApiKeyError::MayNotImpersonate | ApiKeyError::Expired => Self::Forbidden,
             ApiKeyError::KeyTaken => Self::Rejected(Rejection::unavailable(error)),
             ApiKeyError::Invalid(_) => Self::Unreadable,
         }
@@ -163,6 +164,8 @@ fn of_refusal(refusal: &OAuthRefusal, text: &Texts) -> Words {
         Problem::TokenExpired => errors.token_expired,
         Problem::TokenUsed | Problem::PermissionDenied => errors.token_decided,
         Problem::ConsumerKeyRefused => errors.client_rests,
+        // Of the parameters only the callback is judged again.
+        Problem::ParameterRejected => errors.callback_withdrawn,
         _ => errors.token_unknown,
     }
 }

@@ -37,6 +37,18 @@ impl Place {
         self.on(Method::GET, handler)
     }
 
+    /// Who answers GET and not HEAD: where a request is used up, its answer must be read.
+    pub fn get_without_head<F, Args>(mut self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.methods.push(Method::GET);
+        self.resource = self.resource.route(web::get().to(handler));
+        self
+    }
+
     /// Who answers POST.
     pub fn post<F, Args>(self, handler: F) -> Self
     where

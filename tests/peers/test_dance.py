@@ -72,6 +72,46 @@ def test_the_consent_page_has_a_box_for_each_scope_and_names_the_app(server, app
     assert Page(answer.text).headings == 1
 
 
+def test_what_the_client_has_lost_since_it_asked_is_neither_offered_nor_given(server, developer, browser):
+    client = server.client(developer, scopes=["thing:read", "thing:write", "thing:delete"])
+    request = temporary(server, client)
+    url = authorize_url(server, request)
+    server.command("client", "update", client.key, "--scope", "thing:read", "--scope", "thing:write")
+    offered = lambda: sorted(value for _, value, _ in browser.consent_page(url)[1].checkboxes)  # noqa: E731
+    assert eventually(lambda: offered() == ["thing:read", "thing:write"]), offered()
+    verifier = browser.verifier(url)
+    server.command("client", "update", client.key, "--scope", "thing:read")
+    assert access_token(server, client, request, verifier).form["scope"] == "thing:read"
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_a_callback_that_was_withdrawn_is_sent_nobody(decision, server, developer, browser):
+    client = server.client(developer, callback="http://127.0.0.1/withdrawn")
+    url = authorize_url(server, temporary(server, client))
+    page, form = browser.consent_page(url)
+    server.command("client", "update", client.key, "--callback", "http://127.0.0.1/other")
+    assert eventually(lambda: browser.open(url).status_code == 400)
+    for answer in (browser.open(url), browser.submit(page.url, form, [*form.fields, ("decision", decision)])):
+        assert answer.status_code == 400 and "withdrawn" not in answer.text
+        assert "is not registered for it any more" in answer.text
+        assert answer.headers.get("Location") is None
+
+
+@pytest.mark.parametrize(("state", "language", "said"), [
+    ("lock", "en", "Your account is locked"), ("disable", "de", "Ihr Konto ist gesperrt"),
+])
+def test_who_may_allow_nothing_is_told_why_and_may_deny(state, language, said, server, app):
+    holder = server.account()
+    server.command("account", state, holder.username, "--reason", "Invoice 4711 is open.")
+    url = f"{authorize_url(server, temporary(server, app))}&ui_locales={language}"
+    browser = Browser(holder)
+    page, form = browser.consent_page(url)
+    assert said in page.text and "Invoice 4711 is open." in page.text
+    assert 'value="allow"' not in page.text and form.checkboxes == []
+    answer = browser.submit(page.url, form, [*form.fields, ("decision", "deny")])
+    assert "oauth_problem=permission_denied" in answer.headers["Location"]
+
+
 def test_a_scope_that_was_not_on_the_page_can_not_be_smuggled_in(server, app, browser):
     request = temporary(server, app, scope="account:read")
     answer, form = browser.consent_page(authorize_url(server, request))

@@ -6,11 +6,12 @@ import urllib.parse
 from collections import namedtuple
 
 import pytest
+import signer
 import wire
 from browser import Browser, logged_in
 from conftest import PATIENT
 from dance import dance, signed
-from harness import eventually
+from harness import CommandFailed, eventually
 from ways import Digest, basic, bearer, client_key
 
 SECRETS = ("client_secret", "private_key", "password", "oauth_token_secret")
@@ -340,6 +341,20 @@ def test_a_developer_sees_the_tokens_of_its_app_and_may_revoke_them_but_not_the_
     assert ask(house, developer, "DELETE", f"/tokens/{token['id']}").status == 204
 
 
+def test_an_admin_of_a_company_sees_and_revokes_the_tokens_of_its_companys_apps_whoever_holds_them(house, people):
+    holder = house.account()
+    for owner in (people.boss, people.member):
+        client = house.client(owner)
+        token = dance(house, client, Browser(holder))
+        (seen,) = good(ask(house, people.boss, "GET", f"/tokens?client={client.key}"))
+        assert seen["username"] == holder.username
+        assert good(ask(house, people.boss, "GET", f"/tokens/{seen['id']}")) == seen
+        refused(ask(house, people.stranger, "GET", f"/tokens/{seen['id']}"), 404)
+        assert ask(house, people.boss, "DELETE", f"/tokens/{seen['id']}").status == 204
+        assert signed(house, "GET", "/v2/me", client, token).problem == "token_revoked"
+        assert good(ask(house, people.boss, "GET", f"/grants?client={client.key}")) == []
+
+
 def test_a_member_makes_and_changes_no_accounts_but_its_own_details(house, people):
     own = f"/accounts/{name(people.member.username)}"
     refused(ask(house, people.member, "POST", "/accounts", {"username": "new"}), 403, "forbidden")
@@ -531,7 +546,8 @@ def test_clients_have_every_field(house, people, rsa):
     assert {key: changed[key] for key in change} == change
     rotated = good(ask(house, people.member, "POST", f"{path}/rotate-secret", {"grace": 3600}))
     assert rotated["client_secret"] != made["client_secret"]
-    until = datetime.datetime.fromisoformat(good(ask(house, people.member, "GET", path))["previous_secret_until"])
+    assert rotated["previous_secret_until"] == good(ask(house, people.member, "GET", path))["previous_secret_until"]
+    until = datetime.datetime.fromisoformat(rotated["previous_secret_until"])
     left = until - datetime.datetime.now(datetime.UTC)
     assert datetime.timedelta(minutes=50) < left <= datetime.timedelta(hours=1)
     plain = good(ask(house, people.member, "POST", "/clients", {"name": "Plain"}), 201)
@@ -569,6 +585,17 @@ def test_keys_have_every_field(house, people):
     assert renewed["public_key"] == made["public_key"]
     assert renewed["private_key"] != made["private_key"]
     assert ask(house, people.member, "DELETE", path).status == 204
+
+
+def test_a_key_that_has_expired_is_not_made_anew(house, people):
+    made = good(ask(house, people.member, "POST", "/keys", {"name": "Short", "expires_in": 1}), 201)
+    path = f"/keys/{made['public_key']}"
+    assert eventually(lambda: good(ask(house, people.member, "GET", path))["status"] == "expired")
+    said = refused(ask(house, people.member, "POST", f"{path}/regenerate"), 409, "conflict")
+    assert said["message"] == "the key has expired: make a new one"
+    with pytest.raises(CommandFailed) as failed:
+        house.command("key", "regenerate", made["public_key"])
+    assert failed.value.code == 1 and said["message"] in failed.value.said
 
 
 def test_what_the_answer_says_of_a_key_or_a_client_makes_another_like_it(house, people):
@@ -611,6 +638,47 @@ def test_an_account_is_named_by_username_as_well_as_by_the_older_names(house, pe
         assert found, kind
         assert found == good(ask(house, people.root, "GET", f"/{kind}?{older}={account.id}")), kind
         refused(ask(house, people.member, "GET", f"/{kind}?username={name(people.stranger.username)}"), 404)
+
+
+def test_accounts_and_the_audit_log_are_narrowed_to_a_username_too(house, people):
+    found = good(ask(house, people.root, "GET", f"/accounts?username={name(people.boss.username)}"))
+    assert [item["username"] for item in found] == [people.boss.username]
+    assert good(ask(house, people.root, "GET", f"/accounts?username={people.boss.id}&role=member")) == []
+    rows = good(ask(house, people.root, "GET", f"/audit?username={name(people.boss.username)}"))
+    assert rows == good(ask(house, people.root, "GET", f"/audit?account={people.boss.id}"))
+    for path in ("/accounts?username=", "/audit?username="):
+        refused(ask(house, people.member, "GET", path + name(people.stranger.username)), 404)
+
+
+def test_a_client_is_named_by_client_key_as_well_as_by_the_older_name(house, people):
+    client, other = house.client(people.member), house.client(people.member)
+    dance(house, client, Browser(people.member))
+    dance(house, other, Browser(people.member))
+    for kind in ("tokens", "grants", "clients", "audit"):
+        found = good(ask(house, people.member, "GET", f"/{kind}?client_key={client.key}"))
+        assert {item["client_key"] for item in found} == {client.key}, kind
+        assert found == good(ask(house, people.member, "GET", f"/{kind}?client={client.key}&client_key={client.key}"))
+        said = refused(ask(house, people.member, "GET", f"/{kind}?client={client.key}&client_key={other.key}"), 400, "invalid")
+        assert said["message"] == "client_key: differs from client"
+    for kind in ("accounts", "companies", "keys"):
+        assert "client_key" in refused(ask(house, people.member, "GET", f"/{kind}?client_key={client.key}"), 400, "invalid")["message"]
+    foreign = house.client(people.stranger)
+    for kind in ("tokens", "grants", "clients", "audit"):
+        assert good(ask(house, people.member, "GET", f"/{kind}?client_key={foreign.key}")) == []
+
+
+def test_the_link_to_the_next_part_repeats_the_filters_and_no_credential(house):
+    account = house.account()
+    client = house.client(account, scopes=["manage:read"])
+    for _ in range(2):
+        house.key(account)
+    path = f"/keys?limit=1&username={name(account.username)}"
+    parameters = signer.sign("GET", f"{house.base}/api/v1{path}", client)
+    answer = ask(house, None, "GET", f"{path}&{signer.form_encoded(parameters)}")
+    assert len(good(answer)) == 1
+    (link,) = answer.all("Link")
+    names = [pair.partition("=")[0] for pair in link.partition(">")[0].partition("?")[2].split("&")]
+    assert names == ["limit", "username", "after"]
 
 
 def test_a_grant_is_ended_by_its_account_and_client(house, people):

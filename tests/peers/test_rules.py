@@ -111,6 +111,9 @@ def test_a_decision_is_remembered_for_the_same_or_fewer_scopes_where_the_operato
     token = dance(server, client, browser, scopes=["thing:read"], scope="thing:read")
     again = browser.open(authorize_url(server, temporary(server, client, scope="thing:read")))
     assert again.status_code in (302, 303) and "oauth_verifier=" in again.headers["Location"]
+    url = authorize_url(server, temporary(server, client, scope="thing:read"))
+    assert browser.session.head(url, allow_redirects=False, timeout=60).status_code == 200, "HEAD decides nothing"
+    assert browser.open(url).status_code in (302, 303)
     _, form = browser.consent_page(authorize_url(server, temporary(server, client)))
     assert "decision" in form.names, "more scopes than were allowed are asked for"
     server.command("token", "revoke", token.token)
@@ -208,6 +211,23 @@ def test_a_method_that_a_path_has_not_hears_which_it_has(verb, path, allowed, se
     answer = wire.send(server, verb, path, [], b"")
     assert answer.status == 405
     assert answer.one("Allow") and answer.one("Allow") == (allowed or answer.one("Allow"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "allowed"),
+    [
+        ("GET", "/api/auth/jwt", "POST"),
+        ("PUT", "/oauth/request_token", "GET, POST"),
+        ("DELETE", "/oauth/access_token", "GET, POST"),
+        ("GET", "/oauth/revoke", "POST"),
+        ("PATCH", "/api/v1/accounts", "HEAD, GET, POST"),
+    ],
+)
+def test_a_program_that_uses_another_method_is_told_in_json(verb, path, allowed, server):
+    answer = wire.send(server, verb, path, [], b"")
+    assert (answer.status, answer.json["code"], answer.one("Allow")) == (405, "method_not_allowed", allowed)
+    told = wire.send(server, "HEAD", path)
+    assert (told.status, told.body) == (401 if "HEAD" in allowed else 405, b"")
 
 
 @pytest.mark.parametrize(

@@ -244,6 +244,18 @@ fn a_renamed_account_is_told_that_digest_needs_its_password_again() {
 }
 
 #[test]
+fn digest_is_spoken_of_where_its_hashes_are_lost_only() {
+    let desk = Desk::new();
+    let said = |arguments: &[&str]| desk.run(&[&["account", "update"], arguments].concat()).done().stderr.clone();
+    desk.run(&["account", "create", "--username", "robot", "--api-only"]).done();
+    assert!(!said(&["robot", "--company", "acme"]).contains("Digest"), "neither password nor key");
+    desk.json(&["key", "create", "--account", "robot", "--name", "nightly"]);
+    assert!(!said(&["robot", "--username", "robbie"]).contains("Digest"), "a key has a name of its own");
+    let moved = said(&["robbie", "--company", "other"]);
+    assert!(moved.contains("key regenerate") && !moved.contains("password"), "{moved}");
+}
+
+#[test]
 fn a_client_is_registered_changed_and_deleted_and_its_secret_is_shown_once() {
     let desk = Desk::new();
     desk.account("jo", &[]);
@@ -541,11 +553,19 @@ fn what_can_not_be_done_is_refused_with_1_and_wrong_usage_with_2() {
 }
 
 #[test]
+fn a_realm_outside_ascii_is_told_so() {
+    let desk = Desk::new();
+    let outcome = desk.run_with(&["account", "list"], "", &[("COUNTERSIGN_HTTP_AUTH__REALM", "Müller")]);
+    outcome.fails(2, "must be visible ASCII and spaces");
+}
+
+#[test]
 fn a_password_is_one_line() {
     let desk = Desk::new();
     let create = ["account", "create", "--username", "jo", "--password-stdin"];
     desk.run_with(&create, "one\ntwo\n", &[]).fails(1, "a password is one line");
-    desk.run_with(&create, &"x".repeat(5000), &[]).fails(1, "at most 4096 bytes");
+    desk.run_with(&create, &"é".repeat(1025), &[]).fails(1, "at most 1024 characters");
+    desk.run_with(&create, "o\0ne", &[]).fails(1, "can't hold a NUL");
     desk.run_with(&create, "one\r\n", &[]).done();
 }
 
@@ -638,15 +658,15 @@ fn after_a_new_master_key_and_reseal_the_old_one_is_not_needed_any_more() {
     desk.run(&["export", "before.jsonl"]).done();
 
     std::fs::write(&key, format!("{new}{old}")).unwrap();
-    // The secrets of the client and of the token, and the value that proves the key.
-    assert!(desk.run(&["reseal"]).done().stderr.contains("3 secrets were sealed anew"));
+    // The secrets of the client and of the token, the hashes of the API key, and the value that proves the key.
+    assert!(desk.run(&["reseal"]).done().stderr.contains("4 secrets were sealed anew"));
     assert!(desk.run(&["reseal"]).done().stderr.contains("already"));
     std::fs::write(&key, new).unwrap();
     desk.run(&["export", "after.jsonl"]).done();
     let read = |name: &str| std::fs::read_to_string(desk.path(name)).unwrap();
     assert_eq!(read("before.jsonl"), read("after.jsonl"));
     let written = desk.json(&["audit", "list", "--event", "setting.changed", "--format", "json"]);
-    assert!(text(&written[1], "detail").starts_with("3 secrets sealed anew under key "), "{written}");
+    assert!(text(&written[1], "detail").starts_with("4 secrets sealed anew under key "), "{written}");
 
     std::fs::write(&key, &old).unwrap();
     desk.run(&["export", "old.jsonl"]).fails(1, "sealed with another master key");

@@ -53,7 +53,8 @@ pub struct GrantFilter {
 }
 
 impl Delegations {
-    /// Tokens within `reach`, newest first. An account reaches its own and those of its clients.
+    /// Tokens within `reach`, newest first. An account reaches its own and those of its clients, a company what its
+    /// accounts reach.
     pub async fn tokens(
         &self,
         reach: &Reach,
@@ -61,6 +62,7 @@ impl Delegations {
         page: Page,
     ) -> Result<Listing<TokenSummary>, StoreError> {
         let reach = reach.clone();
+        let owners = diesel::alias!(accounts_table as token_client_owners);
         self.database
             .read(move |connection| {
                 let mut query = token_credentials::table
@@ -76,7 +78,12 @@ impl Delegations {
                 match reach {
                     Reach::Everything => {}
                     Reach::Company(company) => {
-                        query = query.filter(accounts_table::company.eq(company.to_string()));
+                        let company = company.to_string();
+                        let of_company = owners.filter(owners.field(accounts_table::company).eq(company.clone()));
+                        let ids = of_company.select(owners.field(accounts_table::id));
+                        query = query.filter(
+                            accounts_table::company.eq(company).assume_not_null().or(clients::owner.eq_any(ids)),
+                        );
                     }
                     Reach::Account(id) => {
                         query = query.filter(
@@ -130,7 +137,8 @@ impl Delegations {
             .await
     }
 
-    /// Grants within `reach`, newest first. An account reaches its own.
+    /// Grants within `reach`, newest first. An account reaches its own: what others have allowed its clients, it sees by
+    /// their tokens. A company reaches what its accounts do.
     pub async fn grants(
         &self,
         reach: &Reach,

@@ -78,7 +78,13 @@ pub struct DigestRecord {
 #[serde(deny_unknown_fields)]
 pub struct ClientRecord {
     pub client_key: String,
+    /// Empty only where all signature methods are RSA.
     pub client_secret: ExposedSecret,
+    /// The secret before, with the moment (RFC 3339) until which it stays good: both or neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret: Option<ExposedSecret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_secret_until: Option<String>,
     /// The owner's username.
     pub owner: String,
     pub name: String,

@@ -12,7 +12,7 @@ use crate::domain::client::ClientStatus;
 use crate::domain::credentials::ClientKey;
 use crate::protocol::encoding::encode;
 use crate::store::Store;
-use crate::store::clients::ClientSummary;
+use crate::store::clients::{ClientFilter, ClientSummary};
 use crate::web::admin::part::{Part, ROWS};
 use crate::web::failed::Failed;
 use crate::web::page::{Badge, Frame, Moment, Section};
@@ -46,7 +46,7 @@ pub struct AdministeredClientRow {
 pub async fn list(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let show = async |visit: &Visit<'_>| {
         let reach = visit.reach()?;
-        let listing = store.clients.list(&reach, None, visit.now(), visit.list_page(ROWS)).await?;
+        let listing = store.clients.list(&reach, ClientFilter::default(), visit.now(), visit.list_page(ROWS)).await?;
         let page = AdministeredClientsPage {
             frame: visit.frame(Section::Admin),
             text: visit.text,

@@ -9,7 +9,7 @@ use askama::Template;
 
 use crate::domain::account::Reach;
 use crate::store::Store;
-use crate::store::clients::ClientSummary;
+use crate::store::clients::{ClientFilter, ClientSummary};
 use crate::store::page::Page;
 use crate::web::developer::own::MOST_ROWS;
 use crate::web::page::{Badge, Frame, Moment, Section, scope_names};
@@ -45,7 +45,7 @@ pub async fn list(pages: Data<Arc<Pages>>, store: Data<Store>, request: HttpRequ
     let show = async |visit: &Visit<'_>| {
         let account = visit.account()?.id.clone();
         let reach = Reach::Account(account);
-        let found = store.clients.list(&reach, None, visit.now(), Page::first(MOST_ROWS)).await?;
+        let found = store.clients.list(&reach, ClientFilter::default(), visit.now(), Page::first(MOST_ROWS)).await?;
         let clients =
             found.items.iter().enumerate().map(|(number, summary)| client_row(visit, number, summary)).collect();
         let (frame, more) = (visit.frame(Section::Developer), found.next.is_some());

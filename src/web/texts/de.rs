@@ -89,6 +89,7 @@ pub(super) const TEXTS: Texts = Texts {
         code: |app| format!("Sie bekommen einen Code, den Sie in {app} eingeben."),
         allow: "Erlauben",
         deny: "Ablehnen",
+        rests: |app| format!("Bis dahin können Sie {app} nichts erlauben."),
         revoke_later: "Sie können das jederzeit zurücknehmen unter",
         denied_title: "Es wurde nichts erlaubt",
         denied: |app| format!("{app} hat keinen Zugriff auf Ihr Konto bekommen. Sie können diese Seite schließen."),
@@ -582,6 +583,11 @@ pub(super) const TEXTS: Texts = Texts {
             "Diese App kann zurzeit nicht benutzt werden",
             "Sie oder das Konto dahinter ist gesperrt. Es wurde nichts erlaubt.",
             "Bitte sagen Sie es den Leuten hinter der App.",
+        ),
+        callback_withdrawn: (
+            "Dieser App kann nicht geantwortet werden",
+            "Die Adresse, zu der Sie weitergeleitet werden sollten, ist für sie nicht mehr registriert. Es wurde nichts erlaubt.",
+            "Gehen Sie zurück zur App und fangen Sie neu an.",
         ),
         account_rests: (
             "Ihr Konto kann zurzeit keine Apps erlauben",

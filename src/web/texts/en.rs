@@ -85,6 +85,7 @@ pub(super) const TEXTS: Texts = Texts {
         code: |app| format!("You will get a code to type into {app}."),
         allow: "Allow",
         deny: "Deny",
+        rests: |app| format!("Until then you can't allow {app} anything."),
         revoke_later: "You can take this back at any time under",
         denied_title: "Nothing was allowed",
         denied: |app| format!("{app} got no access to your account. You can close this page."),
@@ -552,6 +553,11 @@ pub(super) const TEXTS: Texts = Texts {
             "This app can't be used at present",
             "It was disabled, or its owner's account is. Nothing was allowed.",
             "Please tell the people behind the app.",
+        ),
+        callback_withdrawn: (
+            "This app can't be answered",
+            "The address that it wants you to be sent to is not registered for it any more. Nothing was allowed.",
+            "Go back to the app and start again.",
         ),
         account_rests: (
             "Your account can't allow apps at present",

@@ -10,7 +10,7 @@ use countersign::store::digest_users::DigestUser;
 use countersign::store::page::Page;
 use countersign::time::Lifetime;
 
-use super::kit::{NOW, by, digest_secret, new_key, on_each_database};
+use super::kit::{NOW, by, by_at, digest_secret, new_key, on_each_database};
 
 #[test]
 fn a_regenerated_key_kills_the_old_private_half_at_once() {
@@ -36,6 +36,23 @@ fn a_regenerated_key_kills_the_old_private_half_at_once() {
         kit.store.api_keys.delete(&public_key, &by()).await.expect("deleted");
         assert!(directory.api_key(&public_key, NOW).await.expect("an answer").is_none());
         assert!(matches!(kit.store.api_keys.delete(&public_key, &by()).await, Err(ApiKeyError::NotFound)));
+    });
+}
+
+#[test]
+fn a_key_that_has_expired_is_not_made_anew() {
+    on_each_database(async |kit| {
+        let jo = kit.account("jo").await;
+        let pair = KeyPair::generate(&mut rand::rng());
+        let expires_at = Some(NOW + Lifetime::from_seconds(60));
+        kit.store.api_keys.create(NewApiKey { expires_at, ..new_key(&pair, &jo) }, &by()).await.expect("a key");
+        let regenerate = async |at| {
+            let new = Secret::generate(&mut rand::rng());
+            kit.store.api_keys.regenerate(&pair.public_key, new, Vec::new(), &by_at(at)).await
+        };
+        assert!(regenerate(59).await.is_ok());
+        let refused = regenerate(60).await.map_err(|error| error.to_string());
+        assert_eq!(refused.err().as_deref(), Some("the key has expired: make a new one"));
     });
 }
 

@@ -225,6 +225,13 @@ fn a_member_sees_its_own_tokens_and_those_of_its_clients() {
         assert_eq!(seen(Reach::Account(holder.id.clone())).await, 1);
         assert_eq!(seen(Reach::Account(stranger.id.clone())).await, 0);
         assert_eq!(seen(Reach::Company(company_id("other"))).await, 1);
+        assert_eq!(seen(Reach::Company(company_id("acme"))).await, 2, "also that of a holder outside");
+        assert_eq!(seen(Reach::Company(company_id("none"))).await, 0);
+        let grants = async |reach: Reach| {
+            let page = kit.store.delegations.grants(&reach, GrantFilter::default(), NOW, Page::default()).await;
+            page.expect("a list").items.len()
+        };
+        assert_eq!(grants(Reach::Company(company_id("acme"))).await, 1, "a grant is its account's");
         assert_eq!(seen(Reach::Everything).await, 2);
         kit.store.delegations.revoke_token(&direct.credentials.id, &by()).await.expect("revoked");
         let filter = TokenFilter { alive_at: Some(NOW), ..TokenFilter::default() };

@@ -192,6 +192,11 @@ pub(super) fn new_key(pair: &KeyPair, account: &Account) -> NewApiKey {
     }
 }
 
+/// An import's hashes of private keys: none.
+pub(super) fn no_digest(_: &Secret, _: &PublicKey, _: &Account) -> Vec<DigestSecret> {
+    Vec::new()
+}
+
 pub(super) fn digest_secret(username: &str) -> DigestSecret {
     DigestSecret {
         username: username.to_owned(),

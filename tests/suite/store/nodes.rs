@@ -22,7 +22,7 @@ use futures_util::future::join_all;
 use crate::servers::{End, Postgres};
 
 use super::kit::{
-    Kit, NOW, Place, by, digest_secret, file, name, on, on_each_database, on_each_shared_database, postgres,
+    Kit, NOW, Place, by, digest_secret, file, name, no_digest, on, on_each_database, on_each_shared_database, postgres,
 };
 
 /// Waits for a change by others. The contract's limit is a second; a machine that runs other tests besides is given more, and the
@@ -378,7 +378,7 @@ fn an_unknown_client_key_is_asked_for_again_once_it_exists() {
             r#"{"type":"client","client_key":"imported","client_secret":"s","owner":"jo","name":"App"}"#,
         ];
         let lines = lines.into_iter().map(|line| Ok(line.to_owned()));
-        kit.store.transfer.import(lines, &by()).await.expect("imported");
+        kit.store.transfer.import(lines, no_digest, &by()).await.expect("imported");
         assert!(directory.client(&key, NOW).await.expect("an answer").is_some());
     });
 }

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use countersign::domain::account::{Reach, Role};
-use countersign::domain::credentials::{PublicKey, Secret, TokenHash};
+use countersign::auth::enrolment;
+use countersign::domain::account::{Account, Reach, Role};
+use countersign::domain::credentials::{ClientKey, PublicKey, Secret, TokenHash};
 use countersign::domain::scope::{ScopeLimit, Scopes};
 use countersign::store::accounts::{NewAccount, StoredPassword};
 use countersign::store::audit::{Actor, AuditFilter, By};
-use countersign::store::clients::NewClient;
+use countersign::store::clients::{IssuedClient, NewClient};
 use countersign::store::delegations::TokenFilter;
 use countersign::store::digest_users::DigestUser;
 use countersign::store::page::Page;
@@ -18,7 +19,7 @@ use countersign::store::vault::MasterKey;
 use countersign::time::{Lifetime, Timestamp};
 use futures_util::future::join_all;
 
-use super::kit::{Kit, NOW, by, by_at, company_id, digest_secret, hash, memory, name, on_each_database};
+use super::kit::{Kit, NOW, by, by_at, company_id, digest_secret, hash, memory, name, no_digest, on_each_database};
 
 #[test]
 fn a_form_is_carried_out_once_whoever_sends_it_on_whichever_node() {
@@ -236,7 +237,8 @@ fn what_is_exported_carries_on_unchanged_elsewhere() {
         let other = Kit::open(place.url, MasterKey::generate());
         other.store.database.migrate().await.expect("migrated");
         let again = lines.clone();
-        let imported = other.store.transfer.import(lines.into_iter().map(Ok), &by()).await.expect("imported");
+        let imported =
+            other.store.transfer.import(lines.into_iter().map(Ok), no_digest, &by()).await.expect("imported");
         assert_eq!(imported, exported);
         let directory = &other.store.directory;
         let found = directory.account(&jo.id, NOW).await.expect("an answer").expect("is there");
@@ -252,7 +254,7 @@ fn what_is_exported_carries_on_unchanged_elsewhere() {
         let found = directory.api_key(&public_key, NOW).await.expect("an answer").expect("is there");
         assert!(found.matches(private_key.expose().as_bytes()));
 
-        let refused = other.store.transfer.import(again.into_iter().map(Ok), &by()).await;
+        let refused = other.store.transfer.import(again.into_iter().map(Ok), no_digest, &by()).await;
         assert!(matches!(refused, Err(TransferError::Record { record: 1, .. })));
     });
 }
@@ -265,7 +267,8 @@ fn a_bad_record_leaves_nothing_of_the_import() {
             "",
             r#"{"type":"client","client_key":"k","client_secret":"s","owner":"nobody","name":"App"}"#,
         ];
-        let refused = kit.store.transfer.import(lines.into_iter().map(|line| Ok(line.to_owned())), &by()).await;
+        let refused =
+            kit.store.transfer.import(lines.into_iter().map(|line| Ok(line.to_owned())), no_digest, &by()).await;
         match refused {
             Err(TransferError::Record { record: 3, reason }) => assert!(reason.contains("nobody"), "{reason}"),
             other => panic!("refused as a record, not {:?}", other.map_err(|error| error.to_string())),
@@ -278,7 +281,7 @@ fn a_bad_record_leaves_nothing_of_the_import() {
             r#"{"type":"token","oauth_token_secret":"s","client_key":"k","username":"jo"}"#,
             "{",
         ] {
-            let refused = kit.store.transfer.import(std::iter::once(Ok(line.to_owned())), &by()).await;
+            let refused = kit.store.transfer.import(std::iter::once(Ok(line.to_owned())), no_digest, &by()).await;
             assert!(matches!(refused, Err(TransferError::Record { record: 1, .. })), "{line}");
         }
     });
@@ -293,7 +296,11 @@ fn another_providers_client_and_token_carry_on() {
             r#"{"type":"token","oauth_token":"nnch734d00sl2jdk","oauth_token_secret":"pfkkdhi9sl3r4s00","client_key":"dpf43f3p2l4k3l03","username":"jo@example.com"}"#,
             r#"{"type":"key","public_key":"AKIA","private_key":"sesame open sesame","account":"jo@example.com","name":"old"}"#,
         ];
-        let imported = kit.store.transfer.import(lines.into_iter().map(|line| Ok(line.to_owned())), &by()).await;
+        let digest = |private_key: &Secret, public_key: &PublicKey, account: &Account| {
+            enrolment::private_key(private_key, public_key, account, "Countersign")
+        };
+        let imported =
+            kit.store.transfer.import(lines.into_iter().map(|line| Ok(line.to_owned())), digest, &by()).await;
         assert_eq!(imported.expect("imported").tokens, 1);
         let directory = &kit.store.directory;
         let token = directory.token(&TokenHash::of("nnch734d00sl2jdk"), NOW).await.expect("an answer");
@@ -303,5 +310,90 @@ fn another_providers_client_and_token_carry_on() {
         let key = PublicKey::parse("AKIA").expect("a key");
         let key = directory.api_key(&key, NOW).await.expect("an answer").expect("is there");
         assert!(key.matches(b"sesame open sesame"));
+        let user = DigestUser::Plain("AKIA".to_owned());
+        let digest = directory.digest(&user, "Countersign", NOW).await.expect("an answer").expect("made from the key");
+        assert_eq!(digest.username, "AKIA");
+        assert!(digest.api_key.is_some());
+    });
+}
+
+#[test]
+fn a_secret_that_is_being_replaced_moves_too() {
+    on_each_database(async |kit| {
+        let owner = kit.account("owner").await;
+        let (client, settled) = (kit.client(&owner, "").await, kit.client(&owner, "").await);
+        let rotate = async |client: &IssuedClient, grace| {
+            let grace = Lifetime::from_seconds(grace);
+            kit.store.clients.rotate_secret(&client.client.client_key, grace, &by()).await.expect("rotated")
+        };
+        let until = NOW + Lifetime::from_seconds(60);
+        let rotated = rotate(&client, 60).await;
+        assert_eq!(rotated.previous_secret_until, Some(until));
+        assert_eq!(rotate(&settled, 0).await.previous_secret_until, None);
+        let export = async |at: i64| {
+            let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+            let sink = lines.clone();
+            let keep = move |line: &str| {
+                sink.lock().expect("no panic").push(line.to_owned());
+                Ok(())
+            };
+            kit.store.transfer.export(keep, &by_at(at)).await.expect("exported");
+            lines.lock().expect("no panic").clone()
+        };
+        let lines = export(59).await;
+        assert_eq!(lines.iter().filter(|line| line.contains("previous_secret")).count(), 1);
+        assert!(!export(60).await.iter().any(|line| line.contains("previous_secret")), "good no more");
+        let other = Kit::open(memory().url, MasterKey::generate());
+        other.store.database.migrate().await.expect("migrated");
+        other.store.transfer.import(lines.into_iter().map(Ok), no_digest, &by()).await.expect("imported");
+        let key = &client.client.client_key;
+        let found = other.store.directory.client(key, NOW).await.expect("an answer").expect("is there");
+        assert!(found.secret.matches(rotated.secret.expose().as_bytes()));
+        let old = found.previous_secret(NOW).expect("the one before");
+        assert!(old.matches(client.secret.expose().as_bytes()) && found.previous_secret(until).is_none());
+        let shown = other.store.clients.show(key, NOW).await.expect("an answer").expect("is there");
+        assert_eq!(shown.previous_secret_until, Some(until));
+    });
+}
+
+#[test]
+fn what_an_import_refuses_it_names() {
+    on_each_database(async |kit| {
+        let owner = kit.account("jo").await;
+        let client = kit.client(&owner, "").await;
+        let key = client.client.client_key.as_str();
+        let refusal = async |lines: Vec<String>| match kit
+            .store
+            .transfer
+            .import(lines.into_iter().map(Ok), no_digest, &by())
+            .await
+        {
+            Err(error) => error.to_string(),
+            Ok(_) => panic!("taken"),
+        };
+        let token = format!(
+            r#"{{"type":"token","oauth_token":"t","oauth_token_secret":"u","client_key":"{key}","username":"jo"}}"#
+        );
+        assert_eq!(refusal(vec![token.clone(), token]).await, "record 2: this access token is taken, or its id is");
+        let app = |secret: &str, more: &str| {
+            format!(
+                r#"{{"type":"client","client_key":"k","client_secret":"{secret}","owner":"jo","name":"App"{more}}}"#
+            )
+        };
+        for more in ["", r#","signature_methods":["RSA-SHA1","HMAC-SHA1"]"#] {
+            assert!(refusal(vec![app("", more)]).await.starts_with("record 1: client_secret is empty"), "{more}");
+        }
+        for more in [
+            r#","previous_secret":"p""#,
+            r#","previous_secret_until":"2027-01-15T08:00:00Z""#,
+            r#","previous_secret":"","previous_secret_until":"2027-01-15T08:00:00Z""#,
+        ] {
+            assert!(refusal(vec![app("s", more)]).await.contains("previous_secret_until"), "{more}");
+        }
+        let rsa = app("", r#","signature_methods":["RSA-SHA1"]"#);
+        kit.store.transfer.import(std::iter::once(Ok(rsa)), no_digest, &by()).await.expect("needs no secret");
+        let rsa = ClientKey::parse("k").expect("a key");
+        let found = kit.store.directory.client(&rsa, NOW).await.expect("an answer").expect("is there");
+        assert!(!found.secret.expose().is_empty(), "and has none that anybody knows");
     });
 }
