@@ -1,7 +1,9 @@
 //! Floor 3: who is calling. Exactly one credential per request is judged, and none falls through to another.
 //!
-//! In reading order: what comes out (`verdict`), how guessing is slowed (`throttle`, `hashing`), the client key that
-//! goes with a password, and one file for each way in.
+//! In reading order: what comes out (`verdict`); how guessing is slowed (`throttle`, `hashing`) and what is kept of a password
+//! (`enrolment`); the key that our own tokens are signed with (`signing_keys`); why a signature failed (`inspection`) and
+//! signed requests (`oauth`); the client key beside another credential (`client_key`) and what follows once a password or API key is
+//! `proved`; the other ways in, one file each; and keys to act in a member's place (`impersonation`).
 
 pub mod verdict;
 pub mod throttle;

@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::auth::proved::Proved;
 use crate::config::{BodyHashRule, ClientKeyRule, Way};
 use crate::domain::account::{Account, AccountRefusal};
 use crate::domain::api_key::ApiKeyRefusal;
@@ -71,12 +70,11 @@ impl Admission {
 /// Who is calling, for which account, with which scopes. Only `auth` makes one, after it saw a proof.
 #[derive(Clone)]
 pub struct Identity {
-    account: Arc<DirectoryAccount>,
+    pub(super) account: Arc<DirectoryAccount>,
     client: Option<Arc<DirectoryClient>>,
     credential: Credential,
     scopes: GrantedScopes,
-    api_key: Option<Arc<DirectoryApiKey>>,
-    impersonated_by: Option<Username>,
+    pub(super) api_key: Option<Arc<DirectoryApiKey>>,
     /// Proved by the secret of a login, which may end at any time.
     by_login: bool,
 }
@@ -88,7 +86,7 @@ impl Identity {
         credential: Credential,
         scopes: GrantedScopes,
     ) -> Self {
-        Self { account, client, credential, scopes, api_key: None, impersonated_by: None, by_login: false }
+        Self { account, client, credential, scopes, api_key: None, by_login: false }
     }
 
     pub(super) fn beside(mut self, client: Option<Arc<DirectoryClient>>) -> Self {
@@ -97,17 +95,8 @@ impl Identity {
     }
 
     pub(super) fn with_api_key(mut self, key: &Arc<DirectoryApiKey>) -> Self {
-        self.impersonated_by = key.impersonator.as_ref().map(|actor| actor.account.username.clone());
         self.api_key = Some(Arc::clone(key));
         self
-    }
-
-    /// What proved this identity, where it was a key or else a password.
-    pub(super) fn proved(&self) -> Proved<'_> {
-        match &self.api_key {
-            Some(key) => Proved::Key(key),
-            None => Proved::Password(&self.account),
-        }
     }
 
     /// At most what `limit` has.
@@ -159,8 +148,8 @@ impl Identity {
     }
 
     /// The account that made this credential for another one, if it is an impersonation.
-    pub const fn impersonator(&self) -> Option<&Username> {
-        self.impersonated_by.as_ref()
+    pub fn impersonator(&self) -> Option<&Username> {
+        self.api_key.as_ref()?.impersonator.as_ref().map(|actor| &actor.account.username)
     }
 }
 
