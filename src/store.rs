@@ -15,6 +15,7 @@ pub mod digest_users;
 pub mod accounts;
 pub mod clients;
 pub mod api_keys;
+mod passwords;
 pub mod delegations;
 pub mod sessions;
 pub mod sent_forms;

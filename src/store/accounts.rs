@@ -8,7 +8,7 @@ use std::sync::Arc;
 use diesel::prelude::*;
 
 use crate::domain::account::{Account, AccountStatus, Company, Reach, Role, check_details, default_email};
-use crate::domain::credentials::{AccountId, CompanyId, InvalidName, Secret, SessionId, Username, check_line};
+use crate::domain::credentials::{AccountId, CompanyId, InvalidName, Secret, Username, check_line};
 use crate::domain::scope::ScopeLimit;
 use crate::time::Timestamp;
 
@@ -17,7 +17,7 @@ use super::changes::Change;
 use super::connection::{AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_taken};
 use super::digest_users::{self, DigestSecret};
 use super::page::{Cursor, Listing, Page};
-use super::schema::{accounts, api_keys, companies, digest_secrets, sessions};
+use super::schema::{accounts, api_keys, companies, digest_secrets};
 use super::vault::Vault;
 
 /// Why an account or company isn't as it was wanted.
@@ -112,8 +112,8 @@ pub struct AccountFilter {
 /// Accounts and companies.
 #[derive(Clone)]
 pub struct Accounts {
-    database: Database,
-    vault: Arc<Vault>,
+    pub(super) database: Database,
+    pub(super) vault: Arc<Vault>,
 }
 
 impl Accounts {
@@ -337,42 +337,6 @@ impl Accounts {
                 }
                 audit::append(transaction.connection, entry, &by)?;
                 Ok(account)
-            })
-            .await
-    }
-
-    /// Sets the password (`None`: takes it away) and ends the account's sessions but `keep`.
-    pub async fn set_password(
-        &self,
-        id: &AccountId,
-        password: Option<StoredPassword>,
-        keep: Option<SessionId>,
-        by: &By,
-    ) -> Result<(), AccountError> {
-        let (id, by, vault) = (id.clone(), by.clone(), self.vault.clone());
-        self.database
-            .write(move |transaction| {
-                let account = find(transaction.connection, &id)?.ok_or(AccountError::NotFound)?;
-                let hash = password.as_ref().map(|password| password.hash.expose());
-                diesel::update(accounts::table.find(id.as_str()))
-                    .set(accounts::password_hash.eq(hash))
-                    .execute(transaction.connection)?;
-                diesel::delete(
-                    digest_secrets::table
-                        .filter(digest_secrets::account.eq(id.as_str()))
-                        .filter(digest_secrets::public_key.is_null()),
-                )
-                .execute(transaction.connection)?;
-                let digest = password.iter().flat_map(|password| &password.digest);
-                digest_users::insert(transaction, &vault, &id, None, digest)?;
-                let kept = keep.as_ref().map_or("", SessionId::as_str);
-                diesel::delete(sessions::table.filter(sessions::account.eq(id.as_str())).filter(sessions::id.ne(kept)))
-                    .execute(transaction.connection)?;
-                super::api_keys::end_impersonations(transaction, &id, &by)?;
-                note_account(transaction, &account);
-                let entry = Entry::new(Event::PasswordSet, account.username.as_str()).of(&account);
-                audit::append(transaction.connection, entry, &by)?;
-                Ok(())
             })
             .await
     }
@@ -642,6 +606,7 @@ impl CompanyRow {
         })
     }
 }
+
 /// Whether this is still the account's password hash. If so, whoever changes it waits for the end of this transaction, and finds what it
 /// has made; if not, what was proved by the old one makes nothing any more.
 pub(super) fn still_has_password(
