@@ -14,8 +14,9 @@ use crate::time::Timestamp;
 
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
-use super::connection::{AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_taken};
+use super::connection::{AnyConnection, Database, MultiBackend, Transaction};
 use super::digest_users::{self, DigestSecret};
+use super::error::{StoreError, carries_diesel, is_taken};
 use super::page::{Cursor, Listing, Page};
 use super::schema::{accounts, api_keys, companies, digest_secrets};
 use super::vault::Vault;

@@ -19,9 +19,8 @@ use crate::time::{Lifetime, Timestamp};
 use super::accounts;
 use super::audit::{self, Actor, By, Entry, Event};
 use super::changes::Change;
-use super::connection::{
-    AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_dangling, is_taken,
-};
+use super::connection::{AnyConnection, Database, MultiBackend, Transaction};
+use super::error::{StoreError, carries_diesel, is_dangling, is_taken};
 use super::page::{Cursor, Listing, Page};
 use super::schema::{accounts as accounts_table, clients, token_credentials};
 use super::vault::{Place, Vault};

@@ -24,7 +24,8 @@ use crate::time::{Lifetime, Timestamp};
 use super::accounts;
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
-use super::connection::{Database, StoreError, Transaction, carries_diesel, is_dangling};
+use super::connection::{Database, Transaction};
+use super::error::{StoreError, carries_diesel, is_dangling};
 use super::schema::{grants, temporary_credentials, token_credentials};
 use super::vault::Vault;
 use rows::{

@@ -25,9 +25,10 @@ use super::api_keys;
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
 use super::clients;
-use super::connection::{AnyConnection, Database, StoreError, Transaction, carries_diesel};
+use super::connection::{AnyConnection, Database, Transaction};
 use super::delegations;
 use super::digest_users::{self, DigestSecret};
+use super::error::{StoreError, carries_diesel};
 use super::schema;
 use super::vault::Vault;
 
