@@ -84,6 +84,11 @@ impl ClientStatus {
             Self::Barred => "barred",
         }
     }
+
+    /// Reads that; `None`: it is none of the four.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Disabled, Self::Suspended, Self::Barred].into_iter().find(|status| status.as_str() == text)
+    }
 }
 
 /// Why a client and its tokens rest.

@@ -557,7 +557,6 @@ impl AccountRow {
 
     pub(super) fn into_account(self) -> Result<Account, StoreError> {
         let corrupt = |what| StoreError::Corrupt { what };
-        let reason = self.status_reason;
         Ok(Account {
             id: AccountId::parse(self.id).map_err(|_| corrupt("accounts.id"))?,
             username: Username::parse(self.username).map_err(|_| corrupt("accounts.username"))?,
@@ -567,12 +566,7 @@ impl AccountRow {
             name: self.name,
             email: self.email,
             external_id: self.external_id,
-            status: match self.status.as_str() {
-                "active" => AccountStatus::Active,
-                "locked" => AccountStatus::Locked { reason },
-                "disabled" => AccountStatus::Disabled { reason },
-                _ => return Err(corrupt("accounts.status")),
-            },
+            status: AccountStatus::parse(&self.status, self.status_reason).ok_or(corrupt("accounts.status"))?,
             created_at: Timestamp::from_unix(self.created_at),
         })
     }

@@ -535,13 +535,7 @@ impl ClientRow {
                 .map(|pem| RsaPublicKey::parse(&pem).map_err(|_| corrupt("clients.rsa_public_key")))
                 .transpose()?,
             http_auth: self.http_auth,
-            status: match self.status.as_str() {
-                "active" => ClientStatus::Active,
-                "disabled" => ClientStatus::Disabled,
-                "suspended" => ClientStatus::Suspended,
-                "barred" => ClientStatus::Barred,
-                _ => return Err(corrupt("clients.status")),
-            },
+            status: ClientStatus::parse(&self.status).ok_or(corrupt("clients.status"))?,
             created_at: Timestamp::from_unix(self.created_at),
         })
     }
