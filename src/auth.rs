@@ -181,11 +181,8 @@ impl Authenticator {
     }
 
     fn asks_for_session(&self, query: &str) -> bool {
-        let SessionQuery { name, value } = &self.session_query;
-        query.split('&').filter_map(|pair| pair.split_once('=')).any(|(sent_name, sent_value)| {
-            sent_name == name
-                && encoding::decode(sent_value, Plus::IsSpace).is_ok_and(|sent| *sent == *value.as_bytes())
-        })
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.any(|(name, value)| self.session_query.asks(name, value))
     }
 }
 

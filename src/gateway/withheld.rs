@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use crate::auth::cookies::{COMPANY_NAME, MEMBER_HASH, MEMBER_ID};
 use crate::auth::session::CSRF_FIELD;
 use crate::config::{HttpAuthSettings, SessionQuery};
-use crate::protocol::encoding::{self, Plus};
 use crate::protocol::oauth::mentions_oauth;
 
 /// Headers of one connection and not of the message (RFC 9110 §7.6.1), besides those that `Connection` names.
@@ -55,11 +54,7 @@ impl Withheld {
     /// `cookies`: the names of our own cookies, which no upstream gets.
     pub fn new(settings: &HttpAuthSettings, cookies: &[&str]) -> Self {
         Self {
-            client_key_headers: settings
-                .client_key_headers
-                .iter()
-                .map(|name| name.as_str().to_ascii_lowercase())
-                .collect(),
+            client_key_headers: settings.lower_client_key_headers(),
             client_key_query: settings.client_key_query.iter().map(|name| name.as_str().to_owned()).collect(),
             session_query: settings.session_query.clone(),
             cookies: cookies.iter().map(|name| (*name).to_owned()).collect(),
@@ -104,9 +99,7 @@ impl Withheld {
         }
         let Some((name, value)) = pair.split_once('=') else { return false };
         (reads.client_key && self.client_key_query.iter().any(|known| known == name))
-            || (name == self.session_query.name
-                && encoding::decode(value, Plus::IsSpace)
-                    .is_ok_and(|value| *value == *self.session_query.value.as_bytes()))
+            || self.session_query.asks(name, value)
     }
 }
 

@@ -72,11 +72,7 @@ impl Rim {
             }),
             scheme: if tls { UriScheme::Https } else { UriScheme::Http },
             trusted_proxies: server.trusted_proxies.clone(),
-            client_key_headers: http_auth
-                .client_key_headers
-                .iter()
-                .map(|name| name.as_str().to_ascii_lowercase())
-                .collect(),
+            client_key_headers: http_auth.lower_client_key_headers(),
             buffer_bytes,
             room: Room::new(buffer_bytes),
             clock,
