@@ -66,10 +66,10 @@ impl Rim {
         clock: Clock,
     ) -> Self {
         Self {
-            public: server.public_url.as_ref().map(|public| Origin {
-                scheme: if public.is_https() { UriScheme::Https } else { UriScheme::Http },
-                authority: public.authority(),
-            }),
+            public: server
+                .public_url
+                .as_ref()
+                .map(|public| Origin { scheme: public.scheme(), authority: public.authority() }),
             scheme: if tls { UriScheme::Https } else { UriScheme::Http },
             trusted_proxies: server.trusted_proxies.clone(),
             client_key_headers: http_auth.lower_client_key_headers(),

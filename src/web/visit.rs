@@ -109,11 +109,7 @@ impl Pages {
             explanations: Budget::of_pages(),
             signature_methods: configuration.oauth.admitted_methods(),
             explains: configuration.oauth.diagnose != Diagnose::Never,
-            public_origin: configuration
-                .server
-                .public_url
-                .as_ref()
-                .map(|public| (if public.is_https() { UriScheme::Https } else { UriScheme::Http }, public.authority())),
+            public_origin: configuration.server.public_url.as_ref().map(|public| (public.scheme(), public.authority())),
             scopes: configuration.scopes.clone(),
         }
     }
