@@ -447,7 +447,7 @@ impl<'a> Visit<'a> {
     /// The page about what went wrong.
     pub fn fail(&self, failed: &Failed) -> HttpResponse {
         let errors = &self.text.errors;
-        let Some(Explanation { status, words, word }) = failed.explain(self.text) else {
+        let Some(Explanation { status, notice, word }) = failed.explain(self.text) else {
             return self.ask_to_log_in();
         };
         if let Failed::Rejected(rejection) = failed {
@@ -458,7 +458,7 @@ impl<'a> Visit<'a> {
             None => (self.path("/login"), errors.to_login),
         };
         let frame = self.frame(Section::None);
-        let page = MessagePage { word, onward: Some(onward), ..MessagePage::new(frame, words) };
+        let page = MessagePage { word, onward: Some(onward), ..MessagePage::new(frame, notice) };
         let mut answer = self.page(status, &page);
         if let Failed::Rejected(Rejection { public: Refusal::Throttled { retry_after }, .. }) = failed
             && let Ok(seconds) = retry_after.seconds().to_string().parse()
