@@ -314,11 +314,11 @@ impl MetricsSettings {
 }
 
 words! {
-    /// `replay.durability`: what a remembered nonce survives.
+    /// `replay.durability`: what a remembered nonce survives. There is no level without protection.
     Durability {
         /// Loss of power: the journal is synchronized before the answer.
         Power = "power",
-        /// The end of the process, also by SIGKILL.
+        /// The end of the process, also by SIGKILL; a power cut may lose the last moments.
         Process = "process",
     }
 }
