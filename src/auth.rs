@@ -36,7 +36,7 @@ use crate::config::{SessionQuery, Way};
 use crate::domain::credentials::Secret;
 use crate::protocol::encoding::{self, Plus};
 use crate::protocol::header::Credentials;
-use crate::protocol::oauth::{ProtocolError, mentions_oauth};
+use crate::protocol::oauth::{BODY_HASH, ProtocolError, mentions_oauth};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::request::{Headers, ReceivedRequest, Sent};
 use crate::store::directory::Directory;
@@ -216,7 +216,6 @@ fn latin1_digest<'a>(request: &ReceivedRequest<'a>) -> Option<&'a [u8]> {
 
 /// In any spelling: a name is decoded before it is signed, so whoever stands on the way could write an escape into it.
 fn mentions_body_hash(text: &str) -> bool {
-    const BODY_HASH: &str = "oauth_body_hash";
     // No escape of a letter or an underscore, no other spelling: the values of most requests have none.
     let is_escaped = || text.as_bytes().windows(2).any(|pair| matches!(pair, [b'%', b'4'..=b'7']));
     let decoded = || encoding::decode(text, Plus::IsPlus).unwrap_or(Cow::Borrowed(b""));

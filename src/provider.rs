@@ -215,7 +215,7 @@ fn rejected_parameter(name: &'static str, advice: &str) -> Rejection {
     OAuthRefusal {
         problem: Problem::ParameterRejected,
         advice: format!("{name}: {advice}"),
-        details: vec![("oauth_parameters_rejected", name.to_owned())],
+        details: vec![(oauth::PARAMETERS_REJECTED, name.to_owned())],
     }
     .into()
 }

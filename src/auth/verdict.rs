@@ -336,7 +336,7 @@ impl OAuthRefusal {
         Self {
             problem: Problem::TimestampRefused,
             advice: format!("oauth_timestamp must lie between {from} and {to}: {advice}"),
-            details: vec![("oauth_acceptable_timestamps", format!("{from}-{to}"))],
+            details: vec![(oauth::ACCEPTABLE_TIMESTAMPS, format!("{from}-{to}"))],
         }
     }
 }
@@ -350,13 +350,13 @@ impl From<OAuthRefusal> for Rejection {
 impl From<ProtocolError> for OAuthRefusal {
     fn from(error: ProtocolError) -> Self {
         let details = match &error {
-            ProtocolError::Absent(names) => vec![("oauth_parameters_absent", names.join("&"))],
-            ProtocolError::Version => vec![("oauth_acceptable_versions", "1.0-1.0".to_owned())],
-            ProtocolError::Repeated(name) => vec![("oauth_parameters_rejected", name.clone())],
-            ProtocolError::Timestamp => vec![("oauth_parameters_rejected", oauth::TIMESTAMP.to_owned())],
-            ProtocolError::Nonce => vec![("oauth_parameters_rejected", oauth::NONCE.to_owned())],
+            ProtocolError::Absent(names) => vec![(oauth::PARAMETERS_ABSENT, names.join("&"))],
+            ProtocolError::Version => vec![(oauth::ACCEPTABLE_VERSIONS, "1.0-1.0".to_owned())],
+            ProtocolError::Repeated(name) => vec![(oauth::PARAMETERS_REJECTED, name.clone())],
+            ProtocolError::Timestamp => vec![(oauth::PARAMETERS_REJECTED, oauth::TIMESTAMP.to_owned())],
+            ProtocolError::Nonce => vec![(oauth::PARAMETERS_REJECTED, oauth::NONCE.to_owned())],
             ProtocolError::SingleQuotes(name) | ProtocolError::Value(name) => {
-                vec![("oauth_parameters_rejected", (*name).to_owned())]
+                vec![(oauth::PARAMETERS_REJECTED, (*name).to_owned())]
             }
             ProtocolError::Parameters(_) | ProtocolError::SignatureMethod => Vec::new(),
         };
