@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderName, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{ACCEPT_LANGUAGE, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -31,7 +31,7 @@ use crate::web::failed::{Explanation, Failed};
 use crate::web::judge::Judge;
 use crate::web::message::MessagePage;
 use crate::web::page::{Frame, Problems, ScopeChoice, Section, Visitor};
-use crate::web::response::cut_off;
+use crate::web::response::{cut_off, see_other};
 use crate::web::texts::{Language, Texts};
 
 /// The cookie that remembers a language.
@@ -415,10 +415,7 @@ impl<'a> Visit<'a> {
 
     /// To another page of ours, after something was done.
     pub fn go(&self, path: &str) -> HttpResponse {
-        HttpResponse::SeeOther()
-            .insert_header((LOCATION, self.path(path)))
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .finish()
+        see_other(&self.path(path))
     }
 
     /// A cookie of ours: HttpOnly, SameSite=Lax, Secure under https.
@@ -460,10 +457,8 @@ impl<'a> Visit<'a> {
         let frame = self.frame(Section::None);
         let page = MessagePage { word, onward: Some(onward), ..MessagePage::new(frame, notice) };
         let mut answer = self.page(status, &page);
-        if let Failed::Rejected(Rejection { public: Refusal::Throttled { retry_after }, .. }) = failed
-            && let Ok(seconds) = retry_after.seconds().to_string().parse()
-        {
-            answer.headers_mut().insert(RETRY_AFTER, seconds);
+        if let Failed::Rejected(Rejection { public: Refusal::Throttled { retry_after }, .. }) = failed {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.seconds()));
         }
         answer
     }
