@@ -1,7 +1,9 @@
 //! Floor 3: who is calling. Exactly one credential per request is judged, and none falls through to another.
 //!
-//! In reading order: what comes out (`verdict`), how guessing is slowed (`throttle`, `hashing`), the client key that
-//! goes with a password, and one file for each way in.
+//! In reading order: what comes out (`verdict`); how guessing is slowed (`throttle`, `hashing`) and what is kept of a password
+//! (`enrolment`); the key that our own tokens are signed with (`signing_keys`); why a signature failed (`inspection`) and
+//! signed requests (`oauth`); the client key beside another credential (`client_key`) and what follows once a password or API key is
+//! `proved`; the other ways in, one file each; and keys to act in a member's place (`impersonation`).
 
 pub mod verdict;
 pub mod throttle;
@@ -34,7 +36,7 @@ use crate::config::{SessionQuery, Way};
 use crate::domain::credentials::Secret;
 use crate::protocol::encoding::{self, Plus};
 use crate::protocol::header::Credentials;
-use crate::protocol::oauth::{ProtocolError, mentions_oauth};
+use crate::protocol::oauth::{BODY_HASH, ProtocolError, mentions_oauth};
 use crate::protocol::parameters::Parameters;
 use crate::protocol::request::{Headers, ReceivedRequest, Sent};
 use crate::store::directory::Directory;
@@ -179,11 +181,8 @@ impl Authenticator {
     }
 
     fn asks_for_session(&self, query: &str) -> bool {
-        let SessionQuery { name, value } = &self.session_query;
-        query.split('&').filter_map(|pair| pair.split_once('=')).any(|(sent_name, sent_value)| {
-            sent_name == name
-                && encoding::decode(sent_value, Plus::IsSpace).is_ok_and(|sent| *sent == *value.as_bytes())
-        })
+        let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.any(|(name, value)| self.session_query.asks(name, value))
     }
 }
 
@@ -217,7 +216,6 @@ fn latin1_digest<'a>(request: &ReceivedRequest<'a>) -> Option<&'a [u8]> {
 
 /// In any spelling: a name is decoded before it is signed, so whoever stands on the way could write an escape into it.
 fn mentions_body_hash(text: &str) -> bool {
-    const BODY_HASH: &str = "oauth_body_hash";
     // No escape of a letter or an underscore, no other spelling: the values of most requests have none.
     let is_escaped = || text.as_bytes().windows(2).any(|pair| matches!(pair, [b'%', b'4'..=b'7']));
     let decoded = || encoding::decode(text, Plus::IsPlus).unwrap_or(Cow::Borrowed(b""));

@@ -6,6 +6,7 @@
 //! Deliberately absent: secrets as arguments (they would be seen by every user of the machine), with the one exception of `sign`; and
 //! questions ("are you sure?"), because scripts have no answers.
 
+mod failure;
 mod output;
 mod operator;
 mod account;
@@ -24,15 +25,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::auth::hashing::PasswordError;
 use crate::config::{Configuration, ConfigurationError, Flags, Sources};
 use crate::opening::{self, OpeningError};
-use crate::store::accounts::AccountError;
-use crate::store::api_keys::ApiKeyError;
-use crate::store::clients::ClientError;
-use crate::store::connection::StoreError;
-use crate::store::delegations::DelegationError;
 use crate::time::Clock;
+
+pub use failure::Failure;
 
 /// Who is calling, for which account, with which scopes?
 ///
@@ -139,52 +136,6 @@ struct DemoArgs {
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
 }
-
-/// Why a command did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The command line is wrong in a way that its grammar can't tell.
-    #[error("{0}")]
-    Usage(String),
-    /// The settings are wrong.
-    #[error(transparent)]
-    Configuration(#[from] ConfigurationError),
-    /// It could not, or must not, be done.
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl Failure {
-    /// Whether other arguments or settings are needed, rather than another state of the world.
-    pub const fn is_usage(&self) -> bool {
-        match self {
-            Self::Usage(_) | Self::Configuration(_) => true,
-            Self::Refused(_) => false,
-        }
-    }
-}
-
-/// Each of these is said as it stands.
-macro_rules! refused {
-    ($($error:ty),+) => {
-        $(impl From<$error> for Failure {
-            fn from(error: $error) -> Self {
-                Self::Refused(format!("{error:#}"))
-            }
-        })+
-    };
-}
-refused!(
-    std::io::Error,
-    StoreError,
-    OpeningError,
-    AccountError,
-    ClientError,
-    ApiKeyError,
-    DelegationError,
-    PasswordError,
-    anyhow::Error
-);
 
 /// Carries out what the command line says.
 ///

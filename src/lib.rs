@@ -6,8 +6,8 @@
 pub mod time;
 pub mod protocol;
 // 1 domain
-pub mod config;
 pub mod domain;
+pub mod config;
 // 2 store
 pub mod store;
 // 3 pipeline

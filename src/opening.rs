@@ -12,7 +12,8 @@ use std::time::Duration;
 pub use replay::open_replay;
 
 use crate::config::Configuration;
-use crate::store::connection::{Database, DatabaseSettings, OpenError, StoreError};
+use crate::store::connection::{Database, DatabaseSettings, OpenError};
+use crate::store::error::StoreError;
 use crate::store::master_key;
 use crate::store::vault::{MasterKey, MasterKeyError, MasterKeys, Vault};
 use crate::time::Clock;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::oauth::OAuthVerifier;
+use crate::auth::oauth::{OAuthVerifier, check_client, refuse_client};
 use crate::auth::verdict::{OAuthRefusal, Rejection, check_standing};
 use crate::config::BodyHashRule;
 use crate::domain::account::{Account, Reach};
@@ -94,9 +94,7 @@ impl Provider {
         credentials.decidable(now).map_err(|refusal| refuse(refusal.into()))?;
         let client = self.directory.client(&credentials.client_key, now).await.map_err(Rejection::unavailable)?;
         let client = client.ok_or(DelegationError::ClientNotFound).map_err(refuse)?;
-        if client.standing.is_err() {
-            return Err(client_refused());
-        }
+        check_client(&client)?;
         // The client may have lost this callback since it asked: nobody is sent there any more.
         client.client.admit_callback(credentials.callback.as_str()).map_err(refuse_callback)?;
         credentials.scopes = credentials.scopes.intersection(&client.client.scopes);
@@ -178,7 +176,7 @@ impl Provider {
             .filter(|(credentials, _)| credentials.client_key == client.client.client_key)
             .ok_or(DelegationError::Refused(TemporaryRefusal::Unknown))
             .map_err(refuse)?;
-        verifier.verify_temporary(&signed, Arc::clone(&client), secret.expose()).await?;
+        verifier.verify_with(&signed, Arc::clone(&client), secret.expose()).await?;
         let by = By::from(Actor::Server, request.client_address, request.arrived);
         let key = &client.client.client_key;
         self.delegations.exchange(&hash, key, given, self.settings.exchange, &by).await.map_err(refuse)
@@ -221,21 +219,16 @@ fn rejected_parameter(name: &'static str, advice: &str) -> Rejection {
     OAuthRefusal {
         problem: Problem::ParameterRejected,
         advice: format!("{name}: {advice}"),
-        details: vec![("oauth_parameters_rejected", name.to_owned())],
+        details: vec![(oauth::PARAMETERS_REJECTED, name.to_owned())],
     }
     .into()
-}
-
-fn client_refused() -> Rejection {
-    OAuthRefusal::new(Problem::ConsumerKeyRefused, "the client is disabled, or its owner's account is: ask the owner")
-        .into()
 }
 
 fn refuse(error: DelegationError) -> Rejection {
     let (problem, advice) = match error {
         DelegationError::Store(error) => return Rejection::unavailable(error),
         DelegationError::TokenTaken => return Rejection::unavailable(error),
-        DelegationError::ClientNotFound => return client_refused(),
+        DelegationError::ClientNotFound => return refuse_client(error),
         DelegationError::Refused(TemporaryRefusal::Unknown) | DelegationError::TokenNotFound => {
             (Problem::TokenRejected, "oauth_token is no request token of this client")
         }

@@ -3,6 +3,7 @@
 //! One method is one unit of work, named by its outcome, and durable when it returns. Races are decided by inserts and
 //! conditional updates. A change is written down in the audit log and announced to every node in its own transaction.
 
+pub mod error;
 pub mod schema;
 pub mod changes;
 mod ending;
@@ -15,6 +16,7 @@ pub mod digest_users;
 pub mod accounts;
 pub mod clients;
 pub mod api_keys;
+mod passwords;
 pub mod delegations;
 pub mod sessions;
 pub mod sent_forms;
@@ -34,9 +36,10 @@ use self::accounts::Accounts;
 use self::api_keys::ApiKeys;
 use self::audit::AuditLog;
 use self::clients::Clients;
-use self::connection::{Database, StoreError};
+use self::connection::Database;
 use self::delegations::Delegations;
 use self::directory::{Directory, DirectorySettings};
+use self::error::StoreError;
 use self::refusals::Refusals;
 use self::sent_forms::SentForms;
 use self::sessions::Sessions;

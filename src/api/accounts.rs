@@ -16,7 +16,7 @@ use crate::store::accounts::{AccountFilter, AccountUpdate, NewAccount, StoredPas
 /// `GET /accounts`
 pub async fn list(call: &Call<'_>) -> Result<HttpResponse, Failed> {
     let status = call.asked("status");
-    if let Some(status) = status.as_deref().filter(|status| !["active", "locked", "disabled"].contains(status)) {
+    if let Some(status) = status.as_deref().filter(|status| AccountStatus::parse(status, None).is_none()) {
         return Err(Failed::field("status", format!("{status:?} is not active, locked or disabled")));
     }
     let filter = AccountFilter {
@@ -204,13 +204,8 @@ async fn another(call: &Call<'_>) -> Result<Account, Failed> {
 }
 
 fn new_status(text: &str, reason: Option<&str>) -> Result<AccountStatus, Failed> {
-    let reason = reason.map(str::to_owned);
-    match text {
-        "active" => Ok(AccountStatus::Active),
-        "locked" => Ok(AccountStatus::Locked { reason }),
-        "disabled" => Ok(AccountStatus::Disabled { reason }),
-        _ => Err(Failed::field("status", format!("{text:?} is not active, locked or disabled"))),
-    }
+    let status = AccountStatus::parse(text, reason.map(str::to_owned));
+    status.ok_or_else(|| Failed::field("status", format!("{text:?} is not active, locked or disabled")))
 }
 
 fn company(id: &str) -> Result<CompanyId, Failed> {

@@ -8,8 +8,8 @@ use crate::auth::verdict::Rejection;
 use crate::store::accounts::AccountError;
 use crate::store::api_keys::ApiKeyError;
 use crate::store::clients::ClientError;
-use crate::store::connection::StoreError;
 use crate::store::delegations::DelegationError;
+use crate::store::error::StoreError;
 use crate::web::response::failure;
 
 /// Why nothing was done.

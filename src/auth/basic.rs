@@ -17,8 +17,8 @@ use crate::domain::credentials::{AccountId, PublicKey, Secret, Username};
 use crate::protocol::basic::BasicCredentials;
 use crate::protocol::request::ReceivedRequest;
 use crate::store::audit::{Actor, AuditLog, By, Entry, Event};
-use crate::store::connection::StoreError;
 use crate::store::directory::{Directory, DirectoryAccount, DirectoryApiKey};
+use crate::store::error::StoreError;
 use crate::time::Timestamp;
 
 /// Characters of a member hash: what is not as long is not looked up.

@@ -10,7 +10,7 @@ use crate::auth::verdict::{Admission, Refusal, Rejection};
 use crate::config::{ClientKeyRule, HttpAuthSettings};
 use crate::domain::account::Account;
 use crate::domain::credentials::ClientKey;
-use crate::protocol::encoding::{self, Plus};
+use crate::protocol::encoding::{Plus, decode_text};
 use crate::protocol::request::{ReceivedRequest, Sent};
 use crate::store::directory::{Directory, DirectoryClient};
 use crate::time::Timestamp;
@@ -56,7 +56,7 @@ impl ClientKeyNames {
             if value.is_empty() || !self.0.iter().any(|known| known == name) {
                 continue;
             }
-            found = match (found, decode(value)) {
+            found = match (found, decode_text(value, Plus::IsSpace)) {
                 (Beside::Nothing, Some(value)) => Beside::Key(value),
                 (Beside::Key(first), Some(value)) if first == value => Beside::Key(first),
                 (Beside::Nothing | Beside::Key(_) | Beside::Unreadable, _) => return Beside::Unreadable,
@@ -110,11 +110,4 @@ async fn admit(
     }
     directory.note_client_use(&client, now);
     Ok(client)
-}
-
-fn decode(value: &str) -> Option<Cow<'_, str>> {
-    match encoding::decode(value, Plus::IsSpace).ok()? {
-        Cow::Borrowed(_) => Some(Cow::Borrowed(value)),
-        Cow::Owned(octets) => String::from_utf8(octets).ok().map(Cow::Owned),
-    }
 }

@@ -11,7 +11,7 @@ use crate::auth::verdict::{Credential, Identity, Refusal, Rejection, check_stand
 use crate::domain::account::Account;
 use crate::domain::credentials::{Secret, TokenHash};
 use crate::protocol::cookies::Cookies;
-use crate::protocol::encoding::{self, Plus};
+use crate::protocol::encoding::{Plus, decode_text};
 use crate::protocol::request::ReceivedRequest;
 use crate::store::directory::{Directory, DirectoryAccount};
 use crate::store::sessions::SessionKind;
@@ -34,7 +34,7 @@ pub struct MemberCookies<'a> {
 impl<'a> MemberCookies<'a> {
     /// All three, or nothing.
     pub fn find(cookies: Cookies<'a>) -> Option<Self> {
-        let value = |name| cookies.get(name).and_then(decode);
+        let value = |name| cookies.get(name).and_then(|value| decode_text(value, Plus::IsPlus));
         Some(Self {
             company: value(COMPANY_NAME)?,
             member: value(MEMBER_ID)?,
@@ -83,13 +83,6 @@ pub async fn holder_of(
     let found = directory.session(&TokenHash::of(hash.expose()), now).await.map_err(Rejection::unavailable)?;
     let found = found.filter(|found| found.session.kind == SessionKind::MemberHash && now < found.session.expires_at);
     Ok(found.map(|found| Arc::clone(&found.account)))
-}
-
-fn decode(value: &str) -> Option<Cow<'_, str>> {
-    match encoding::decode(value, Plus::IsPlus).ok()? {
-        Cow::Borrowed(_) => Some(Cow::Borrowed(value)),
-        Cow::Owned(octets) => String::from_utf8(octets).ok().map(Cow::Owned),
-    }
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@
 //! The nonce comes last, so that a stranger can neither burn nonces nor fill the store. That a key or token is unknown
 //! is told to anybody; everything else about it only to who proved to hold its secret.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::auth::inspection::Inspection;
 use crate::auth::verdict::{Admission, Credential, Identity, OAuthRefusal, Refusal, Rejection, refuse_account};
 use crate::config::{BodyHashRule, PlaintextRule, Way};
-use crate::domain::client::{ClientRefusal, SignatureMethods};
+use crate::domain::client::SignatureMethods;
 use crate::domain::credentials::{ClientKey, TokenHash};
 use crate::domain::delegation::TokenRefusal;
 use crate::domain::scope::{GrantedScopes, Scopes};
@@ -161,18 +162,15 @@ impl OAuthVerifier {
     /// # Errors
     /// [`Refusal::OAuth`], [`Refusal::Unavailable`].
     pub async fn verify_client(&self, signed: &Signed<'_>) -> Result<VerifiedClient, Rejection> {
-        let client = self.client(signed).await?;
-        let proof = self.signature(signed, &client, "").await?;
-        check_client(&client)?;
-        let remembered = self.remember(signed).done().await?;
-        Ok(VerifiedClient { client, _proof: (proof, remembered) })
+        self.verify_with(signed, self.client(signed).await?, "").await
     }
 
-    /// Verifies a request signed with temporary credentials, whose secret the caller looked up (RFC 5849 §2.3).
+    /// Verifies a request that this client signed, and `token_secret` with it: that of temporary credentials, which the caller looked
+    /// up (RFC 5849 §2.3), or none.
     ///
     /// # Errors
     /// [`Refusal::OAuth`], [`Refusal::Unavailable`].
-    pub async fn verify_temporary(
+    pub async fn verify_with(
         &self,
         signed: &Signed<'_>,
         client: Arc<DirectoryClient>,
@@ -400,14 +398,18 @@ fn check_body_hash(signed: &Signed<'_>, rule: BodyHashRule) -> Result<(), Reject
     }
 }
 
-fn check_client(client: &DirectoryClient) -> Result<(), Rejection> {
+/// Disabled clients, and those of a locked or disabled owner, are told so.
+///
+/// # Errors
+/// `consumer_key_refused`.
+pub fn check_client(client: &DirectoryClient) -> Result<(), Rejection> {
     client.standing.clone().map_err(refuse_client)
 }
 
-fn refuse_client(refusal: ClientRefusal) -> Rejection {
-    let reason = refusal.to_string();
+/// `consumer_key_refused`, and why for the log.
+pub fn refuse_client(why: impl Display) -> Rejection {
     let advice = "the client is disabled, or its owner's account is: ask the owner";
-    Rejection::because(Refusal::OAuth(OAuthRefusal::new(Problem::ConsumerKeyRefused, advice)), reason)
+    Rejection::because(Refusal::OAuth(OAuthRefusal::new(Problem::ConsumerKeyRefused, advice)), why.to_string())
 }
 
 fn refuse_token(refusal: TokenRefusal) -> Rejection {

@@ -18,6 +18,16 @@ pub enum Proved<'a> {
     Key(&'a Arc<DirectoryApiKey>),
 }
 
+impl Identity {
+    /// What proved this identity, where it was a key or else a password.
+    pub(super) fn proved(&self) -> Proved<'_> {
+        match &self.api_key {
+            Some(key) => Proved::Key(key),
+            None => Proved::Password(&self.account),
+        }
+    }
+}
+
 impl<'a> Proved<'a> {
     /// What is stored of the password or private key; it changes with them.
     pub fn stored_secret(self) -> &'a [u8] {

@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::auth::proved::Proved;
 use crate::config::{BodyHashRule, ClientKeyRule, Way};
 use crate::domain::account::{Account, AccountRefusal};
 use crate::domain::api_key::ApiKeyRefusal;
@@ -71,12 +70,11 @@ impl Admission {
 /// Who is calling, for which account, with which scopes. Only `auth` makes one, after it saw a proof.
 #[derive(Clone)]
 pub struct Identity {
-    account: Arc<DirectoryAccount>,
+    pub(super) account: Arc<DirectoryAccount>,
     client: Option<Arc<DirectoryClient>>,
     credential: Credential,
     scopes: GrantedScopes,
-    api_key: Option<Arc<DirectoryApiKey>>,
-    impersonated_by: Option<Username>,
+    pub(super) api_key: Option<Arc<DirectoryApiKey>>,
     /// Proved by the secret of a login, which may end at any time.
     by_login: bool,
 }
@@ -88,7 +86,7 @@ impl Identity {
         credential: Credential,
         scopes: GrantedScopes,
     ) -> Self {
-        Self { account, client, credential, scopes, api_key: None, impersonated_by: None, by_login: false }
+        Self { account, client, credential, scopes, api_key: None, by_login: false }
     }
 
     pub(super) fn beside(mut self, client: Option<Arc<DirectoryClient>>) -> Self {
@@ -97,17 +95,8 @@ impl Identity {
     }
 
     pub(super) fn with_api_key(mut self, key: &Arc<DirectoryApiKey>) -> Self {
-        self.impersonated_by = key.impersonator.as_ref().map(|actor| actor.account.username.clone());
         self.api_key = Some(Arc::clone(key));
         self
-    }
-
-    /// What proved this identity, where it was a key or else a password.
-    pub(super) fn proved(&self) -> Proved<'_> {
-        match &self.api_key {
-            Some(key) => Proved::Key(key),
-            None => Proved::Password(&self.account),
-        }
     }
 
     /// At most what `limit` has.
@@ -159,8 +148,8 @@ impl Identity {
     }
 
     /// The account that made this credential for another one, if it is an impersonation.
-    pub const fn impersonator(&self) -> Option<&Username> {
-        self.impersonated_by.as_ref()
+    pub fn impersonator(&self) -> Option<&Username> {
+        self.api_key.as_ref()?.impersonator.as_ref().map(|actor| &actor.account.username)
     }
 }
 
@@ -358,7 +347,7 @@ impl OAuthRefusal {
         Self {
             problem: Problem::TimestampRefused,
             advice: format!("oauth_timestamp must lie between {from} and {to}: {advice}"),
-            details: vec![("oauth_acceptable_timestamps", format!("{from}-{to}"))],
+            details: vec![(oauth::ACCEPTABLE_TIMESTAMPS, format!("{from}-{to}"))],
         }
     }
 }
@@ -372,13 +361,13 @@ impl From<OAuthRefusal> for Rejection {
 impl From<ProtocolError> for OAuthRefusal {
     fn from(error: ProtocolError) -> Self {
         let details = match &error {
-            ProtocolError::Absent(names) => vec![("oauth_parameters_absent", names.join("&"))],
-            ProtocolError::Version => vec![("oauth_acceptable_versions", "1.0-1.0".to_owned())],
-            ProtocolError::Repeated(name) => vec![("oauth_parameters_rejected", name.clone())],
-            ProtocolError::Timestamp => vec![("oauth_parameters_rejected", oauth::TIMESTAMP.to_owned())],
-            ProtocolError::Nonce => vec![("oauth_parameters_rejected", oauth::NONCE.to_owned())],
+            ProtocolError::Absent(names) => vec![(oauth::PARAMETERS_ABSENT, names.join("&"))],
+            ProtocolError::Version => vec![(oauth::ACCEPTABLE_VERSIONS, "1.0-1.0".to_owned())],
+            ProtocolError::Repeated(name) => vec![(oauth::PARAMETERS_REJECTED, name.clone())],
+            ProtocolError::Timestamp => vec![(oauth::PARAMETERS_REJECTED, oauth::TIMESTAMP.to_owned())],
+            ProtocolError::Nonce => vec![(oauth::PARAMETERS_REJECTED, oauth::NONCE.to_owned())],
             ProtocolError::SingleQuotes(name) | ProtocolError::Value(name) => {
-                vec![("oauth_parameters_rejected", (*name).to_owned())]
+                vec![(oauth::PARAMETERS_REJECTED, (*name).to_owned())]
             }
             ProtocolError::Parameters(_) | ProtocolError::SignatureMethod => Vec::new(),
         };

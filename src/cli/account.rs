@@ -146,19 +146,6 @@ struct UpdateArgs {
 
 impl Shape for AccountShape {
     const COLUMNS: &'static [&'static str] = &["username", "id", "company", "role", "scopes", "status", "created_at"];
-    const FIELDS: &'static [&'static str] = &[
-        "id",
-        "username",
-        "company",
-        "role",
-        "scopes",
-        "name",
-        "email",
-        "external_id",
-        "status",
-        "reason",
-        "created_at",
-    ];
 }
 
 fn role(text: &str) -> Result<Role, String> {

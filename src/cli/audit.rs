@@ -55,8 +55,6 @@ struct ListArgs {
 
 impl Shape for AuditShape {
     const COLUMNS: &'static [&'static str] = &["id", "created_at", "event", "actor", "subject", "address", "detail"];
-    const FIELDS: &'static [&'static str] =
-        &["id", "created_at", "event", "actor", "subject", "account", "company", "client_key", "detail", "address"];
 }
 
 /// Carries the command out.

@@ -122,22 +122,6 @@ struct UpdateArgs {
 impl Shape for ClientShape {
     const COLUMNS: &'static [&'static str] =
         &["client_key", "name", "owner", "scopes", "status", "active_tokens", "created_at"];
-    const FIELDS: &'static [&'static str] = &[
-        "client_key",
-        "client_secret",
-        "owner",
-        "name",
-        "callbacks",
-        "scopes",
-        "signature_methods",
-        "rsa_public_key",
-        "http_auth",
-        "status",
-        "created_at",
-        "previous_secret_until",
-        "active_tokens",
-        "last_used_at",
-    ];
 }
 
 fn rsa_public_key(path: Option<&Path>) -> Result<Option<RsaPublicKey>, Failure> {

@@ -32,8 +32,7 @@ enum CompanyCommand {
 }
 
 impl Shape for CompanyShape {
-    const COLUMNS: &'static [&'static str] = Self::FIELDS;
-    const FIELDS: &'static [&'static str] = &["id", "name", "created_at"];
+    const COLUMNS: &'static [&'static str] = &["id", "name", "created_at"];
 }
 
 /// Carries the command out.

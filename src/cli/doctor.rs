@@ -58,7 +58,6 @@ enum Verdict {
 
 impl Shape for Finding {
     const COLUMNS: &'static [&'static str] = &["check", "result", "seen", "change"];
-    const FIELDS: &'static [&'static str] = Self::COLUMNS;
 }
 
 /// Checks the deployment; fails if anything is bad.

@@ -65,19 +65,6 @@ fn seconds(text: &str) -> Result<u32, String> {
 impl Shape for KeyShape {
     const COLUMNS: &'static [&'static str] =
         &["public_key", "name", "username", "scopes", "hint", "status", "expires_at", "created_at"];
-    const FIELDS: &'static [&'static str] = &[
-        "public_key",
-        "private_key",
-        "name",
-        "username",
-        "scopes",
-        "hint",
-        "status",
-        "impersonated_by",
-        "expires_at",
-        "created_at",
-        "last_used_at",
-    ];
 }
 
 /// Carries the command out.

@@ -1,6 +1,7 @@
 //! The way out to the terminal: data on stdout as a table or as JSON, messages on stderr.
 //!
-//! Both forms are made from the same JSON shape, so that they can't tell different things. A table shows chosen fields; JSON shows all.
+//! Both forms are made from the same JSON shape, so that they can't tell different things. A table of many shows chosen columns; of one
+//! alone it shows all fields in their order, which `preserve_order` of `serde_json` keeps.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -41,8 +42,6 @@ impl FormatArgs {
 pub trait Shape: Serialize {
     /// The fields that a table of many has, in order.
     const COLUMNS: &'static [&'static str];
-    /// All fields, in the order in which one alone is shown.
-    const FIELDS: &'static [&'static str];
 }
 
 /// Writes many.
@@ -63,7 +62,7 @@ pub fn list<S: Shape>(format: Format, items: &[S]) -> io::Result<()> {
 pub fn one<S: Shape>(format: Format, item: &S) -> io::Result<()> {
     match format {
         Format::Json => json(item),
-        Format::Table => print(&record(S::FIELDS, item)?),
+        Format::Table => print(&record(item)?),
     }
 }
 
@@ -101,10 +100,10 @@ fn table<S: Serialize>(columns: &[&str], items: &[S]) -> serde_json::Result<Stri
     Ok(align(&rows))
 }
 
-fn record<S: Serialize>(fields: &[&str], item: &S) -> serde_json::Result<String> {
+fn record(item: &impl Serialize) -> serde_json::Result<String> {
     let item = serde_json::to_value(item)?;
-    let present = fields.iter().filter(|name| item.get(**name).is_some());
-    Ok(align(&present.map(|name| vec![(*name).to_owned(), cell(item.get(*name))]).collect::<Vec<_>>()))
+    let fields = item.as_object().into_iter().flatten();
+    Ok(align(&fields.map(|(name, value)| vec![name.clone(), cell(Some(value))]).collect::<Vec<_>>()))
 }
 
 fn heading(name: &str) -> String {
@@ -167,9 +166,6 @@ mod tests {
     #[test]
     fn one_thing_has_a_line_for_each_field_that_it_has() {
         let thing = Thing { name: "x", scopes: vec!["a:read", "b:read"], company: None, on: true };
-        assert_eq!(
-            record(&["name", "scopes", "on", "secret"], &thing).unwrap(),
-            "name    x\nscopes  a:read b:read\non      yes\n"
-        );
+        assert_eq!(record(&thing).unwrap(), "name     x\nscopes   a:read b:read\ncompany  -\non       yes\n");
     }
 }

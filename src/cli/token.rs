@@ -74,26 +74,11 @@ struct FilterArgs {
 impl Shape for TokenShape {
     const COLUMNS: &'static [&'static str] =
         &["id", "hint", "username", "client_name", "scopes", "status", "created_at"];
-    const FIELDS: &'static [&'static str] = &[
-        "id",
-        "hint",
-        "username",
-        "client_key",
-        "client_name",
-        "scopes",
-        "status",
-        "created_at",
-        "expires_at",
-        "revoked_at",
-        "last_used_at",
-    ];
 }
 
 impl Shape for GrantShape {
     const COLUMNS: &'static [&'static str] =
         &["id", "username", "client_name", "scopes", "active_tokens", "created_at"];
-    const FIELDS: &'static [&'static str] =
-        &["id", "username", "client_key", "client_name", "scopes", "active_tokens", "created_at", "last_used_at"];
 }
 
 /// Carries `token` out.

@@ -5,12 +5,13 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use super::values::{InvalidValue, is_name};
+use crate::protocol::request::UriScheme;
 
 /// Scheme, host and port of a URL (RFC 6454): what the base string's URI begins with. `Display` writes it as base strings do:
 /// lower case, without the scheme's own port, without a final slash.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Origin {
-    https: bool,
+    scheme: UriScheme,
     /// Lower case; IPv6 in brackets.
     host: String,
     /// Only when it is not the scheme's own.
@@ -19,22 +20,16 @@ pub struct Origin {
 
 impl Origin {
     pub fn is_https(&self) -> bool {
-        self.https
+        self.scheme == UriScheme::Https
     }
 
-    /// `https` or `http`.
-    pub fn scheme(&self) -> &'static str {
-        if self.https { "https" } else { "http" }
+    pub fn scheme(&self) -> UriScheme {
+        self.scheme
     }
 
     /// Lower case; an IPv6 address in brackets.
     pub fn host(&self) -> &str {
         &self.host
-    }
-
-    /// The port, also when it is the scheme's own.
-    pub fn port(&self) -> u16 {
-        self.port.unwrap_or(if self.https { 443 } else { 80 })
     }
 
     /// What a `Host` header holds: the host, and the port if it is not the scheme's own.
@@ -48,7 +43,7 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme(), self.authority())
+        write!(f, "{}://{}", self.scheme.as_str(), self.authority())
     }
 }
 
@@ -57,11 +52,10 @@ impl FromStr for Origin {
 
     fn from_str(text: &str) -> Result<Origin, InvalidValue> {
         let lower = text.to_ascii_lowercase();
-        let (https, rest) = match (lower.strip_prefix("https://"), lower.strip_prefix("http://")) {
-            (Some(rest), _) => (true, rest),
-            (None, Some(rest)) => (false, rest),
-            (None, None) => return Err(InvalidValue::Origin("it begins with neither https:// nor http://")),
-        };
+        let (scheme, rest) = lower
+            .split_once("://")
+            .and_then(|(scheme, rest)| Some((UriScheme::parse(scheme)?, rest)))
+            .ok_or(InvalidValue::Origin("it begins with neither https:// nor http://"))?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains(['/', '?', '#']) {
             return Err(InvalidValue::Origin("it has a path or a query"));
@@ -91,8 +85,8 @@ impl FromStr for Origin {
             ),
             _ => return Err(InvalidValue::Origin("the port is not from 1 to 65535")),
         };
-        let own = if https { 443 } else { 80 };
-        Ok(Origin { https, host: host.to_owned(), port: port.filter(|port| *port != own) })
+        let port = port.filter(|port| port.to_string() != scheme.default_port());
+        Ok(Origin { scheme, host: host.to_owned(), port })
     }
 }
 
@@ -118,7 +112,7 @@ mod tests {
         ] {
             assert_eq!(given.parse::<Origin>().unwrap().to_string(), written);
         }
-        assert_eq!("https://a.example".parse::<Origin>().unwrap().port(), 443);
+        assert_eq!("https://a.example".parse::<Origin>().unwrap().authority(), "a.example");
         assert_eq!("http://a.example:8080".parse::<Origin>().unwrap().authority(), "a.example:8080");
     }
 

@@ -193,6 +193,11 @@ pub struct HttpAuthSettings {
 }
 
 impl HttpAuthSettings {
+    /// The headers that carry a client key, in small letters: names are compared without regard to case (RFC 9110 §5.1).
+    pub fn lower_client_key_headers(&self) -> Vec<String> {
+        self.client_key_headers.iter().map(|name| name.as_str().to_ascii_lowercase()).collect()
+    }
+
     pub(super) fn read(section: &mut Section<'_>) -> HttpAuthSettings {
         HttpAuthSettings {
             realm: section.parsed("realm").unwrap_or_else(Realm::usual),
@@ -309,11 +314,11 @@ impl MetricsSettings {
 }
 
 words! {
-    /// `replay.durability`: what a remembered nonce survives.
+    /// `replay.durability`: what a remembered nonce survives. There is no level without protection.
     Durability {
         /// Loss of power: the journal is synchronized before the answer.
         Power = "power",
-        /// The end of the process, also by SIGKILL.
+        /// The end of the process, also by SIGKILL; a power cut may lose the last moments.
         Process = "process",
     }
 }

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::domain::scope::Scope;
+use crate::protocol::encoding::{Plus, decode};
 
 /// Why a text is not what its key needs.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -168,6 +169,11 @@ pub struct SessionQuery {
 }
 
 impl SessionQuery {
+    /// Whether a pair of the query, still encoded, is this one: the name stands as it is, the value may be escaped.
+    pub fn asks(&self, name: &str, value: &str) -> bool {
+        name == self.name && decode(value, Plus::IsSpace).is_ok_and(|value| *value == *self.value.as_bytes())
+    }
+
     pub(super) fn usual() -> SessionQuery {
         SessionQuery { name: "auth".into(), value: "session".into() }
     }

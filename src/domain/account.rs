@@ -133,6 +133,16 @@ impl AccountStatus {
         }
     }
 
+    /// Reads that, and what reason goes with it; `None`: it is none of the three.
+    pub fn parse(text: &str, reason: Option<String>) -> Option<Self> {
+        match text {
+            "active" => Some(Self::Active),
+            "locked" => Some(Self::Locked { reason }),
+            "disabled" => Some(Self::Disabled { reason }),
+            _ => None,
+        }
+    }
+
     /// The reason that was given with the state.
     pub fn reason(&self) -> Option<&str> {
         match self {

@@ -84,6 +84,11 @@ impl ClientStatus {
             Self::Barred => "barred",
         }
     }
+
+    /// Reads that; `None`: it is none of the four.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Disabled, Self::Suspended, Self::Barred].into_iter().find(|status| status.as_str() == text)
+    }
 }
 
 /// Why a client and its tokens rest.
@@ -285,7 +290,7 @@ impl CallbackUri {
             Some(rest) => {
                 let end = rest.find(['/', '?']).unwrap_or(rest.len());
                 let (authority, target) = rest.split_at(end);
-                let (host, port) = split_authority(authority)?;
+                let (host, port) = host_and_port(authority)?;
                 if is_web && host.is_empty() {
                     return Err(InvalidCallback::Host);
                 }
@@ -375,7 +380,7 @@ impl PartialEq for CallbackUri {
 impl Eq for CallbackUri {}
 
 /// Host and port of `host`, `host:port` or `[::1]:port`.
-fn split_authority(authority: &str) -> Result<(&str, Option<u16>), InvalidCallback> {
+fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), InvalidCallback> {
     if authority.contains('@') {
         return Err(InvalidCallback::UserInfo);
     }

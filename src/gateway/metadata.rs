@@ -7,7 +7,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 
 use crate::protocol::request::UriScheme;
-use crate::web::request::Origin;
+use crate::web::request::ExternalOrigin;
 
 /// Which contract an endpoint speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ pub struct Described<'a> {
     /// As the client sent it.
     pub method: &'a str,
     /// Scheme and Host.
-    pub origin: Origin,
+    pub origin: ExternalOrigin,
     /// As it was sent; begins with a slash.
     pub path: &'a str,
     /// Behind the first `?`.
@@ -146,7 +146,7 @@ fn describe<'a>(method: &'a str, scheme: UriScheme, host: &str, target: &'a str)
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
     };
-    Some(Described { method, origin: Origin { scheme, authority: host.to_owned() }, path, query })
+    Some(Described { method, origin: ExternalOrigin { scheme, authority: host.to_owned() }, path, query })
 }
 
 /// The header's text, if it was sent once.

@@ -172,7 +172,11 @@ impl Proxy {
             None => path.to_owned(),
         };
         let origin = self.upstream.origin();
-        Ok(Uri::builder().scheme(origin.scheme()).authority(origin.authority()).path_and_query(target).build()?)
+        Ok(Uri::builder()
+            .scheme(origin.scheme().as_str())
+            .authority(origin.authority())
+            .path_and_query(target)
+            .build()?)
     }
 
     /// All headers that are the upstream's business.

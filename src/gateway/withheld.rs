@@ -9,7 +9,6 @@ use crate::auth::cookies::{COMPANY_NAME, MEMBER_HASH, MEMBER_ID};
 use crate::auth::session::{COOKIE, CSRF_FIELD, VISITOR_COOKIE};
 use crate::config::{ClientKeyRule, HttpAuthSettings, SessionQuery, Way};
 use crate::policy::Route;
-use crate::protocol::encoding::{self, Plus};
 use crate::protocol::oauth::mentions_oauth;
 
 /// Headers of one connection and not of the message (RFC 9110 §7.6.1), besides those that `Connection` names.
@@ -69,11 +68,7 @@ impl Withheld {
     /// By these settings.
     pub fn new(settings: &HttpAuthSettings) -> Self {
         Self {
-            client_key_headers: settings
-                .client_key_headers
-                .iter()
-                .map(|name| name.as_str().to_ascii_lowercase())
-                .collect(),
+            client_key_headers: settings.lower_client_key_headers(),
             client_key_query: settings.client_key_query.iter().map(|name| name.as_str().to_owned()).collect(),
             session_query: settings.session_query.clone(),
         }
@@ -117,9 +112,7 @@ impl Withheld {
         }
         let Some((name, value)) = pair.split_once('=') else { return false };
         (reads.client_key && self.client_key_query.iter().any(|known| known == name))
-            || (name == self.session_query.name
-                && encoding::decode(value, Plus::IsSpace)
-                    .is_ok_and(|value| *value == *self.session_query.value.as_bytes()))
+            || self.session_query.asks(name, value)
     }
 }
 

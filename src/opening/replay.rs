@@ -13,10 +13,10 @@ use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::{self, Configuration};
+use crate::config::Configuration;
 use crate::domain::credentials::Secret;
 use crate::store::Store;
-use crate::store::replay::{Durability, ReplaySettings, ReplayStore};
+use crate::store::replay::{ReplaySettings, ReplayStore};
 use crate::time::Timestamp;
 
 /// The setting that holds [`Remembered`].
@@ -95,10 +95,7 @@ fn settings(configuration: &Configuration) -> ReplaySettings {
     let window = configuration.oauth.timestamp_window_seconds;
     let mut settings = ReplaySettings::default();
     (settings.past_seconds, settings.future_seconds) = (window, window);
-    settings.durability = match configuration.replay.durability {
-        config::Durability::Power => Durability::Power,
-        config::Durability::Process => Durability::Process,
-    };
+    settings.durability = configuration.replay.durability;
     settings.redis_wait_replicas = configuration.redis.wait_replicas;
     settings.capacity = configuration.replay.capacity;
     settings.commit_delay = Duration::from_micros(u64::from(configuration.replay.commit_delay_microseconds));

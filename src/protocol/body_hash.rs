@@ -5,8 +5,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
 
 use super::request::ReceivedRequest;
 use super::signature::SignatureMethod;
@@ -33,13 +31,7 @@ pub enum BodyHash {
 /// assert_eq!(body_hash(SignatureMethod::HmacSha1, b"Hello World!"), "Lve95gjOVATpfV8EL5X4nxwjKHE=");
 /// ```
 pub fn body_hash(method: SignatureMethod, body: &[u8]) -> String {
-    match method {
-        SignatureMethod::HmacSha1 | SignatureMethod::RsaSha1 | SignatureMethod::Plaintext => {
-            STANDARD.encode(Sha1::digest(body))
-        }
-        SignatureMethod::HmacSha256 | SignatureMethod::RsaSha256 => STANDARD.encode(Sha256::digest(body)),
-        SignatureMethod::HmacSha512 | SignatureMethod::RsaSha512 => STANDARD.encode(Sha512::digest(body)),
-    }
+    STANDARD.encode(method.hash_of(body))
 }
 
 /// Compares `presented`, the decoded `oauth_body_hash`, with the body of `request`.

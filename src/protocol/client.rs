@@ -47,11 +47,7 @@ impl<'a> RequestUrl<'a> {
     pub fn parse(url: &'a str) -> Result<Self, SigningError> {
         let url = url.split('#').next().unwrap_or_default();
         let (scheme, rest) = url.split_once("://").ok_or(SigningError::Url)?;
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "http" => UriScheme::Http,
-            "https" => UriScheme::Https,
-            _ => return Err(SigningError::Url),
-        };
+        let scheme = UriScheme::parse(scheme).ok_or(SigningError::Url)?;
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, behind) = rest.split_at(end);
         if authority.is_empty() || authority.contains(['@', ' ']) {

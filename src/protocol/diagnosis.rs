@@ -20,7 +20,7 @@ use super::body_hash::{self, BodyHash};
 use super::oauth::BODY_HASH;
 use super::parameters::Parameters;
 use super::request::ReceivedRequest;
-use super::signature::{SignatureMethod, VerificationKey, hash_of, reproduces};
+use super::signature::{SignatureMethod, VerificationKey, reproduces};
 use form::{Form, Made};
 pub use mistakes::Mistake;
 use rebuilding::{Attempt, Evidence};
@@ -190,7 +190,7 @@ impl Made {
         match self {
             Self::Plaintext => reproduces(SignatureMethod::Plaintext, "", &attempt.key, &attempt.presented),
             Self::Mac(method, presented) => reproduces(*method, &attempt.text, &attempt.key, presented),
-            Self::Hash(method, hash) => hash_of(*method, &attempt.text) == *hash,
+            Self::Hash(method, hash) => method.hash_of(attempt.text.as_bytes()) == *hash,
         }
     }
 }

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::encoding::{Plus, decode};
+use super::encoding::{Plus, decode_text};
 use super::header::{Challenge, Credentials, HeaderError};
 use super::request::ReceivedRequest;
 
@@ -418,8 +418,7 @@ fn decode_extended(value: &str) -> Result<String, DigestError> {
     if !charset.eq_ignore_ascii_case("UTF-8") {
         return Err(DigestError::Username);
     }
-    let octets = decode(encoded, Plus::IsPlus).map_err(|_| DigestError::Username)?;
-    String::from_utf8(octets.into_owned()).map_err(|_| DigestError::Username)
+    decode_text(encoded, Plus::IsPlus).map(Cow::into_owned).ok_or(DigestError::Username)
 }
 
 #[cfg(test)]

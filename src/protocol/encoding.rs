@@ -73,6 +73,14 @@ pub fn decode(text: &str, plus: Plus) -> Result<Cow<'_, [u8]>, InvalidEscape> {
     Ok(Cow::Owned(out))
 }
 
+/// What [`decode`] gives, as text; `None`: an invalid escape, or octets that are no UTF-8.
+pub fn decode_text(text: &str, plus: Plus) -> Option<Cow<'_, str>> {
+    match decode(text, plus).ok()? {
+        Cow::Borrowed(_) => Some(Cow::Borrowed(text)),
+        Cow::Owned(octets) => String::from_utf8(octets).ok().map(Cow::Owned),
+    }
+}
+
 /// Decodes and encodes again: the one spelling of RFC 5849 §3.6, in which parameters are sorted and signed.
 /// Borrowed when the sender already used it.
 ///

@@ -44,6 +44,14 @@ pub const SCOPE: &str = "scope";
 pub const PROBLEM: &str = "oauth_problem";
 /// `oauth_problem_advice`, in answers only (Problem Reporting).
 pub const PROBLEM_ADVICE: &str = "oauth_problem_advice";
+/// `oauth_parameters_absent`, in answers only (Problem Reporting): names, joined by `&`.
+pub const PARAMETERS_ABSENT: &str = "oauth_parameters_absent";
+/// `oauth_parameters_rejected`, in answers only (Problem Reporting).
+pub const PARAMETERS_REJECTED: &str = "oauth_parameters_rejected";
+/// `oauth_acceptable_timestamps`, in answers only (Problem Reporting): a range.
+pub const ACCEPTABLE_TIMESTAMPS: &str = "oauth_acceptable_timestamps";
+/// `oauth_acceptable_versions`, in answers only (Problem Reporting): a range.
+pub const ACCEPTABLE_VERSIONS: &str = "oauth_acceptable_versions";
 /// `oauth_version` as RFC 5849 §3.1 has it, and as node-oauth's own examples write it.
 const VERSIONS: [&str; 2] = ["1.0", "1.0A"];
 /// The longest value of a protocol parameter; an RSA signature of 8192 bits has 1368 characters.

@@ -64,10 +64,7 @@ pub struct Parameter<'a> {
 impl Parameter<'_> {
     /// What the value means; `None` when that is no UTF-8.
     pub fn decoded(&self) -> Option<Cow<'_, str>> {
-        match encoding::decode(&self.value, Plus::IsPlus).ok()? {
-            Cow::Borrowed(octets) => std::str::from_utf8(octets).ok().map(Cow::Borrowed),
-            Cow::Owned(octets) => String::from_utf8(octets).ok().map(Cow::Owned),
-        }
+        encoding::decode_text(&self.value, Plus::IsPlus)
     }
 
     /// Whether the normalized list holds it: all but `oauth_signature`, and `realm` in the header (§3.4.1.3.1).

@@ -14,8 +14,8 @@ use crate::time::Timestamp;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Pasted {
     pub method: String,
-    /// `http` or `https`, where the address says so.
-    pub scheme: Option<String>,
+    /// Where the address says it.
+    pub scheme: Option<UriScheme>,
     /// Host, and port if one is there.
     pub authority: Option<String>,
     pub path: String,
@@ -335,12 +335,7 @@ fn split_words(text: &str) -> Option<Vec<String>> {
 impl Pasted {
     /// The origin that it was sent to, as far as it says. `usual`: the scheme where only the host is said.
     pub fn origin(&self, usual: UriScheme) -> Option<(UriScheme, &str)> {
-        let scheme = match self.scheme.as_deref() {
-            Some("https") => UriScheme::Https,
-            Some(_) => UriScheme::Http,
-            None => usual,
-        };
-        Some((scheme, self.authority.as_deref()?))
+        Some((self.scheme.unwrap_or(usual), self.authority.as_deref()?))
     }
 
     /// What a server sees of it that is reached by this origin.
@@ -373,11 +368,8 @@ impl Pasted {
             Some((scheme, rest)) => {
                 let end = rest.find(['/', '?']).unwrap_or(rest.len());
                 let (authority, target) = rest.split_at(end);
-                let scheme = scheme.to_ascii_lowercase();
-                if !matches!(scheme.as_str(), "http" | "https") || authority.is_empty() {
-                    return Err(Unreadable::NoAddress);
-                }
-                self.scheme = Some(scheme);
+                let scheme = UriScheme::parse(scheme).filter(|_| !authority.is_empty());
+                self.scheme = Some(scheme.ok_or(Unreadable::NoAddress)?);
                 self.authority = Some(authority.rsplit('@').next().unwrap_or(authority).to_owned());
                 target
             }
@@ -427,7 +419,7 @@ mod tests {
     fn a_curl_command_is_read_with_its_quotes_and_continued_lines() {
         let pasted = read("curl -s -X PUT \\\n  -H 'Authorization: OAuth oauth_signature=\"a%2Bb\"' \\\n  --data-urlencode \"n=a b\" -d x=1 \"https://user@api.example.com:8443/v2?q=\\\"1\\\"\"").unwrap();
         assert_eq!(pasted.method, "PUT");
-        assert_eq!(pasted.scheme.as_deref(), Some("https"));
+        assert_eq!(pasted.scheme, Some(UriScheme::Https));
         assert_eq!(pasted.authority.as_deref(), Some("api.example.com:8443"));
         assert_eq!(pasted.query.as_deref(), Some("q=\"1\""));
         assert_eq!(pasted.authorization.as_deref(), Some("OAuth oauth_signature=\"a%2Bb\""));
@@ -516,7 +508,7 @@ mod tests {
             (pasted.method.as_str(), pasted.path.as_str(), pasted.query.as_deref()),
             ("POST", "/p", Some("x=1"))
         );
-        assert_eq!((pasted.scheme.as_deref(), pasted.authority.as_deref()), (Some("https"), Some("h:8443")));
+        assert_eq!((pasted.scheme, pasted.authority.as_deref()), (Some(UriScheme::Https), Some("h:8443")));
         assert_eq!((pasted.authorization.as_deref(), pasted.body.as_deref()), (Some("OAuth a=\"b\""), Some("body")));
         let pasted = read(":method: GET\n:path: /p\n:authority: h").unwrap();
         assert_eq!((pasted.scheme, pasted.authority.as_deref()), (None, Some("h")));

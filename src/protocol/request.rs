@@ -11,7 +11,7 @@ use super::encoding::{self, Plus};
 use crate::time::Timestamp;
 
 /// The scheme of the URI that the client used, which a proxy in front may have ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UriScheme {
     /// `http`, default port 80.
     Http,
@@ -26,6 +26,11 @@ impl UriScheme {
             Self::Http => "http",
             Self::Https => "https",
         }
+    }
+
+    /// Reads that, in any case (RFC 3986 §3.1); `None`: another scheme.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Http, Self::Https].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme.as_str()))
     }
 
     /// The port that RFC 5849 §3.4.1.2 leaves out of the base string URI.

@@ -82,6 +82,15 @@ impl SignatureMethod {
             Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha512 | Self::Plaintext => false,
         }
     }
+
+    /// The hash of these octets that the method is named after; SHA-1 for PLAINTEXT, which has none.
+    pub(super) fn hash_of(self, octets: &[u8]) -> Vec<u8> {
+        match self {
+            Self::HmacSha1 | Self::RsaSha1 | Self::Plaintext => Sha1::digest(octets).to_vec(),
+            Self::HmacSha256 | Self::RsaSha256 => Sha256::digest(octets).to_vec(),
+            Self::HmacSha512 | Self::RsaSha512 => Sha512::digest(octets).to_vec(),
+        }
+    }
 }
 
 impl fmt::Display for SignatureMethod {
@@ -177,17 +186,6 @@ pub(super) fn reproduces(method: SignatureMethod, text: &str, key: &str, present
         SignatureMethod::HmacSha512 => equal_mac::<Hmac<Sha512>>(key, text, presented),
         SignatureMethod::Plaintext => bool::from(key.ct_eq(presented.as_bytes())),
         SignatureMethod::RsaSha1 | SignatureMethod::RsaSha256 | SignatureMethod::RsaSha512 => false,
-    }
-}
-
-/// The hash by which this method signs a text.
-pub(super) fn hash_of(method: SignatureMethod, text: &str) -> Vec<u8> {
-    match method {
-        SignatureMethod::HmacSha1 | SignatureMethod::RsaSha1 | SignatureMethod::Plaintext => {
-            Sha1::digest(text).to_vec()
-        }
-        SignatureMethod::HmacSha256 | SignatureMethod::RsaSha256 => Sha256::digest(text).to_vec(),
-        SignatureMethod::HmacSha512 | SignatureMethod::RsaSha512 => Sha512::digest(text).to_vec(),
     }
 }
 

@@ -8,16 +8,17 @@ use std::sync::Arc;
 use diesel::prelude::*;
 
 use crate::domain::account::{Account, AccountStatus, Company, Reach, Role, check_details, default_email};
-use crate::domain::credentials::{AccountId, CompanyId, InvalidName, Secret, SessionId, Username, check_line};
+use crate::domain::credentials::{AccountId, CompanyId, InvalidName, Secret, Username, check_line};
 use crate::domain::scope::ScopeLimit;
 use crate::time::Timestamp;
 
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
-use super::connection::{AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_taken};
+use super::connection::{AnyConnection, Database, MultiBackend, Transaction};
 use super::digest_users::{self, DigestSecret};
+use super::error::{StoreError, carries_diesel, is_taken};
 use super::page::{Cursor, Listing, Page};
-use super::schema::{accounts, api_keys, companies, digest_secrets, sessions};
+use super::schema::{accounts, api_keys, companies, digest_secrets};
 use super::vault::Vault;
 
 /// Why an account or company isn't as it was wanted.
@@ -114,8 +115,8 @@ pub struct AccountFilter {
 /// Accounts and companies.
 #[derive(Clone)]
 pub struct Accounts {
-    database: Database,
-    vault: Arc<Vault>,
+    pub(super) database: Database,
+    pub(super) vault: Arc<Vault>,
 }
 
 impl Accounts {
@@ -346,42 +347,6 @@ impl Accounts {
             .await
     }
 
-    /// Sets the password (`None`: takes it away) and ends the account's sessions but `keep`.
-    pub async fn set_password(
-        &self,
-        id: &AccountId,
-        password: Option<StoredPassword>,
-        keep: Option<SessionId>,
-        by: &By,
-    ) -> Result<(), AccountError> {
-        let (id, by, vault) = (id.clone(), by.clone(), self.vault.clone());
-        self.database
-            .write(move |transaction| {
-                let account = find(transaction.connection, &id)?.ok_or(AccountError::NotFound)?;
-                let hash = password.as_ref().map(|password| password.hash.expose());
-                diesel::update(accounts::table.find(id.as_str()))
-                    .set(accounts::password_hash.eq(hash))
-                    .execute(transaction.connection)?;
-                diesel::delete(
-                    digest_secrets::table
-                        .filter(digest_secrets::account.eq(id.as_str()))
-                        .filter(digest_secrets::public_key.is_null()),
-                )
-                .execute(transaction.connection)?;
-                let digest = password.iter().flat_map(|password| &password.digest);
-                digest_users::insert(transaction, &vault, &id, None, digest)?;
-                let kept = keep.as_ref().map_or("", SessionId::as_str);
-                diesel::delete(sessions::table.filter(sessions::account.eq(id.as_str())).filter(sessions::id.ne(kept)))
-                    .execute(transaction.connection)?;
-                super::api_keys::end_impersonations(transaction, &id, &by)?;
-                note_account(transaction, &account);
-                let entry = Entry::new(Event::PasswordSet, account.username.as_str()).of(&account);
-                audit::append(transaction.connection, entry, &by)?;
-                Ok(())
-            })
-            .await
-    }
-
     /// Deletes an account with all that it owns: clients and their tokens, keys, grants, sessions.
     pub async fn delete(&self, id: &AccountId, by: &By) -> Result<(), AccountError> {
         let (id, by) = (id.clone(), by.clone());
@@ -597,7 +562,6 @@ impl AccountRow {
 
     pub(super) fn into_account(self) -> Result<Account, StoreError> {
         let corrupt = |what| StoreError::Corrupt { what };
-        let reason = self.status_reason;
         Ok(Account {
             id: AccountId::parse(self.id).map_err(|_| corrupt("accounts.id"))?,
             username: Username::parse(self.username).map_err(|_| corrupt("accounts.username"))?,
@@ -607,12 +571,7 @@ impl AccountRow {
             name: self.name,
             email: self.email,
             external_id: self.external_id,
-            status: match self.status.as_str() {
-                "active" => AccountStatus::Active,
-                "locked" => AccountStatus::Locked { reason },
-                "disabled" => AccountStatus::Disabled { reason },
-                _ => return Err(corrupt("accounts.status")),
-            },
+            status: AccountStatus::parse(&self.status, self.status_reason).ok_or(corrupt("accounts.status"))?,
             created_at: Timestamp::from_unix(self.created_at),
         })
     }
@@ -647,6 +606,7 @@ impl CompanyRow {
         })
     }
 }
+
 /// Whether this is still the account's password hash. If so, whoever changes it waits for the end of this transaction, and finds what it
 /// has made; if not, what was proved by the old one makes nothing any more.
 pub(super) fn still_has_password(

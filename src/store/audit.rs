@@ -10,7 +10,8 @@ use crate::domain::account::{Account, Reach};
 use crate::domain::credentials::{AccountId, ClientKey, CompanyId, Username};
 use crate::time::Timestamp;
 
-use super::connection::{AnyConnection, Database, MultiBackend, StoreError};
+use super::connection::{AnyConnection, Database, MultiBackend};
+use super::error::StoreError;
 use super::schema::audit;
 
 /// Who does something, from where, and when.

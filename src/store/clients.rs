@@ -19,9 +19,8 @@ use crate::time::{Lifetime, Timestamp};
 use super::accounts;
 use super::audit::{self, Actor, By, Entry, Event};
 use super::changes::Change;
-use super::connection::{
-    AnyConnection, Database, MultiBackend, StoreError, Transaction, carries_diesel, is_dangling, is_taken,
-};
+use super::connection::{AnyConnection, Database, MultiBackend, Transaction};
+use super::error::{StoreError, carries_diesel, is_dangling, is_taken};
 use super::page::{Cursor, Listing, Page};
 use super::schema::{accounts as accounts_table, clients, token_credentials};
 use super::vault::{Place, Vault};
@@ -567,13 +566,7 @@ impl ClientRow {
                 .map(|pem| RsaPublicKey::parse(&pem).map_err(|_| corrupt("clients.rsa_public_key")))
                 .transpose()?,
             http_auth: self.http_auth,
-            status: match self.status.as_str() {
-                "active" => ClientStatus::Active,
-                "disabled" => ClientStatus::Disabled,
-                "suspended" => ClientStatus::Suspended,
-                "barred" => ClientStatus::Barred,
-                _ => return Err(corrupt("clients.status")),
-            },
+            status: ClientStatus::parse(&self.status).ok_or(corrupt("clients.status"))?,
             created_at: Timestamp::from_unix(self.created_at),
         })
     }

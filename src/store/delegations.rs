@@ -25,7 +25,8 @@ use super::accounts;
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
 use super::clients;
-use super::connection::{Database, StoreError, Transaction, carries_diesel, is_dangling, is_taken};
+use super::connection::{Database, Transaction};
+use super::error::{StoreError, carries_diesel, is_dangling, is_taken};
 use super::schema::{grants, temporary_credentials, token_credentials};
 use super::vault::Vault;
 use rows::{

@@ -7,7 +7,8 @@ use crate::domain::credentials::{AccountId, PublicKey, Secret};
 use crate::protocol::digest::DigestHash;
 
 use super::changes::Change;
-use super::connection::{AnyConnection, MultiBackend, StoreError, Transaction};
+use super::connection::{AnyConnection, MultiBackend, Transaction};
+use super::error::StoreError;
 use super::schema::digest_secrets;
 use super::vault::{Place, Vault};
 

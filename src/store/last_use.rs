@@ -11,7 +11,8 @@ use diesel::prelude::*;
 use crate::domain::credentials::{ClientKey, PublicKey, TokenId};
 use crate::time::Timestamp;
 
-use super::connection::{Database, StoreError};
+use super::connection::Database;
+use super::error::StoreError;
 use super::schema::{api_keys, clients, token_credentials};
 
 /// How exact the notes are, in seconds: the hot path takes the lock once in this time for each thing.

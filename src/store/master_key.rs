@@ -7,8 +7,9 @@ use std::sync::Arc;
 use diesel::prelude::*;
 
 use super::clients::SECRET_COLUMN;
-use super::connection::{Database, StoreError};
+use super::connection::Database;
 use super::digest_users;
+use super::error::StoreError;
 use super::schema::{clients, digest_secrets, settings};
 use super::settings::Settings;
 use super::vault::{Place, Vault};

@@ -11,7 +11,8 @@ use diesel::prelude::*;
 use crate::domain::credentials::{ClientKey, Secret};
 use crate::time::Timestamp;
 
-use super::connection::{Database, StoreError, is_dangling};
+use super::connection::Database;
+use super::error::{StoreError, is_dangling};
 use super::schema::refused_requests;
 use super::vault::{Place, Vault};
 

@@ -29,6 +29,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::config::Durability;
 use crate::time::Timestamp;
 use committer::Committer;
 use expiry::Expiry;
@@ -85,16 +86,6 @@ pub enum ClaimRefused {
     /// The store does not work; the nonce counts as used where it may have been written (503).
     #[error("the replay store does not work")]
     Unavailable,
-}
-
-/// What a commit survives. There is no level without protection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Durability {
-    /// A power cut.
-    #[default]
-    Power,
-    /// The end of the process, by SIGKILL too; a power cut may lose the last moments.
-    Process,
 }
 
 /// How the store works. Made by `default()` and changed field by field.

@@ -9,9 +9,10 @@ use diesel::prelude::*;
 
 use super::audit::{self, By, Entry, Event};
 use super::clients::SECRET_COLUMN;
-use super::connection::{AnyConnection, Database, StoreError};
+use super::connection::{AnyConnection, Database};
 use super::delegations::{TEMPORARY, TOKEN, stored_hash};
 use super::digest_users;
+use super::error::StoreError;
 use super::schema::{clients, digest_secrets, refused_requests, settings, temporary_credentials, token_credentials};
 use super::settings::COLUMN as SETTING_COLUMN;
 use super::vault::{Place, Vault};

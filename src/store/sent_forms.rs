@@ -7,7 +7,8 @@ use diesel::sql_types::Text;
 
 use crate::domain::credentials::SessionId;
 
-use super::connection::{Database, StoreError, is_dangling};
+use super::connection::Database;
+use super::error::{StoreError, is_dangling};
 use super::schema::sent_forms;
 
 /// Forms that were carried out.

@@ -11,7 +11,8 @@ use crate::time::{Lifetime, Timestamp};
 use super::accounts;
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
-use super::connection::{AnyConnection, Database, StoreError, Transaction, is_dangling};
+use super::connection::{AnyConnection, Database, Transaction};
+use super::error::{StoreError, is_dangling};
 use super::schema::sessions;
 
 /// Sessions of one account at a time; with one more the oldest ends.

@@ -8,7 +8,8 @@ use diesel::sql_types::{BigInt, Binary, Text};
 use crate::domain::credentials::Secret;
 use crate::time::Timestamp;
 
-use super::connection::{AnyConnection, Database, StoreError};
+use super::connection::{AnyConnection, Database};
+use super::error::StoreError;
 use super::schema::settings;
 use super::vault::{Place, Vault};
 

@@ -26,9 +26,10 @@ use super::api_keys;
 use super::audit::{self, By, Entry, Event};
 use super::changes::Change;
 use super::clients::{self, OpenedClient};
-use super::connection::{AnyConnection, Database, StoreError, Transaction, carries_diesel};
+use super::connection::{AnyConnection, Database, Transaction};
 use super::delegations;
 use super::digest_users::{self, DigestSecret};
+use super::error::{StoreError, carries_diesel};
 use super::schema;
 use super::vault::Vault;
 
@@ -241,11 +242,9 @@ fn import_account(
         name: record.name.unwrap_or_else(|| username.to_string()),
         email: record.email.or_else(|| default_email(&username)),
         external_id: record.external_id,
-        status: match (record.status.as_deref(), record.status_reason) {
-            (None | Some("active"), _) => AccountStatus::Active,
-            (Some("locked"), reason) => AccountStatus::Locked { reason },
-            (Some("disabled"), reason) => AccountStatus::Disabled { reason },
-            (Some(other), _) => return Err(Problem::Record(format!("no such status: {other}"))),
+        status: match record.status {
+            Some(status) => AccountStatus::parse(&status, record.status_reason).ok_or_else(|| no_status(&status))?,
+            None => AccountStatus::Active,
         },
         created_at: moment(record.created_at.as_deref())?.unwrap_or(by.now),
         username,
@@ -253,6 +252,10 @@ fn import_account(
     let password = record.password_hash.map(|hash| hash.0);
     accounts::insert(transaction, &account, password.as_ref()).map_err(said)?;
     Ok(digest_users::insert(transaction, vault, &account.id, None, &hidden(record.digest))?)
+}
+
+fn no_status(text: &str) -> Problem {
+    Problem::Record(format!("no such status: {text}"))
 }
 
 fn hidden(records: Vec<DigestRecord>) -> Vec<DigestSecret> {
@@ -285,12 +288,9 @@ fn import_client(
         signature_methods: SignatureMethods::from_names(&record.signature_methods).map_err(said)?,
         rsa_public_key: record.rsa_public_key.map(|pem| RsaPublicKey::parse(&pem)).transpose().map_err(said)?,
         http_auth: record.http_auth.unwrap_or(true),
-        status: match record.status.as_deref() {
-            None | Some("active") => ClientStatus::Active,
-            Some("disabled") => ClientStatus::Disabled,
-            Some("suspended") => ClientStatus::Suspended,
-            Some("barred") => ClientStatus::Barred,
-            Some(other) => return Err(Problem::Record(format!("no such status: {other}"))),
+        status: match record.status {
+            Some(status) => ClientStatus::parse(&status).ok_or_else(|| no_status(&status))?,
+            None => ClientStatus::Active,
         },
         created_at: moment(record.created_at.as_deref())?.unwrap_or(by.now),
     };

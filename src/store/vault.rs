@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::credentials::Secret;
 
-use super::connection::StoreError;
+use super::error::StoreError;
 
 /// The 32 bytes under which everything is sealed.
 #[derive(Clone)]

@@ -16,8 +16,9 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::changes::Change;
-use super::connection::{Announcer, AnyConnection, CHANNEL, Database, DatabaseUrl, StoreError, connect_watcher};
+use super::connection::{Announcer, AnyConnection, CHANNEL, Database, DatabaseUrl, connect_watcher};
 use super::ending::join_within;
+use super::error::StoreError;
 use super::hearing::Hearing;
 use super::schema::changes;
 

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -24,6 +23,7 @@ use crate::web::failed::Failed;
 use crate::web::login::{self, LoggedIn, Waiting};
 use crate::web::message::MessagePage;
 use crate::web::page::{Frame, Moment, Problems, ScopeChoice, Section};
+use crate::web::response::see_other;
 use crate::web::texts::Texts;
 use crate::web::visit::{Access, Pages, Visit};
 
@@ -39,16 +39,14 @@ pub struct ConsentPage {
     /// The app's name and its first letter.
     pub app: String,
     pub letter: String,
-    /// Where the app lives, by its callback.
-    pub website: Option<String>,
+    /// Where the app lives and people are sent to, by its callback; nothing: they get a code.
+    pub host: Option<String>,
     pub registered: Moment,
     pub scopes: Vec<ScopeChoice>,
     pub action: String,
     pub oauth_token: String,
     /// This page's own address, to come back to after another login.
     pub here: String,
-    /// The host that people are sent to; nothing: they get a code.
-    pub destination: Option<String>,
 }
 
 /// The verifier, for apps that can't be called back.
@@ -96,9 +94,9 @@ pub async fn submit(
     pages.serve(&request, payload, Access::Dance, answer).await
 }
 
-/// Sends the browser to the question once more: a decision without a session decides nothing.
+/// Sends the browser to the question: by GET, so that a reload asks it again and sends no form.
 fn ask_again(visit: &Visit<'_>, token: &str) -> HttpResponse {
-    HttpResponse::SeeOther().insert_header((LOCATION, question(visit, token))).finish()
+    see_other(&question(visit, token))
 }
 
 /// Asks whoever is logged in, or asks to log in.
@@ -139,20 +137,17 @@ async fn decide(
     Ok(leave(visit, token, &pending, &decided))
 }
 
-/// Logs in and comes back to the question by GET, so that a reload asks it again and not for the password.
+/// Logs in and comes back to the question.
 async fn log_in(visit: &Visit<'_>, provider: &Provider, store: &Store, token: &str) -> Result<HttpResponse, Failed> {
     let pending = pending(visit, provider, token).await?;
     match login::log_in(visit, store).await? {
         LoggedIn::Begun(begun) => {
-            let mut answer = HttpResponse::SeeOther()
-                .insert_header((LOCATION, question(visit, token)))
-                .insert_header((CACHE_CONTROL, "no-store"))
-                .finish();
+            let mut answer = ask_again(visit, token);
             login::enter(visit, &begun, &mut answer);
             Ok(answer)
         }
         LoggedIn::Already => Ok(ask_again(visit, token)),
-        refused @ LoggedIn::Refused { .. } => Ok(login::show_refused(visit, waiting(visit, token, &pending), refused)),
+        LoggedIn::Refused(refused) => Ok(login::show_refused(visit, waiting(visit, token, &pending), refused)),
     }
 }
 
@@ -176,7 +171,6 @@ fn waiting(visit: &Visit<'_>, token: &str, pending: &Pending) -> Waiting {
 
 fn consent(visit: &Visit<'_>, token: &str, pending: &Pending, session: &Session) -> HttpResponse {
     let client = &pending.client.client;
-    let host = host_of(&pending.credentials.callback);
     let scopes = pending.credentials.scopes.iter().map(|scope| ScopeChoice {
         name: scope.as_str().to_owned(),
         title: visit.pages.scope_title(scope.as_str(), visit.text),
@@ -189,13 +183,12 @@ fn consent(visit: &Visit<'_>, token: &str, pending: &Pending, session: &Session)
         standing: standing(visit, &session.account.account),
         app: client.name.clone(),
         letter: client.name.chars().next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default(),
-        website: host.clone(),
+        host: host_of(&pending.credentials.callback),
         registered: Moment::day_of(client.created_at, visit.text),
         scopes: scopes.collect(),
         action: visit.received.path.to_owned(),
         oauth_token: token.to_owned(),
         here: question(visit, token),
-        destination: host,
     };
     let origin = origin_of(&pending.credentials.callback);
     visit.page_leading_to(StatusCode::OK, &page, origin.as_deref())
@@ -204,10 +197,7 @@ fn consent(visit: &Visit<'_>, token: &str, pending: &Pending, session: &Session)
 /// Back to the app, or the page with the code for it.
 fn leave(visit: &Visit<'_>, token: &str, pending: &Pending, decided: &Decided) -> HttpResponse {
     if let Some(to) = redirect_of(token, decided) {
-        return HttpResponse::SeeOther()
-            .insert_header((LOCATION, to.expose()))
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .finish();
+        return see_other(to.expose());
     }
     let frame = visit.frame(Section::None);
     let app = &pending.client.client.name;

@@ -8,13 +8,10 @@ use crate::protocol::oauth::Problem;
 use crate::store::accounts::AccountError;
 use crate::store::api_keys::ApiKeyError;
 use crate::store::clients::ClientError;
-use crate::store::connection::StoreError;
 use crate::store::delegations::DelegationError;
-use crate::web::texts::Texts;
+use crate::store::error::StoreError;
+use crate::web::texts::{Notice, Texts};
 use crate::web::words::status;
-
-/// Title, what happened, what to do.
-pub type Words = (&'static str, &'static str, &'static str);
 
 /// Why there is no page; each is a page of its own.
 #[derive(Debug)]
@@ -111,7 +108,7 @@ impl From<AccountError> for Failed {
 /// What the page about it says.
 pub struct Explanation {
     pub status: StatusCode,
-    pub words: Words,
+    pub notice: Notice,
     /// The word that an app's developer would look for.
     pub word: Option<&'static str>,
 }
@@ -120,7 +117,7 @@ impl Failed {
     /// In the page's language. Nothing: whoever is not logged in is asked to log in instead.
     pub fn explain(&self, text: &Texts) -> Option<Explanation> {
         let errors = &text.errors;
-        let (status, words) = match self {
+        let (status, notice) = match self {
             Self::LoggedOut => return None,
             Self::NotFound => (StatusCode::NOT_FOUND, errors.not_found),
             Self::Forbidden => (StatusCode::FORBIDDEN, errors.forbidden),
@@ -130,16 +127,16 @@ impl Failed {
             Self::Unreadable => (StatusCode::BAD_REQUEST, errors.bad_request),
             Self::Rejected(rejection) => return Some(of_rejection(rejection, text)),
         };
-        Some(Explanation { status, words, word: None })
+        Some(Explanation { status, notice, word: None })
     }
 }
 
 fn of_rejection(rejection: &Rejection, text: &Texts) -> Explanation {
     let errors = &text.errors;
-    let words = match &rejection.public {
+    let notice = match &rejection.public {
         Refusal::OAuth(refusal) => {
             let word = Some(refusal.problem.as_str());
-            return Explanation { status: StatusCode::BAD_REQUEST, words: of_refusal(refusal, text), word };
+            return Explanation { status: StatusCode::BAD_REQUEST, notice: of_refusal(refusal, text), word };
         }
         Refusal::AccountLocked(_) | Refusal::AccountDisabled(_) => errors.account_rests,
         Refusal::Throttled { .. } => errors.throttled,
@@ -154,10 +151,10 @@ fn of_rejection(rejection: &Rejection, text: &Texts) -> Explanation {
         StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
         other => other,
     };
-    Explanation { status, words, word: None }
+    Explanation { status, notice, word: None }
 }
 
-fn of_refusal(refusal: &OAuthRefusal, text: &Texts) -> Words {
+fn of_refusal(refusal: &OAuthRefusal, text: &Texts) -> Notice {
     let errors = &text.errors;
     match refusal.problem {
         Problem::ParameterAbsent => errors.token_missing,

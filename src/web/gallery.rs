@@ -19,7 +19,7 @@ use crate::web::developer::client::{ClientPage, RsaKey, TokenRow};
 use crate::web::developer::client_form::{ClientForm, ClientFormPage, MethodChoice};
 use crate::web::developer::client_samples::SamplesPage;
 use crate::web::developer::clients::{ClientRow, ClientsPage};
-use crate::web::developer::key_form::{KeyForm, KeyFormPage};
+use crate::web::developer::key_form::{KeyForm, KeyFormPage, KeyPlace};
 use crate::web::developer::keys::{KeyRow, KeysPage};
 use crate::web::developer::own::{ClientHead, Tab};
 use crate::web::developer::shown_once::{SecretPage, ShownValue};
@@ -133,13 +133,12 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
             standing: None,
             app: words.say("Printer"),
             letter: words.say("P"),
-            website: Some(words.say("printer.example.com")),
+            host: Some(words.say("printer.example.com")),
             registered: words.moment(9_000_000),
             scopes: words.scopes(),
             action: words.say("/oauth/authorize"),
             oauth_token: words.say("hh5s93j4hdidpola"),
             here: words.say("/oauth/authorize?oauth_token=hh5s93j4hdidpola"),
-            destination: Some(words.say("printer.example.com")),
         })),
         ("consent-code", page(ConsentPage {
             text,
@@ -148,13 +147,12 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
             standing: None,
             app: words.say("Printer"),
             letter: words.say("P"),
-            website: None,
+            host: None,
             registered: words.moment(9_000_000),
             scopes: Vec::new(),
             action: words.say("/oauth/authorize"),
             oauth_token: words.say("hh5s93j4hdidpola"),
             here: words.say("/oauth/authorize?oauth_token=hh5s93j4hdidpola"),
-            destination: None,
         })),
         ("consent-locked", page(ConsentPage {
             text,
@@ -163,13 +161,12 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
             standing: Some(Standing { title: text.account.locked, reason: words.say(text.account.locked_why), link: Some(words.say("https://billing.example.com")) }),
             app: words.say("Printer"),
             letter: words.say("P"),
-            website: Some(words.say("printer.example.com")),
+            host: Some(words.say("printer.example.com")),
             registered: words.moment(9_000_000),
             scopes: words.scopes(),
             action: words.say("/oauth/authorize"),
             oauth_token: words.say("hh5s93j4hdidpola"),
             here: words.say("/oauth/authorize?oauth_token=hh5s93j4hdidpola"),
-            destination: Some(words.say("printer.example.com")),
         })),
         ("verifier", page(VerifierPage { text, frame: words.alone(), app: words.say("Printer"), verifier: words.say("hfdp7dh39dks9884Xr2vQm7a"), expires: words.moment(-600) })),
         ("error", page(MessagePage {
@@ -280,7 +277,7 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
             KeyRow { hint: words.say("x7Kq"), element: "key-1".to_owned(), public_key: words.say("Ab3dEf6hIj9kLm2nOp5qRs8t"), name: words.say("Nightly export"), scopes: Some(words.names()), expires: Some(words.moment(-8_000_000)), expired: false, last_used: Some(words.moment(4000)), made_by: None },
             KeyRow { hint: words.say("p3Lm"), element: "key-2".to_owned(), public_key: words.say("Uv1wXy4zAb7cDe0fGh3iJk6l"), name: words.say("Support session"), scopes: None, expires: Some(words.moment(100)), expired: true, last_used: None, made_by: Some(words.say("integrator@acme.example")) },
         ] })),
-        ("key-form", page(KeyFormPage { text, frame: words.frame(Section::Developer), action: words.say("/developer/keys/new"), back: words.say("/developer/keys"), back_label: text.developer.keys, for_account: Some(words.say("jo@example.com")), form: KeyForm { name: words.say("Nightly export"), scopes: words.say("account:read"), expires_in: "7776000".to_owned() }, expiries: vec![Choice { value: String::new(), label: words.say(text.words.never) }, Choice { value: "7776000".to_owned(), label: words.say("in 90 days") }], once: "once".to_owned() })),
+        ("key-form", page(KeyFormPage { text, frame: words.frame(Section::Developer), place: KeyPlace { action: words.say("/developer/keys/new"), back: words.say("/developer/keys"), back_label: text.developer.keys, for_account: Some(words.say("jo@example.com")), section: Section::Developer }, form: KeyForm { name: words.say("Nightly export"), scopes: words.say("account:read"), expires_in: "7776000".to_owned() }, expiries: vec![Choice { value: String::new(), label: words.say(text.words.never) }, Choice { value: "7776000".to_owned(), label: words.say("in 90 days") }], once: "once".to_owned() })),
         ("admin-accounts", page(AccountsPage { text, frame: words.frame(Section::Admin), search: words.say(""), next: Some(words.say("/admin/accounts?after=1")), accounts: vec![
             AccountRow { id: words.say("k3Jd82kdLs92jdK1mN4p"), username: words.say("jo@example.com"), name: words.say("Jo Doe"), company: Some(words.say("acme")), role: text.words.member, status: words.good(), created: words.moment(9_000_000) },
             AccountRow { id: words.say("p3Jd82kdLs92jdK1mN4q"), username: words.say("max@example.com"), name: words.say("max@example.com"), company: None, role: text.words.admin, status: Badge { tone: "warn", text: text.words.locked }, created: words.moment(8_000_000) },

@@ -24,7 +24,7 @@ use crate::store::directory::DirectoryClient;
 use crate::web::developer::own::{ClientHead, Tab, client_head, own_client};
 use crate::web::failed::Failed;
 use crate::web::page::{Frame, Moment, Problems, Section};
-use crate::web::texts::Texts;
+use crate::web::texts::{Advice, Texts};
 use crate::web::visit::{Access, Pages, Visit};
 
 /// The longest text that may be pasted.
@@ -323,7 +323,7 @@ fn by_name(mistake: Mistake, report: &Report, text: &Texts) -> Option<String> {
 }
 
 /// What happened, and what to change.
-const fn sentences(mistake: Mistake, text: &Texts) -> (&'static str, &'static str) {
+const fn sentences(mistake: Mistake, text: &Texts) -> Advice {
     let mistakes = &text.mistakes;
     match mistake {
         Mistake::QueryParametersLeftOut => mistakes.query_parameters_left_out,

@@ -17,7 +17,7 @@ use crate::protocol::request::ReceivedRequest;
 use crate::time::Timestamp;
 use crate::web::cors::preflight;
 use crate::web::metrics::Metrics;
-use crate::web::request::{Origin, Rim, announced_length, peer_of};
+use crate::web::request::{ExternalOrigin, Rim, announced_length, peer_of};
 use crate::web::response::{Answers, cut_off};
 use crate::web::words::status;
 
@@ -50,7 +50,7 @@ pub struct Judged<'a> {
     /// What has not been read.
     pub payload: Payload,
     /// Of the URI that the client used.
-    pub origin: Origin,
+    pub origin: ExternalOrigin,
     /// Whether it came from a trusted proxy, whose forwarding headers may be passed on.
     pub by_proxy: bool,
     /// When it arrived.
@@ -62,7 +62,7 @@ struct Considered<'a> {
     identity: Identity,
     route: &'a Route,
     body: Option<Bytes>,
-    origin: Origin,
+    origin: ExternalOrigin,
     arrived: Timestamp,
 }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -16,11 +16,11 @@ use serde::Serialize;
 use crate::auth::session::{self, NewSession};
 use crate::auth::verdict::{Refusal, Rejection};
 use crate::domain::credentials::Secret;
-use crate::protocol::header::Challenge;
 use crate::store::Store;
 use crate::store::audit::{Entry, Event};
 use crate::web::failed::Failed;
 use crate::web::page::{Frame, Problems, Section};
+use crate::web::response::see_other;
 use crate::web::texts::Texts;
 use crate::web::visit::{Access, Pages, Visit};
 
@@ -67,12 +67,14 @@ pub enum LoggedIn {
     /// The browser has a session, begun in another window after this one showed its form. The form's name and password
     /// were not looked at.
     Already,
-    /// What was wrong with it, to be shown beside its fields.
-    Refused {
-        problems: Problems,
-        status: StatusCode,
-        retry_after: Option<u32>,
-    },
+    Refused(RefusedLogin),
+}
+
+/// What was wrong with a login form, to be shown beside its fields.
+pub struct RefusedLogin {
+    problems: Problems,
+    status: StatusCode,
+    retry_after: Option<u32>,
 }
 
 /// `GET /login`
@@ -106,7 +108,7 @@ pub async fn submit(
                 answer
             }
             LoggedIn::Already => see(visit, &next),
-            refused @ LoggedIn::Refused { .. } => show_refused(visit, waiting(visit, next), refused),
+            LoggedIn::Refused(refused) => show_refused(visit, waiting(visit, next), refused),
         })
     };
     pages.serve(&request, payload, Access::Anybody, answer).await
@@ -133,7 +135,7 @@ pub async fn logout(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payl
         }
         let next = visit.field("next");
         let mut answer = match local_path(&next) {
-            Some(next) => HttpResponse::SeeOther().insert_header((LOCATION, next)).finish(),
+            Some(next) => see_other(next),
             None => visit.go("/login?done=logged-out"),
         };
         // Another site's form comes without the cookie, and takes it from nobody.
@@ -171,7 +173,8 @@ pub async fn log_in(visit: &Visit<'_>, store: &Store) -> Result<LoggedIn, Failed
         problems.add("password", visit.text.login.password_missing);
     }
     if problems.any() {
-        return Ok(LoggedIn::Refused { problems, status: StatusCode::UNPROCESSABLE_ENTITY, retry_after: None });
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Ok(LoggedIn::Refused(RefusedLogin { problems, status, retry_after: None }));
     }
     let authenticator = &visit.pages.judge.authenticator;
     let rejection =
@@ -193,7 +196,7 @@ pub async fn log_in(visit: &Visit<'_>, store: &Store) -> Result<LoggedIn, Failed
         _ => return Err(rejection.into()),
     };
     visit.pages.judge.note(Some(&visit.received), &rejection);
-    Ok(LoggedIn::Refused { problems, status, retry_after })
+    Ok(LoggedIn::Refused(RefusedLogin { problems, status, retry_after }))
 }
 
 /// Gives the browser its new session.
@@ -219,20 +222,17 @@ pub fn show(visit: &Visit<'_>, waiting: Waiting, problems: Problems, status: Sta
 }
 
 /// The login form with what was wrong with it.
-pub fn show_refused(visit: &Visit<'_>, waiting: Waiting, refused: LoggedIn) -> HttpResponse {
-    let LoggedIn::Refused { problems, status, retry_after } = refused else {
-        return show(visit, waiting, Problems::default(), StatusCode::OK);
-    };
+pub fn show_refused(visit: &Visit<'_>, waiting: Waiting, refused: RefusedLogin) -> HttpResponse {
+    let RefusedLogin { problems, status, retry_after } = refused;
     let mut answer = show(visit, waiting, problems, status);
     if status == StatusCode::UNAUTHORIZED {
-        // No browser knows the scheme, so none asks for a password by itself.
-        let challenge = Challenge::new("Cookie").quoted("realm", &visit.pages.realm).to_string();
-        if let Ok(challenge) = HeaderValue::try_from(challenge) {
+        let challenge = visit.pages.judge.answers.cookie_challenge();
+        if let Ok(challenge) = HeaderValue::try_from(challenge.to_string()) {
             answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
     }
-    if let Some(Ok(seconds)) = retry_after.map(|seconds| seconds.to_string().parse()) {
-        answer.headers_mut().insert(RETRY_AFTER, seconds);
+    if let Some(seconds) = retry_after {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     answer
 }
@@ -259,9 +259,7 @@ async fn write_down(visit: &Visit<'_>, store: &Store, event: Event, username: &s
 /// To `next`, if it is a path of this server, else to the connected apps.
 fn see(visit: &Visit<'_>, next: &str) -> HttpResponse {
     match local_path(next) {
-        Some(next) => {
-            HttpResponse::SeeOther().insert_header((LOCATION, next)).insert_header((CACHE_CONTROL, "no-store")).finish()
-        }
+        Some(next) => see_other(next),
         None => visit.go("/apps"),
     }
 }
@@ -302,7 +300,7 @@ fn refuse_script(visit: &Visit<'_>, rejection: &Rejection) -> HttpResponse {
 }
 
 /// `next`, if it is a path of this server.
-pub fn local_path(next: &str) -> Option<&str> {
+fn local_path(next: &str) -> Option<&str> {
     let local = next.starts_with('/')
         && !next.starts_with("//")
         && !next.contains('\\')

@@ -31,7 +31,7 @@ const WHOLE_BODY: Duration = Duration::from_secs(120);
 /// What the rim has to know to tell what the client sent from what proxies say.
 #[derive(Clone)]
 pub struct Rim {
-    public: Option<Origin>,
+    public: Option<ExternalOrigin>,
     /// The scheme of our own listener.
     scheme: UriScheme,
     trusted_proxies: Vec<Network>,
@@ -43,14 +43,14 @@ pub struct Rim {
 
 /// Scheme and authority of the URI that the client used.
 #[derive(Clone)]
-pub struct Origin {
+pub struct ExternalOrigin {
     /// `http` or `https`.
     pub scheme: UriScheme,
     /// Host, and port where it was sent.
     pub authority: String,
 }
 
-impl std::fmt::Display for Origin {
+impl std::fmt::Display for ExternalOrigin {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}://{}", self.scheme.as_str(), self.authority)
     }
@@ -66,17 +66,13 @@ impl Rim {
         clock: Clock,
     ) -> Self {
         Self {
-            public: server.public_url.as_ref().map(|public| Origin {
-                scheme: if public.is_https() { UriScheme::Https } else { UriScheme::Http },
-                authority: public.authority(),
-            }),
+            public: server
+                .public_url
+                .as_ref()
+                .map(|public| ExternalOrigin { scheme: public.scheme(), authority: public.authority() }),
             scheme: if tls { UriScheme::Https } else { UriScheme::Http },
             trusted_proxies: server.trusted_proxies.clone(),
-            client_key_headers: http_auth
-                .client_key_headers
-                .iter()
-                .map(|name| name.as_str().to_ascii_lowercase())
-                .collect(),
+            client_key_headers: http_auth.lower_client_key_headers(),
             buffer_bytes,
             room: Room::new(buffer_bytes),
             clock,
@@ -94,12 +90,12 @@ impl Rim {
     }
 
     /// The origin that the client used: the configured one, else what a trusted proxy `told`.
-    pub fn origin_told(&self, told: Origin) -> Origin {
+    pub fn origin_told(&self, told: ExternalOrigin) -> ExternalOrigin {
         self.public.clone().unwrap_or(told)
     }
 
     /// The origin that the client used, from configuration, a trusted proxy or the Host header, in this order.
-    pub fn origin(&self, request: &HttpRequest) -> Origin {
+    pub fn origin(&self, request: &HttpRequest) -> ExternalOrigin {
         if let Some(public) = &self.public {
             return public.clone();
         }
@@ -114,7 +110,7 @@ impl Rim {
             Some(port) if port.bytes().all(|octet| octet.is_ascii_digit()) => format!("{host}:{port}"),
             Some(_) | None => host.to_owned(),
         };
-        Origin { scheme, authority }
+        ExternalOrigin { scheme, authority }
     }
 
     /// Everything about the request but its body. The request target and headers stay where they are; `origin` is
@@ -122,7 +118,11 @@ impl Rim {
     ///
     /// # Errors
     /// [`Refusal::Target`]: a Host that is none, or as [`Self::headers`] says.
-    pub fn receive<'a>(&self, request: &'a HttpRequest, origin: &'a Origin) -> Result<ReceivedRequest<'a>, Refusal> {
+    pub fn receive<'a>(
+        &self,
+        request: &'a HttpRequest,
+        origin: &'a ExternalOrigin,
+    ) -> Result<ReceivedRequest<'a>, Refusal> {
         if !is_authority(&origin.authority) {
             return Err(Refusal::Target("the Host header is missing or is no host name"));
         }

@@ -161,6 +161,11 @@ pub fn failure(status: StatusCode, code: &str, message: &str) -> HttpResponse {
     })
 }
 
+/// To another page after something was done: the browser asks for it by GET, and keeps nothing of the form's answer.
+pub fn see_other(to: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((LOCATION, to)).insert_header((header::CACHE_CONTROL, "no-store")).finish()
+}
+
 impl Answers {
     /// From the settings; `digest` makes the nonces of its challenges.
     pub fn new(configuration: &Configuration, digest: Arc<Digest>, clock: Clock) -> Self {
@@ -193,7 +198,7 @@ impl Answers {
         let mut answer = HttpResponse::build(status(refusal));
         self.add_challenges(&mut answer, route, refusal);
         if let Refusal::Throttled { retry_after } = refusal {
-            answer.insert_header((RETRY_AFTER, retry_after.seconds().to_string()));
+            answer.insert_header((RETRY_AFTER, HeaderValue::from(retry_after.seconds())));
         }
         answer.insert_header((header::CACHE_CONTROL, "no-store"));
         let mut answer = answer.json(self.failure(refusal));
@@ -281,26 +286,23 @@ impl Answers {
         answer.content_type("application/x-www-form-urlencoded").body(body)
     }
 
-    /// The challenges of a 401 on this route, one string for each line.
-    pub fn challenges(&self, route: &Route, refusal: &Refusal) -> Vec<String> {
-        let problem = match refusal {
-            Refusal::OAuth(problem) => Some(problem),
-            _ => None,
-        };
+    /// The challenge of one way in.
+    fn challenge(&self, way: Word, refusal: &Refusal) -> Challenge {
         let stale = matches!(refusal, Refusal::StaleNonce);
-        route
-            .challenges()
-            .iter()
-            .map(|word| match word {
-                Word::DigestSha256 => self.digest.challenge(DigestHash::Sha256, stale, self.clock.now()),
-                Word::DigestMd5 => self.digest.challenge(DigestHash::Md5, stale, self.clock.now()),
-                Word::Basic => Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8"),
-                Word::OAuth => self.oauth_challenge(problem),
-                Word::Bearer => Challenge::new("Bearer").quoted("realm", &self.realm),
-                Word::Cookie => Challenge::new("Cookie").quoted("realm", &self.realm),
-            })
-            .map(|challenge| challenge.to_string())
-            .collect()
+        match (way, refusal) {
+            (Word::DigestSha256, _) => self.digest.challenge(DigestHash::Sha256, stale, self.clock.now()),
+            (Word::DigestMd5, _) => self.digest.challenge(DigestHash::Md5, stale, self.clock.now()),
+            (Word::Basic, _) => Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8"),
+            (Word::OAuth, Refusal::OAuth(problem)) => self.oauth_challenge(Some(problem)),
+            (Word::OAuth, _) => self.oauth_challenge(None),
+            (Word::Bearer, _) => Challenge::new("Bearer").quoted("realm", &self.realm),
+            (Word::Cookie, _) => self.cookie_challenge(),
+        }
+    }
+
+    /// The challenge where a login is wanted. No browser knows the scheme, so none asks for a password by itself.
+    pub fn cookie_challenge(&self) -> Challenge {
+        Challenge::new("Cookie").quoted("realm", &self.realm)
     }
 
     fn add_challenges(&self, answer: &mut HttpResponseBuilder, route: Option<&Route>, refusal: &Refusal) {
@@ -309,19 +311,19 @@ impl Answers {
         }
     }
 
+    /// The challenges of a refusal, one string for each line.
     fn due_challenges(&self, route: Option<&Route>, refusal: &Refusal) -> Vec<String> {
-        match (route, refusal) {
+        let ways = match (route, refusal) {
             (_, Refusal::ScopeMissing { signed: true, .. }) => {
                 let lacking = OAuthRefusal::new(Problem::AdditionalAuthorizationRequired, String::new());
-                vec![self.oauth_challenge(Some(&lacking)).to_string()]
+                return vec![self.oauth_challenge(Some(&lacking)).to_string()];
             }
-            (Some(route), refusal) if status(refusal) == StatusCode::UNAUTHORIZED => self.challenges(route, refusal),
-            (_, Refusal::OAuth(problem)) => vec![self.oauth_challenge(Some(problem)).to_string()],
-            (None, refusal) if status(refusal) == StatusCode::UNAUTHORIZED => {
-                vec![Challenge::new("Basic").quoted("realm", &self.realm).quoted("charset", "UTF-8").to_string()]
-            }
-            (_, _) => Vec::new(),
-        }
+            (Some(route), _) if status(refusal) == StatusCode::UNAUTHORIZED => route.challenges(),
+            (_, Refusal::OAuth(_)) => &[Word::OAuth],
+            (None, _) if status(refusal) == StatusCode::UNAUTHORIZED => &[Word::Basic],
+            (_, _) => &[],
+        };
+        ways.iter().map(|way| self.challenge(*way, refusal).to_string()).collect()
     }
 
     fn oauth_challenge(&self, refusal: Option<&OAuthRefusal>) -> Challenge {

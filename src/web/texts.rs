@@ -14,10 +14,14 @@ use crate::time::Timestamp;
 
 /// A sentence around one text.
 pub type With = fn(&str) -> String;
-/// A sentence around two texts: the wrong one, the right one.
-pub type Not = fn(&str, &str) -> String;
+/// A sentence around two texts.
+pub type WithBoth = fn(&str, &str) -> String;
 /// A sentence around one number, which knows singular and plural.
 pub type Count = fn(usize) -> String;
+/// What happened, and what to change.
+pub type Advice = (&'static str, &'static str);
+/// Title, what happened, what to do.
+pub type Notice = (&'static str, &'static str, &'static str);
 
 /// A language that the pages speak.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -269,7 +273,7 @@ pub struct Account {
     pub sessions: &'static str,
     pub sessions_note: &'static str,
     pub browser: &'static str,
-    pub browser_on: Not,
+    pub browser_on: WithBoth,
     pub since: &'static str,
     pub this_one: &'static str,
     pub end: &'static str,
@@ -409,14 +413,14 @@ pub struct Inspector {
     pub matches: &'static str,
     pub unexplained: &'static str,
     pub unexplained_remedy: &'static str,
-    /// What happened, and what to change: the RSA key is right; the token is unknown, with its secret and without.
-    pub unexplained_rsa: (&'static str, &'static str),
-    pub token_unknown: (&'static str, &'static str),
-    pub matches_but_token_unknown: (&'static str, &'static str),
-    /// What happened, and what to change: the body was not there to look at; there is no key to this method.
-    pub body_unseen: (&'static str, &'static str),
-    pub no_rsa_key: (&'static str, &'static str),
-    pub no_secret: (&'static str, &'static str),
+    /// The RSA key is right; the token is unknown, with its secret and without.
+    pub unexplained_rsa: Advice,
+    pub token_unknown: Advice,
+    pub matches_but_token_unknown: Advice,
+    /// The body was not there to look at; there is no key to this method.
+    pub body_unseen: Advice,
+    pub no_rsa_key: Advice,
+    pub no_secret: Advice,
     pub method_not_chosen: (With, &'static str),
     pub other_client: With,
     pub busy: &'static str,
@@ -425,47 +429,47 @@ pub struct Inspector {
 
 /// One sentence for each known mistake, and what to change.
 pub struct Mistakes {
-    pub query_parameters_left_out: (&'static str, &'static str),
-    pub body_parameters_left_out: (&'static str, &'static str),
-    pub body_wrongly_included: (&'static str, &'static str),
-    pub double_encoded: (&'static str, &'static str),
-    pub space_as_plus: (&'static str, &'static str),
-    pub http_scheme: (&'static str, &'static str),
-    /// In place of the first sentence, where both are known: the scheme, the address, the method or the path.
-    pub signed_scheme: Not,
-    pub signed_address: Not,
-    pub port_included: (&'static str, &'static str),
-    pub port_left_out: (&'static str, &'static str),
-    pub host_case: (&'static str, &'static str),
-    pub token_secret_missing: (&'static str, &'static str),
-    pub secret_not_encoded: (&'static str, &'static str),
-    pub secrets_swapped: (&'static str, &'static str),
-    pub method_lower_case: (&'static str, &'static str),
-    pub parameters_unsorted: (&'static str, &'static str),
-    pub parameters_repeated_in_header: (&'static str, &'static str),
-    pub realm_included: (&'static str, &'static str),
-    pub path_reencoded: (&'static str, &'static str),
-    pub parameters_not_encoded: (&'static str, &'static str),
-    pub signature_not_encoded: (&'static str, &'static str),
-    pub body_hash_wrong: (&'static str, &'static str),
-    pub characters_wrongly_encoded: (&'static str, &'static str),
-    pub escapes_lower_case: (&'static str, &'static str),
-    pub not_utf_8: (&'static str, &'static str),
-    pub repeated_parameters_merged: (&'static str, &'static str),
-    pub empty_parameters_left_out: (&'static str, &'static str),
-    pub protocol_parameters_differ: (&'static str, &'static str),
-    pub base_string_not_encoded: (&'static str, &'static str),
-    pub other_method: (&'static str, &'static str),
-    pub trailing_slash: (&'static str, &'static str),
-    pub path_prefix: (&'static str, &'static str),
-    pub other_origin: (&'static str, &'static str),
-    pub secret_not_trimmed: (&'static str, &'static str),
-    pub ampersand_missing: (&'static str, &'static str),
-    pub signature_in_hex: (&'static str, &'static str),
-    pub signature_not_base64: (&'static str, &'static str),
-    pub signature_length_wrong: (&'static str, &'static str),
-    pub other_signature_method: (&'static str, &'static str),
-    pub other_rsa_key: (&'static str, &'static str),
+    pub query_parameters_left_out: Advice,
+    pub body_parameters_left_out: Advice,
+    pub body_wrongly_included: Advice,
+    pub double_encoded: Advice,
+    pub space_as_plus: Advice,
+    pub http_scheme: Advice,
+    /// In place of the first sentence, where the base string that was signed is known: its scheme or address, and the right one.
+    pub signed_scheme: WithBoth,
+    pub signed_address: WithBoth,
+    pub port_included: Advice,
+    pub port_left_out: Advice,
+    pub host_case: Advice,
+    pub token_secret_missing: Advice,
+    pub secret_not_encoded: Advice,
+    pub secrets_swapped: Advice,
+    pub method_lower_case: Advice,
+    pub parameters_unsorted: Advice,
+    pub parameters_repeated_in_header: Advice,
+    pub realm_included: Advice,
+    pub path_reencoded: Advice,
+    pub parameters_not_encoded: Advice,
+    pub signature_not_encoded: Advice,
+    pub body_hash_wrong: Advice,
+    pub characters_wrongly_encoded: Advice,
+    pub escapes_lower_case: Advice,
+    pub not_utf_8: Advice,
+    pub repeated_parameters_merged: Advice,
+    pub empty_parameters_left_out: Advice,
+    pub protocol_parameters_differ: Advice,
+    pub base_string_not_encoded: Advice,
+    pub other_method: Advice,
+    pub trailing_slash: Advice,
+    pub path_prefix: Advice,
+    pub other_origin: Advice,
+    pub secret_not_trimmed: Advice,
+    pub ampersand_missing: Advice,
+    pub signature_in_hex: Advice,
+    pub signature_not_base64: Advice,
+    pub signature_length_wrong: Advice,
+    pub other_signature_method: Advice,
+    pub other_rsa_key: Advice,
     /// What follows the first sentence: the fingerprint of the public key that is here.
     pub rsa_key_here: With,
 }
@@ -549,28 +553,28 @@ pub struct Explorer {
     pub plain: &'static str,
 }
 
-/// Pages about what went wrong: title, what happened, what to do.
+/// Pages about what went wrong.
 pub struct Errors {
     pub for_developers: &'static str,
     pub to_apps: &'static str,
     pub to_login: &'static str,
-    pub form: (&'static str, &'static str, &'static str),
-    pub logged_out: (&'static str, &'static str, &'static str),
-    pub sent_before: (&'static str, &'static str, &'static str),
-    pub token_missing: (&'static str, &'static str, &'static str),
-    pub token_unknown: (&'static str, &'static str, &'static str),
-    pub token_expired: (&'static str, &'static str, &'static str),
-    pub token_decided: (&'static str, &'static str, &'static str),
-    pub client_rests: (&'static str, &'static str, &'static str),
-    pub callback_withdrawn: (&'static str, &'static str, &'static str),
-    pub account_rests: (&'static str, &'static str, &'static str),
-    pub not_found: (&'static str, &'static str, &'static str),
-    pub forbidden: (&'static str, &'static str, &'static str),
-    pub method: (&'static str, &'static str, &'static str),
-    pub too_large: (&'static str, &'static str, &'static str),
-    pub bad_request: (&'static str, &'static str, &'static str),
-    pub throttled: (&'static str, &'static str, &'static str),
-    pub unavailable: (&'static str, &'static str, &'static str),
+    pub form: Notice,
+    pub logged_out: Notice,
+    pub sent_before: Notice,
+    pub token_missing: Notice,
+    pub token_unknown: Notice,
+    pub token_expired: Notice,
+    pub token_decided: Notice,
+    pub client_rests: Notice,
+    pub callback_withdrawn: Notice,
+    pub account_rests: Notice,
+    pub not_found: Notice,
+    pub forbidden: Notice,
+    pub method: Notice,
+    pub too_large: Notice,
+    pub bad_request: Notice,
+    pub throttled: Notice,
+    pub unavailable: Notice,
 }
 
 /// Why something that was typed is refused.

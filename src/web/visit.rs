@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, HeaderName, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{ACCEPT_LANGUAGE, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -31,7 +31,7 @@ use crate::web::failed::{Explanation, Failed};
 use crate::web::judge::Judge;
 use crate::web::message::MessagePage;
 use crate::web::page::{Frame, Problems, ScopeChoice, Section, Visitor};
-use crate::web::response::cut_off;
+use crate::web::response::{cut_off, see_other};
 use crate::web::texts::{Language, Texts};
 
 /// The cookie that remembers a language.
@@ -109,11 +109,7 @@ impl Pages {
             explanations: Budget::of_pages(),
             signature_methods: configuration.oauth.admitted_methods(),
             explains: configuration.oauth.diagnose != Diagnose::Never,
-            public_origin: configuration
-                .server
-                .public_url
-                .as_ref()
-                .map(|public| (if public.is_https() { UriScheme::Https } else { UriScheme::Http }, public.authority())),
+            public_origin: configuration.server.public_url.as_ref().map(|public| (public.scheme(), public.authority())),
             scopes: configuration.scopes.clone(),
         }
     }
@@ -419,10 +415,7 @@ impl<'a> Visit<'a> {
 
     /// To another page of ours, after something was done.
     pub fn go(&self, path: &str) -> HttpResponse {
-        HttpResponse::SeeOther()
-            .insert_header((LOCATION, self.path(path)))
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .finish()
+        see_other(&self.path(path))
     }
 
     /// A cookie of ours: HttpOnly, SameSite=Lax, Secure under https.
@@ -451,7 +444,7 @@ impl<'a> Visit<'a> {
     /// The page about what went wrong.
     pub fn fail(&self, failed: &Failed) -> HttpResponse {
         let errors = &self.text.errors;
-        let Some(Explanation { status, words, word }) = failed.explain(self.text) else {
+        let Some(Explanation { status, notice, word }) = failed.explain(self.text) else {
             return self.ask_to_log_in();
         };
         if let Failed::Rejected(rejection) = failed {
@@ -462,12 +455,10 @@ impl<'a> Visit<'a> {
             None => (self.path("/login"), errors.to_login),
         };
         let frame = self.frame(Section::None);
-        let page = MessagePage { word, onward: Some(onward), ..MessagePage::new(frame, words) };
+        let page = MessagePage { word, onward: Some(onward), ..MessagePage::new(frame, notice) };
         let mut answer = self.page(status, &page);
-        if let Failed::Rejected(Rejection { public: Refusal::Throttled { retry_after }, .. }) = failed
-            && let Ok(seconds) = retry_after.seconds().to_string().parse()
-        {
-            answer.headers_mut().insert(RETRY_AFTER, seconds);
+        if let Failed::Rejected(Rejection { public: Refusal::Throttled { retry_after }, .. }) = failed {
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.seconds()));
         }
         answer
     }

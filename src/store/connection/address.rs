@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 
-use super::{AnyConnection, OpenError, StoreError};
+use super::{AnyConnection, OpenError};
+use crate::store::error::StoreError;
 
 /// Which database an address names.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -12,7 +12,8 @@ use diesel::sqlite::Sqlite;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{AnyConnection, StoreError, is_about_rights, takes_writes};
+use super::{AnyConnection, takes_writes};
+use crate::store::error::{StoreError, is_about_rights};
 
 const SQLITE_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 const POSTGRES_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations/postgres");

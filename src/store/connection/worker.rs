@@ -12,8 +12,9 @@ use diesel::result::Error as DieselError;
 use tokio::sync::oneshot;
 
 use super::address::{Access, DatabaseUrl, OpenedFile, connect};
-use super::{AnyConnection, StoreError, Transaction, record};
+use super::{AnyConnection, Transaction, record};
 use crate::store::changes::Change;
+use crate::store::error::StoreError;
 
 /// How long a connection may lie idle before it is tried with a ping: a server that restarted meanwhile is noticed
 /// without failing the next unit of work.

@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 
-use super::Durability;
 use super::fingerprint::{Bucket, ClientSlot, Fingerprint, FingerprintKey, Record};
 use super::journal::{Journal, JournalError, Outcome};
 use super::window::Window;
+use crate::config::Durability;
 use crate::time::Timestamp;
 
 /// Rows that are removed together, in one step of expiry.

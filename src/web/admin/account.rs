@@ -176,7 +176,7 @@ pub async fn new_key(
 ) -> HttpResponse {
     let show = async |visit: &Visit<'_>| {
         let account = reached(visit, &store).await?;
-        let page = key_form(visit, &key_place(visit, &account), KeyForm::default(), Problems::default());
+        let page = key_form(visit, key_place(visit, &account), KeyForm::default(), Problems::default());
         Ok(visit.page(StatusCode::OK, &page))
     };
     pages.serve(&request, payload, Access::Administrators, show).await
@@ -191,7 +191,7 @@ pub async fn create_key(
 ) -> HttpResponse {
     let create = async |visit: &Visit<'_>| {
         let account = reached(visit, &store).await?;
-        make_key(visit, &store, &account, &key_place(visit, &account)).await
+        make_key(visit, &store, &account, key_place(visit, &account)).await
     };
     pages.serve(&request, payload, Access::Administrators, create).await
 }

@@ -33,11 +33,7 @@ const SECONDS_A_DAY: u32 = 86_400;
 pub struct KeyFormPage {
     pub frame: Frame,
     pub text: &'static Texts,
-    pub action: String,
-    pub back: String,
-    pub back_label: &'static str,
-    /// Whose key it will be, if not the visitor's own.
-    pub for_account: Option<String>,
+    pub place: KeyPlace,
     pub form: KeyForm,
     pub expiries: Vec<Choice>,
     pub once: String,
@@ -56,6 +52,7 @@ pub struct KeyPlace {
     pub action: String,
     pub back: String,
     pub back_label: &'static str,
+    /// Whose key it will be, if not the visitor's own.
     pub for_account: Option<String>,
     pub section: Section,
 }
@@ -63,7 +60,7 @@ pub struct KeyPlace {
 /// `GET /developer/keys/new`
 pub async fn new(pages: Data<Arc<Pages>>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let show = async |visit: &Visit<'_>| {
-        let page = key_form(visit, &KeyPlace::own(visit), KeyForm::default(), Problems::default());
+        let page = key_form(visit, KeyPlace::own(visit), KeyForm::default(), Problems::default());
         Ok(visit.page(StatusCode::OK, &page))
     };
     pages.serve(&request, payload, Access::LoggedIn, show).await
@@ -76,7 +73,7 @@ pub async fn create(
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let create = async |visit: &Visit<'_>| make_key(visit, &store, visit.account()?, &KeyPlace::own(visit)).await;
+    let create = async |visit: &Visit<'_>| make_key(visit, &store, visit.account()?, KeyPlace::own(visit)).await;
     pages.serve(&request, payload, Access::LoggedIn, create).await
 }
 
@@ -93,7 +90,7 @@ impl KeyPlace {
 }
 
 /// The form of a new key.
-pub fn key_form(visit: &Visit<'_>, place: &KeyPlace, form: KeyForm, problems: Problems) -> KeyFormPage {
+pub fn key_form(visit: &Visit<'_>, place: KeyPlace, form: KeyForm, problems: Problems) -> KeyFormPage {
     let text = visit.text;
     let never = Choice { value: String::new(), label: text.words.never.to_owned() };
     let days = EXPIRY_DAYS.into_iter().map(|days| Choice {
@@ -101,17 +98,7 @@ pub fn key_form(visit: &Visit<'_>, place: &KeyPlace, form: KeyForm, problems: Pr
         label: (text.keys.days)(usize::try_from(days).unwrap_or_default()),
     });
     let frame = Frame { problems, ..visit.frame(place.section) };
-    KeyFormPage {
-        frame,
-        text,
-        action: place.action.clone(),
-        back: place.back.clone(),
-        back_label: place.back_label,
-        for_account: place.for_account.clone(),
-        form,
-        expiries: std::iter::once(never).chain(days).collect(),
-        once: visit.once(),
-    }
+    KeyFormPage { frame, text, place, form, expiries: std::iter::once(never).chain(days).collect(), once: visit.once() }
 }
 
 /// Makes a key for `account` by the visit's form, and shows it for once.
@@ -122,7 +109,7 @@ pub async fn make_key(
     visit: &Visit<'_>,
     store: &Store,
     account: &Account,
-    place: &KeyPlace,
+    place: KeyPlace,
 ) -> Result<HttpResponse, Failed> {
     let text = visit.text;
     let form =

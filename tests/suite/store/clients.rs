@@ -4,7 +4,7 @@ use countersign::domain::account::{AccountStatus, Reach, Role};
 use countersign::domain::client::{Callback, ClientStatus, SignatureMethods};
 use countersign::store::audit::{Actor, By};
 use countersign::store::clients::{ClientError, ClientFilter, ClientUpdate};
-use countersign::store::connection::StoreError;
+use countersign::store::error::StoreError;
 use countersign::store::page::Page;
 use countersign::store::vault::MasterKey;
 use countersign::time::{Lifetime, Timestamp};
