@@ -124,11 +124,6 @@ impl Scopes {
         self.0.is_empty()
     }
 
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Whether the set holds the scope with this name.
     pub fn contains(&self, scope: &str) -> bool {
         self.0.contains(scope)

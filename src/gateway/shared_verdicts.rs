@@ -115,7 +115,6 @@ pub fn question(id: &str, peer: IpAddr, family: Family, request: &ReceivedReques
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::cookies::Cookies;
     use crate::protocol::request::UriScheme;
     use std::cell::Cell;
 
@@ -185,7 +184,7 @@ mod tests {
             |request| request.headers.authorization = Sent::Repeatedly,
             |request| request.headers.authorization_octets = Some(b"Digest \xfc"),
             |request| request.headers.client_key = Sent::Once("k"),
-            |request| request.headers.cookies = Cookies::of("a=1"),
+            |request| request.headers.cookies.add("a=1").unwrap(),
             |request| request.headers.user_agent = Some("curl"),
             |request| request.headers.content_type = Some("text/plain"),
             |request| request.headers.origin = Some("https://o"),

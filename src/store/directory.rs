@@ -388,11 +388,6 @@ impl Directory {
         self.uses.write(&self.database).await
     }
 
-    /// Forgets what a change touches. The database calls this by itself; here for those who change rows past it.
-    pub fn forget(&self, change: &Change) {
-        self.caches.forget(change);
-    }
-
     fn cached<K, V>(&self, cache: &Cache<K, Arc<V>>, key: &K, now: Timestamp) -> Option<Arc<V>>
     where
         K: Eq + Hash,
@@ -567,7 +562,7 @@ mod tests {
         block_on(async {
             let load = async |freshness| {
                 // The row was read; then somebody changed it, before we could put it in.
-                directory.forget(&Change::Account(id.clone()));
+                directory.caches.forget(&Change::Account(id.clone()));
                 Ok(Some(entry(&id, freshness)))
             };
             let caches = &directory.caches;
@@ -585,7 +580,7 @@ mod tests {
         block_on(async {
             let caches = &directory.caches;
             let absent = async |_| {
-                directory.forget(&Change::Account(id.clone()));
+                directory.caches.forget(&Change::Account(id.clone()));
                 Ok(None)
             };
             let got = directory.look_up(&caches.accounts, Kind::Account, &id, id.as_str(), NOW, absent).await;
@@ -714,7 +709,7 @@ mod tests {
             let id = account(&store, "jo").await;
             directory.account(&id, NOW).await.expect("an answer").expect("is there");
             directory.account_by_login_name("jo", NOW).await.expect("an answer").expect("is there");
-            directory.forget(&Change::Everything);
+            directory.caches.forget(&Change::Everything);
             assert!(directory.cached_account(&id, NOW).is_none());
             assert_eq!(directory.caches.accounts.len() + directory.caches.names.len(), 0);
         });

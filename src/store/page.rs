@@ -42,12 +42,6 @@ impl Page {
     }
 }
 
-impl Default for Page {
-    fn default() -> Self {
-        Self::first(100)
-    }
-}
-
 /// A part of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Listing<T> {

@@ -268,11 +268,6 @@ impl<'a> Visit<'a> {
         named.filter_map(|field| field.decoded()).map(std::borrow::Cow::into_owned).collect()
     }
 
-    /// The form's fields.
-    pub const fn form(&self) -> &Parameters<'a> {
-        &self.fields
-    }
-
     /// The first query parameter of that name; empty when there is none.
     pub fn asked(&self, name: &str) -> String {
         first(&self.query, name)

@@ -7,7 +7,6 @@ import json
 import re
 import select
 import socket
-import ssl
 import subprocess
 import threading
 import time

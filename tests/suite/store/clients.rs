@@ -75,13 +75,14 @@ fn a_client_is_changed_listed_and_deleted() {
         kit.store.delegations.revoke_token(&gone.credentials.id, &by()).await.expect("revoked");
         kit.client(&kit.member("stranger", "other", Role::Member).await, "").await;
         let reach = Reach::Company(company_id("acme"));
-        let list = kit.store.clients.list(&reach, ClientFilter::default(), NOW, Page::default()).await.expect("a list");
+        let list =
+            kit.store.clients.list(&reach, ClientFilter::default(), NOW, Page::first(100)).await.expect("a list");
         assert_eq!(list.items.iter().map(|item| &item.client).collect::<Vec<_>>(), [&changed]);
         assert_eq!(list.items.first().map(|item| (item.active_tokens, item.owner.as_str())), Some((1, "owner")));
         let all = kit
             .store
             .clients
-            .list(&Reach::Everything, ClientFilter::default(), NOW, Page::default())
+            .list(&Reach::Everything, ClientFilter::default(), NOW, Page::first(100))
             .await
             .expect("a list");
         assert_eq!(all.items.len(), 2);

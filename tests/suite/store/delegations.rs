@@ -47,7 +47,7 @@ fn many_exchanges_of_one_request_token_give_one_access_token() {
         for refused in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
             assert!(matches!(refused, DelegationError::Refused(TemporaryRefusal::Used)), "{refused}");
         }
-        let tokens = kit.store.delegations.tokens(&Reach::Everything, TokenFilter::default(), Page::default()).await;
+        let tokens = kit.store.delegations.tokens(&Reach::Everything, TokenFilter::default(), Page::first(100)).await;
         assert_eq!(tokens.expect("a list").items.len(), 1);
     });
 }
@@ -145,7 +145,8 @@ fn two_dances_of_one_account_and_client_share_a_grant() {
         assert_eq!(grants.len(), 1);
         let grant = kit.store.delegations.grant_of(&jo.id, &client.client.client_key).await.expect("an answer");
         assert_eq!(grant.expect("is there").scopes, scopes("a:read b:read"));
-        let list = kit.store.delegations.grants(&Reach::Everything, GrantFilter::default(), NOW, Page::default()).await;
+        let list =
+            kit.store.delegations.grants(&Reach::Everything, GrantFilter::default(), NOW, Page::first(100)).await;
         let list = list.expect("a list");
         assert_eq!(list.items.iter().map(|item| item.active_tokens).collect::<Vec<_>>(), [6]);
     });
@@ -218,7 +219,7 @@ fn a_member_sees_its_own_tokens_and_those_of_its_clients() {
             .await
             .expect("a token");
         let seen = async |reach: Reach| {
-            let page = kit.store.delegations.tokens(&reach, TokenFilter::default(), Page::default()).await;
+            let page = kit.store.delegations.tokens(&reach, TokenFilter::default(), Page::first(100)).await;
             page.expect("a list").items.len()
         };
         assert_eq!(seen(Reach::Account(owner.id.clone())).await, 2);
@@ -235,7 +236,7 @@ fn a_member_sees_its_own_tokens_and_those_of_its_clients() {
         assert_eq!(seen(Reach::Everything).await, 2);
         kit.store.delegations.revoke_token(&direct.credentials.id, &by()).await.expect("revoked");
         let filter = TokenFilter { alive_at: Some(NOW), ..TokenFilter::default() };
-        let alive = kit.store.delegations.tokens(&Reach::Everything, filter, Page::default()).await.expect("a list");
+        let alive = kit.store.delegations.tokens(&Reach::Everything, filter, Page::first(100)).await.expect("a list");
         assert_eq!(alive.items.iter().map(|item| &item.token).collect::<Vec<_>>(), [&token.credentials]);
         assert!(alive.items.iter().all(|item| token.token.expose().ends_with(item.token.hint.as_str())));
     });

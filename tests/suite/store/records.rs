@@ -183,7 +183,7 @@ fn uses_are_written_in_batches_and_never_go_back() {
         }
         assert_eq!(directory.write_uses().await.expect("written"), 2, "a token and its client");
         let used = async || {
-            let page = kit.store.delegations.tokens(&Reach::Everything, TokenFilter::default(), Page::default()).await;
+            let page = kit.store.delegations.tokens(&Reach::Everything, TokenFilter::default(), Page::first(100)).await;
             page.expect("a list").items.first().and_then(|item| item.last_used_at)
         };
         let last = Some(Timestamp::from_unix(NOW.unix() + 60));
