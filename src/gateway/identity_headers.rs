@@ -22,10 +22,11 @@ pub const NAMES: [&str; 7] = [
 /// The name of the signed statement.
 pub const ASSERTION: &str = "x-auth-assertion";
 
-/// Whether some reader behind a proxy could take this header of a client for one of ours, although it is another name to
-/// the proxy (RFC 3875 §4.1.18). `name`: in small letters.
+/// Whether some reader behind a proxy could take this header of a client for one of ours, or for one that names another path,
+/// although it is another name to the proxy (RFC 3875 §4.1.18). `name`: in small letters.
 pub fn is_forged(name: &str) -> bool {
-    withheld::spells_start(name, "x-auth-") && !name.starts_with("x-auth-")
+    let is_plain = || name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+    (withheld::spells_start(name, "x-auth-") || withheld::names_another_path(name)) && !is_plain()
 }
 
 /// The values of [`NAMES`], in their order. Text that is not ASCII is UTF-8.

@@ -139,7 +139,9 @@ impl Family {
 }
 
 fn describe<'a>(method: &'a str, scheme: UriScheme, host: &str, target: &'a str) -> Option<Described<'a>> {
-    if !target.starts_with('/') || method.is_empty() || !method.bytes().all(is_token) {
+    // White space and control characters are in no request line (RFC 9112 §3.2); a reader behind would end the target there.
+    let is_line = !target.bytes().any(|octet| octet <= b' ' || octet == 0x7f);
+    if !target.starts_with('/') || !is_line || method.is_empty() || !method.bytes().all(is_token) {
         return None;
     }
     let (path, query) = match target.split_once('?') {
@@ -200,6 +202,15 @@ mod tests {
     fn forward_metadata_is_taken_byte_for_byte() {
         let expected = "PUT https://api.example.com:8443/a%2Fb//c?x=%20&y=/?";
         assert_eq!(told(Family::Forward, &with(&FORWARD)).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_target_that_no_request_line_can_hold_is_refused() {
+        for target in ["/a?_method=DELETE x", "/a b", "/a?\tb"] {
+            let mut headers = FORWARD;
+            headers[3].1 = target;
+            assert!(told(Family::Forward, &with(&headers)).is_err(), "{target:?}");
+        }
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Withheld {
     pub fn header(&self, name: &str, reads: Reads) -> bool {
         spells(name, "authorization")
             || spells_start(name, "x-auth-")
-            || OTHER_PATHS.iter().any(|known| spells(name, known))
+            || names_another_path(name)
             || (reads.client_key && self.client_key_headers.iter().any(|known| spells(name, known)))
     }
 
@@ -135,6 +135,11 @@ pub fn is_forwarding(name: &str) -> bool {
 }
 
 /// Whether CGI and its heirs would read `name` as `known`, which is in small letters with hyphens.
+/// Whether some readers take the path from this header instead of the request line.
+pub(super) fn names_another_path(name: &str) -> bool {
+    OTHER_PATHS.iter().any(|known| spells(name, known))
+}
+
 fn spells(name: &str, known: &str) -> bool {
     name.len() == known.len() && spells_start(name, known)
 }
