@@ -60,7 +60,7 @@ impl Patient {
                 check,
                 "a form passes unsigned, because the client says that it is empty".to_owned(),
                 "the proxy must set X-Original-Content-Length and take X-Original-Body away: nginx proxy_set_header, \
-                 Caddy request_header -X-Original-*, Traefik customRequestHeaders",
+                 Caddy request_header -X-Original*, Traefik customRequestHeaders",
             ));
         }
         Ok(good(check))

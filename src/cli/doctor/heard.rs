@@ -91,7 +91,7 @@ impl Patient {
                     check,
                     format!("{found}{}", asked.with_what()),
                     "take X-Original-URL, X-Original-URI and X-Rewrite-URL away on the way to the API: nginx \
-                     proxy_set_header with \"\", Caddy request_header -X-Original-* and -X-Rewrite-URL, Traefik \
+                     proxy_set_header with \"\", Caddy request_header -X-Original* and -X-Rewrite*, Traefik \
                      customRequestHeaders, Envoy request_headers_to_remove",
                 ));
             }
