@@ -506,8 +506,6 @@ def test_a_method_that_the_app_has_no_key_for_is_told_so(chrome, server, wrong, 
 
     assert verdict(wrong.client, "RSA-SHA256") == "This app has no RSA key here, so no RSA signature can be checked."
     assert verdict(wrong.client, "RSA-SHA1", "de") == "Diese App hat hier keinen RSA-Schlüssel, darum ist keine RSA-Signatur zu prüfen."
-    bare, _ = imported(server, developer, "without-a-secret", "", "token-without-secrets", "")
-    assert verdict(bare, "HMAC-SHA1") == "This app has no client secret here, so no HMAC signature can be checked."
     choosy = server.client(developer, callback="oob", methods=("HMAC-SHA256",))
     assert verdict(choosy, "HMAC-SHA1") == "This app may not sign with HMAC-SHA1."
 
