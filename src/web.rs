@@ -1,6 +1,7 @@
 //! Floor 4, the rim towards browsers and apps: the way in, the way out, and our own pages and endpoints.
 
 pub mod room;
+pub mod spool;
 pub mod request;
 pub mod words;
 pub mod cors;

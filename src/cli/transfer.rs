@@ -142,11 +142,9 @@ fn at_hand(input: File, folder: &Path) -> Result<File, Failure> {
         .map_err(|error| Failure::Refused(format!("can't copy the input into a file in {}: {error}", folder.display())))
 }
 
-/// Copies all of it into a file of nobody else's that has no name any more, because it holds secrets.
+/// Copies all of it into a file without a name, because it holds secrets.
 fn set_aside(mut input: impl Read, folder: &Path) -> io::Result<File> {
-    let path = folder.join(format!("countersign-import-{:032x}", rand::random::<u128>()));
-    let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    std::fs::remove_file(&path)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?.into_file();
     io::copy(&mut input, &mut file)?;
     file.rewind()?;
     Ok(file)

@@ -7,26 +7,17 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::error::PayloadError;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use actix_web::web::{Bytes, BytesMut, Payload};
-use futures_util::StreamExt as _;
-use tokio::time::timeout;
+use actix_web::web::{Bytes, Payload};
 
 use crate::auth::verdict::Refusal;
 use crate::config::{HttpAuthSettings, Network, ServerSettings};
 use crate::protocol::base_string::split_authority;
 use crate::protocol::request::{Headers, ReceivedRequest, UriScheme, means_method};
 use crate::time::Clock;
-use crate::web::room::{Place, Room};
-
-/// A body that is read before judging may pause for so long, and take so long in all: whoever sends one can't hold our memory
-/// for longer.
-const SILENCE: Duration = Duration::from_secs(30);
-const WHOLE_BODY: Duration = Duration::from_secs(120);
+use crate::web::spool::Spool;
 
 /// What the rim has to know to tell what the client sent from what proxies say.
 #[derive(Clone)]
@@ -37,7 +28,7 @@ pub struct Rim {
     trusted_proxies: Vec<Network>,
     client_key_headers: Vec<String>,
     buffer_bytes: usize,
-    room: Arc<Room>,
+    spool: Arc<Spool>,
     clock: Clock,
 }
 
@@ -74,7 +65,7 @@ impl Rim {
             trusted_proxies: server.trusted_proxies.clone(),
             client_key_headers: http_auth.lower_client_key_headers(),
             buffer_bytes,
-            room: Room::new(buffer_bytes),
+            spool: Arc::new(Spool::new(buffer_bytes, std::env::temp_dir())),
             clock,
         }
     }
@@ -270,10 +261,7 @@ impl Rim {
         if announced_length(request).is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
             return Err(Refusal::BodyTooLarge { limit });
         }
-        let place = self.room.place(self.client_address(request));
-        timeout(WHOLE_BODY, gather(limit, place, payload))
-            .await
-            .unwrap_or(Err(Refusal::Target("the body came too slowly")))
+        self.spool.read(limit, self.client_address(request), payload).await
     }
 }
 
@@ -283,29 +271,6 @@ fn forwarded_scheme(headers: &HeaderMap) -> Option<UriScheme> {
     // Traefik writes `wss` for what began as `https` (RFC 6455 §3).
     let is_secure = ["https", "wss"].iter().any(|secure| said.eq_ignore_ascii_case(secure));
     Some(if is_secure { UriScheme::Https } else { UriScheme::Http })
-}
-
-async fn gather(limit: usize, mut place: Place, payload: &mut Payload) -> Result<Bytes, Refusal> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = next_chunk(payload, SILENCE).await? {
-        let chunk = chunk.map_err(|_| Refusal::Target("the body broke off"))?;
-        if body.len() + chunk.len() > limit {
-            return Err(Refusal::BodyTooLarge { limit });
-        }
-        if !place.grow(chunk.len()) {
-            return Err(Refusal::Unavailable);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(place.hold(body.freeze()))
-}
-
-/// What comes next of a body.
-///
-/// # Errors
-/// [`Refusal::Target`]: nothing came for `silence`.
-async fn next_chunk(payload: &mut Payload, silence: Duration) -> Result<Option<Result<Bytes, PayloadError>>, Refusal> {
-    timeout(silence, payload.next()).await.map_err(|_| Refusal::Target("the body stopped coming"))
 }
 
 /// The length of the body in octets, as the client announced it.
@@ -380,7 +345,6 @@ fn is_authority(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::config::Configuration;
-    use actix_web::FromRequest as _;
     use actix_web::test::TestRequest;
     use std::sync::Arc;
     use std::sync::atomic::AtomicI64;
@@ -495,18 +459,6 @@ mod tests {
         assert!(is_taken(("content-length", "0")));
         assert!(!is_taken(("content-length", "5")));
         assert!(!is_taken(("transfer-encoding", "chunked")));
-    }
-
-    #[actix_web::test]
-    async fn a_body_that_stops_coming_is_given_up() {
-        type Stream = std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<Bytes, PayloadError>>>>;
-        let silent: Stream = Box::pin(futures_util::stream::pending());
-        let mut silent = actix_web::dev::Payload::from(silent);
-        let mut payload = Payload::from_request(&from("192.0.2.1").to_http_request(), &mut silent).await.unwrap();
-        assert_eq!(
-            next_chunk(&mut payload, Duration::ZERO).await.unwrap_err(),
-            Refusal::Target("the body stopped coming")
-        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Memory for bodies that are held while a request is judged: a bound for all of them together, of which one address may
-//! have a part, so that nobody's slow uploads keep everybody's forms out.
+//! How much of bodies is held while requests are judged: a bound for all of them together, of which one address may have a
+//! part, so that nobody's slow uploads keep everybody's forms out.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,13 +10,10 @@ use actix_web::web::Bytes;
 
 use crate::auth::throttle::block;
 
-/// All bodies together, in octets, unless one alone may be larger.
-const ALL: usize = 128 * 1024 * 1024;
-
 /// What one address may have, as a part of the whole; again, one body always fits.
 const PART: usize = 8;
 
-/// The memory.
+/// The bound, and what is taken of it.
 pub struct Room {
     all: usize,
     each: usize,
@@ -31,15 +28,21 @@ struct Taken {
 }
 
 impl Room {
-    /// `largest`: the most that one body may take, in octets.
-    pub fn new(largest: usize) -> Arc<Self> {
-        let all = ALL.max(largest);
+    /// `all`: the bound, in octets, unless one body alone may take more: `largest`.
+    pub fn new(all: usize, largest: usize) -> Arc<Self> {
+        let all = all.max(largest);
         Arc::new(Self { all, each: (all / PART).max(largest), taken: Mutex::default() })
     }
 
     /// A place without anything in it yet, for a body from this address.
     pub fn place(self: &Arc<Self>, from: IpAddr) -> Place {
         Place { room: Arc::clone(self), from: block(from), octets: 0 }
+    }
+
+    /// What is taken.
+    #[cfg(test)]
+    pub fn octets(&self) -> usize {
+        self.lock().all
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -56,8 +59,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether there is room for so many octets more; then they are taken.
-    pub fn grow(&mut self, more: usize) -> bool {
+    /// Whether there is room for the body as it is now, of so many octets; then it is taken. A place grows only.
+    pub fn reach(&mut self, octets: usize) -> bool {
+        let more = octets.saturating_sub(self.octets);
+        if more == 0 {
+            return true;
+        }
         let mut taken = self.room.lock();
         let mine = taken.by_address.get(&self.from).copied().unwrap_or(0);
         if taken.all + more > self.room.all || mine + more > self.room.each {
@@ -65,7 +72,7 @@ impl Place {
         }
         taken.all += more;
         taken.by_address.insert(self.from, mine + more);
-        self.octets += more;
+        self.octets = octets;
         true
     }
 
@@ -112,21 +119,21 @@ mod tests {
 
     #[test]
     fn one_address_has_a_part_and_all_of_them_the_whole() {
-        let room = Room::new(MIB);
+        let room = Room::new(128 * MIB, MIB);
         let mut held: Vec<_> = (0..8).map(|host| room.place(address(host))).collect();
-        assert!(held.iter_mut().all(|place| place.grow(16 * MIB)));
-        assert!(!held[0].grow(1), "its part is full");
-        assert!(!room.place(address(9)).grow(1), "the whole is full");
+        assert!(held.iter_mut().all(|place| place.reach(16 * MIB)));
+        assert!(!held[0].reach(16 * MIB + 1), "its part is full");
+        assert!(!room.place(address(9)).reach(1), "the whole is full");
         drop(held.pop());
-        assert!(room.place(address(9)).grow(16 * MIB));
-        assert!(!room.place(address(0)).grow(1), "its part is full still");
+        assert!(room.place(address(9)).reach(16 * MIB));
+        assert!(!room.place(address(0)).reach(1), "its part is full still");
     }
 
     #[test]
     fn a_place_is_given_back_with_the_last_copy_of_its_body() {
-        let room = Room::new(MIB);
+        let room = Room::new(128 * MIB, MIB);
         let mut place = room.place(address(1));
-        assert!(place.grow(3));
+        assert!(place.reach(3));
         let body = place.hold(Bytes::from_static(b"a=1"));
         let copy = body.slice(1..);
         drop(body);
@@ -134,12 +141,12 @@ mod tests {
         assert_eq!(taken(), Some(3));
         drop(copy);
         assert_eq!(taken(), None);
-        assert_eq!(room.lock().all, 0);
+        assert_eq!(room.octets(), 0);
     }
 
     #[test]
     fn the_largest_body_that_is_admitted_fits() {
-        let room = Room::new(1024 * MIB);
-        assert!(room.place(address(1)).grow(1024 * MIB));
+        let room = Room::new(128 * MIB, 1024 * MIB);
+        assert!(room.place(address(1)).reach(1024 * MIB));
     }
 }

@@ -209,7 +209,7 @@ def test_bodies_of_one_address_that_are_held_have_a_bound_and_keep_nobody_else_o
 
     def held():
         connection = socket.create_connection((server.host, server.port), timeout=60)
-        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + MEGABYTE[:-1])
+        connection.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + MEGABYTE[: 1 << 16])
         return connection
 
     def is_full():
@@ -220,7 +220,7 @@ def test_bodies_of_one_address_that_are_held_have_a_bound_and_keep_nobody_else_o
             connections.append(held())
         return status("192.0.2.1") == 503
 
-    connections = [held() for _ in range(16)]  # all of its part, but for 16 octets
+    connections = [held() for _ in range(256)]  # all of its part
     try:
         assert eventually(is_full, 30)
         assert status("192.0.2.2") == 200
@@ -228,6 +228,33 @@ def test_bodies_of_one_address_that_are_held_have_a_bound_and_keep_nobody_else_o
         for connection in connections:
             connection.close()
     assert eventually(lambda: status("192.0.2.1") == 200)
+
+
+def test_large_bodies_that_come_slowly_wait_outside_of_memory_and_arrive_whole(new_server, api):
+    route = '[[route]]\npath = "/**"\nmethods = ["oauth1_two_legged"]\n'
+    server = new_server(f'[upstream]\nurl = "{api.url}"\n{route}', "spooled")
+    account = server.account("s@example.com")
+    client = server.client(account)
+    body = bytes(range(256)) * 4000
+    hashed = signer.authorization("PUT", f"{server.base}/things", client, oauth_body_hash=signer.body_hash(body))
+    head = ["PUT /things HTTP/1.1", f"Host: {server.authority}", "Content-Type: application/octet-stream", "Connection: close",
+            f"Authorization: {hashed}", f"Content-Length: {len(body)}"]
+    wire.send(server, "GET", "/things")
+    before = memory_kib(server)
+    connections = []
+    try:
+        for _ in range(100):
+            connections.append(socket.create_connection((server.host, server.port), timeout=60))
+            connections[-1].sendall("\r\n".join(head).encode() + b"\r\n\r\n" + body[:-1])
+        assert memory_kib(server) - before < 50 * 1024, "100 MB have come"
+        connections[50].sendall(body[-1:])
+        received = seen(wire.read_answer(connections[50]))
+        assert (received["size"], received["sha256"]) == (len(body), hashlib.sha256(body).hexdigest())
+        connections[51].sendall(b"?")
+        assert wire.read_answer(connections[51]).status == 401
+    finally:
+        for connection in connections:
+            connection.close()
 
 
 def test_a_form_that_can_not_be_read_is_not_taken_for_one_that_was_not_signed(inline):

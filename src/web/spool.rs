@@ -1,0 +1,268 @@
+//! Bodies that must be read before judging: the first part in memory, the rest in a temporary file until all of it has come, so
+//! that whoever sends slowly holds little memory. Once whole, a body is judged in memory, as many at once as there is room for.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::error::PayloadError;
+use actix_web::web::{Bytes, BytesMut, Payload, block};
+use futures_util::StreamExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::auth::verdict::Refusal;
+use crate::web::room::{Place, Room};
+
+/// A body may pause for so long, and take so long in all: whoever sends one can't hold our memory for longer.
+const SILENCE: Duration = Duration::from_secs(30);
+const WHOLE_BODY: Duration = Duration::from_secs(120);
+
+/// How much of one body is in memory while it comes, in octets: most forms are smaller, and never see a disk.
+const IN_MEMORY: usize = 64 * 1024;
+
+/// All that has come of bodies, in octets: in memory, and in files.
+const MEMORY: usize = 128 * 1024 * 1024;
+const DISK: usize = 2 * 1024 * 1024 * 1024;
+
+/// Spooled bodies that are whole, in octets, and in the unit in which a semaphore counts them.
+const JUDGED: usize = 128 * 1024 * 1024;
+const UNIT: usize = 1024;
+
+/// Where bodies are held.
+pub struct Spool {
+    memory: Arc<Room>,
+    disk: Arc<Room>,
+    judged: Arc<Semaphore>,
+    /// For temporary files. `None`: bodies stay in memory.
+    folder: Option<PathBuf>,
+}
+
+impl Spool {
+    /// `largest`: the most that one body may have, in octets; one of these always fits. `folder`: for temporary files; where it
+    /// takes none, bodies stay in memory.
+    pub fn new(largest: usize, folder: PathBuf) -> Self {
+        let folder = match tempfile::tempfile_in(&folder) {
+            Ok(_) => Some(folder),
+            Err(error) => {
+                let folder = folder.display();
+                tracing::warn!(%error, %folder, "bodies that are read before judging stay in memory: set TMPDIR to a folder for temporary files");
+                None
+            }
+        };
+        Self {
+            memory: Room::new(MEMORY, largest),
+            disk: Room::new(DISK, largest),
+            judged: Arc::new(Semaphore::new(JUDGED.max(largest).div_ceil(UNIT))),
+            folder,
+        }
+    }
+
+    /// Reads a body of `limit` octets at most. What lies beyond is not read.
+    ///
+    /// # Errors
+    /// [`Refusal::BodyTooLarge`]; [`Refusal::Target`] when the body breaks off or is too slow; [`Refusal::Unavailable`] while as
+    /// much is held as there is room for.
+    pub async fn read(&self, limit: usize, from: IpAddr, payload: &mut Payload) -> Result<Bytes, Refusal> {
+        timeout(WHOLE_BODY, self.gather(limit, from, payload))
+            .await
+            .unwrap_or(Err(Refusal::Target("the body came too slowly")))
+    }
+
+    async fn gather(&self, limit: usize, from: IpAddr, payload: &mut Payload) -> Result<Bytes, Refusal> {
+        let mut place = self.memory.place(from);
+        let mut buffer = BytesMut::new();
+        let mut spooled: Option<Spooled> = None;
+        let mut length = 0;
+        while let Some(chunk) = next_chunk(payload, SILENCE).await? {
+            let chunk = chunk.map_err(|_| Refusal::Target("the body broke off"))?;
+            length += chunk.len();
+            if length > limit {
+                return Err(Refusal::BodyTooLarge { limit });
+            }
+            if let Some(folder) = self.folder.as_ref().filter(|_| buffer.len() + chunk.len() > IN_MEMORY) {
+                let file = match spooled {
+                    Some(file) => file,
+                    None => Spooled::new(folder.clone(), self.disk.place(from)).await?,
+                };
+                spooled = Some(file.append(buffer.split().freeze()).await?);
+            }
+            if !place.reach(buffer.len() + chunk.len()) {
+                return Err(Refusal::Unavailable);
+            }
+            buffer.extend_from_slice(&chunk);
+        }
+        match spooled {
+            None => Ok(place.hold(buffer.freeze())),
+            Some(file) => {
+                let file = file.append(buffer.freeze()).await?;
+                drop(place);
+                file.read(&self.judged).await
+            }
+        }
+    }
+}
+
+/// A body in a file without a name, which is gone with the process.
+struct Spooled {
+    file: File,
+    length: usize,
+    place: Place,
+}
+
+impl Spooled {
+    async fn new(folder: PathBuf, place: Place) -> Result<Self, Refusal> {
+        let file = on_disk(move || tempfile::tempfile_in(folder)).await?;
+        Ok(Self { file, length: 0, place })
+    }
+
+    async fn append(mut self, octets: Bytes) -> Result<Self, Refusal> {
+        self.length += octets.len();
+        if !self.place.reach(self.length) {
+            return Err(Refusal::Unavailable);
+        }
+        on_disk(move || self.file.write_all(&octets).map(|()| self)).await
+    }
+
+    /// Waits until there is memory for it.
+    async fn read(mut self, judged: &Arc<Semaphore>) -> Result<Bytes, Refusal> {
+        let units = u32::try_from(self.length.div_ceil(UNIT)).map_err(|_| Refusal::Unavailable)?;
+        let turn = Arc::clone(judged).acquire_many_owned(units).await.map_err(|_| Refusal::Unavailable)?;
+        let octets = on_disk(move || {
+            let mut octets = Vec::with_capacity(self.length);
+            self.file.rewind()?;
+            self.file.read_to_end(&mut octets)?;
+            Ok(octets)
+        });
+        Ok(Bytes::from_owner(Judged { octets: octets.await?, _turn: turn }))
+    }
+}
+
+/// A body that was spooled; the last copy of it makes room for the next.
+struct Judged {
+    octets: Vec<u8>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Judged {
+    fn as_ref(&self) -> &[u8] {
+        &self.octets
+    }
+}
+
+/// Work that waits for a disk, where no request waits with it.
+async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Refusal> {
+    let outcome = block(work).await.map_err(io::Error::other).flatten();
+    outcome.map_err(|error| {
+        tracing::error!(%error, "a body can't be held in a temporary file: TMPDIR is where these are");
+        Refusal::Unavailable
+    })
+}
+
+/// What comes next of a body.
+///
+/// # Errors
+/// [`Refusal::Target`]: nothing came for `silence`.
+async fn next_chunk(payload: &mut Payload, silence: Duration) -> Result<Option<Result<Bytes, PayloadError>>, Refusal> {
+    timeout(silence, payload.next()).await.map_err(|_| Refusal::Target("the body stopped coming"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::FromRequest as _;
+    use actix_web::test::TestRequest;
+    use futures_util::Stream;
+    use futures_util::stream;
+    use std::net::Ipv4Addr;
+    use std::pin::Pin;
+
+    type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
+
+    const FROM: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const MIB: usize = 1024 * 1024;
+
+    async fn payload(chunks: Chunks) -> Payload {
+        Payload::from_request(&TestRequest::default().to_http_request(), &mut chunks.into()).await.unwrap()
+    }
+
+    /// A body in chunks of 10,000 octets, all of them different.
+    fn body(length: usize) -> Vec<u8> {
+        (0..length).map(|place| (place / 10_000 + place) as u8).collect()
+    }
+
+    async fn sent(body: &[u8]) -> Payload {
+        let chunks: Vec<_> = body.chunks(10_000).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        payload(Box::pin(stream::iter(chunks))).await
+    }
+
+    fn spool() -> Spool {
+        Spool::new(MIB, std::env::temp_dir())
+    }
+
+    #[actix_web::test]
+    async fn a_body_is_the_same_whether_it_was_spooled_or_not() {
+        let in_memory = Spool::new(MIB, "/nowhere".into());
+        for length in [0, 1, IN_MEMORY - 1, IN_MEMORY, IN_MEMORY + 1, 3 * IN_MEMORY, MIB] {
+            let body = body(length);
+            for spool in [&spool(), &in_memory] {
+                assert_eq!(spool.read(MIB, FROM, &mut sent(&body).await).await.unwrap(), body, "{length}");
+            }
+        }
+    }
+
+    #[actix_web::test]
+    async fn what_lies_beyond_the_limit_is_refused_and_not_read() {
+        for (limit, length) in [(10, 11), (IN_MEMORY, 2 * IN_MEMORY), (MIB - 1, 2 * MIB)] {
+            let mut payload = sent(&body(length)).await;
+            assert_eq!(spool().read(limit, FROM, &mut payload).await, Err(Refusal::BodyTooLarge { limit }));
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_still_comes_holds_little_memory_and_none_when_it_breaks_off() {
+        let spool = spool();
+        let (memory, disk) = (Arc::clone(&spool.memory), Arc::clone(&spool.disk));
+        let first: Vec<_> = body(500_000).chunks(10_000).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        let last = stream::once(async move {
+            assert!(memory.octets() <= IN_MEMORY, "{}", memory.octets());
+            assert!(disk.octets() >= 500_000 - IN_MEMORY, "{}", disk.octets());
+            Err(PayloadError::Incomplete(None))
+        });
+        let mut broken = payload(Box::pin(stream::iter(first).chain(last))).await;
+        assert_eq!(spool.read(MIB, FROM, &mut broken).await, Err(Refusal::Target("the body broke off")));
+        assert_eq!((spool.memory.octets(), spool.disk.octets()), (0, 0));
+    }
+
+    #[actix_web::test]
+    async fn what_was_spooled_is_judged_when_others_have_made_room() {
+        let spool = Spool { judged: Arc::new(Semaphore::new(MIB / UNIT)), ..spool() };
+        let body = body(MIB);
+        let first = spool.read(MIB, FROM, &mut sent(&body).await).await.unwrap();
+        assert_eq!((spool.judged.available_permits(), spool.disk.octets()), (0, 0));
+        let copy = first.slice(1..);
+        drop(first);
+        assert_eq!(spool.judged.available_permits(), 0);
+        let mut next = sent(&body).await;
+        let (second, ()) = tokio::join!(spool.read(MIB, FROM, &mut next), async move { drop(copy) });
+        assert_eq!(second.unwrap(), body);
+        assert_eq!(spool.judged.available_permits(), MIB / UNIT);
+    }
+
+    #[actix_web::test]
+    async fn files_have_a_bound_of_all_together() {
+        let spool = Spool { disk: Room::new(8 * 100_000, 100_000), ..spool() };
+        assert!(spool.read(MIB, FROM, &mut sent(&body(100_000)).await).await.is_ok());
+        assert_eq!(spool.read(MIB, FROM, &mut sent(&body(200_000)).await).await, Err(Refusal::Unavailable));
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_stops_coming_is_given_up() {
+        let mut silent = payload(Box::pin(stream::pending())).await;
+        let outcome = next_chunk(&mut silent, Duration::ZERO).await;
+        assert_eq!(outcome.unwrap_err(), Refusal::Target("the body stopped coming"));
+    }
+}
