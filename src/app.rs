@@ -35,7 +35,6 @@ use crate::policy::Policy;
 use crate::provider::{Provider, ProviderSettings};
 use crate::store::Store;
 use crate::store::delegations::ExchangeLimits;
-use crate::store::directory::DirectorySettings;
 use crate::store::error::StoreError;
 use crate::store::replay::ReplayStore;
 use crate::store::watch::Watch;
@@ -147,7 +146,7 @@ impl Components {
     /// What can't be opened, with what to do about it.
     pub async fn open(configuration: &Configuration, clock: Clock) -> anyhow::Result<Self> {
         let opened = opening::open(configuration, Some(DATABASE_PATIENCE)).await?;
-        let store = Store::new(opened.database.clone(), Arc::clone(&opened.vault), DirectorySettings::default());
+        let store = Store::new(opened.database.clone(), Arc::clone(&opened.vault));
         if configuration.http_auth.digest {
             tell_of_lost_hashes(&store, configuration.http_auth.realm.as_str()).await?;
         }
@@ -155,7 +154,6 @@ impl Components {
         let replay = Arc::new(opening::open_replay(configuration, &store, clock.now()).await?);
         let key = opened.master_key.derive("remembered passwords of one process");
 
-        let OAuthParts { verifier, provider } = oauth_parts(configuration, &store, &replay, &clock);
         let http_auth = &configuration.http_auth;
         let passwords = Passwords::start(hashing_threads(), *key)?;
         let throttle = Throttle::new(
@@ -196,7 +194,7 @@ impl Components {
             ),
             policy: Policy::new(&configuration.routes, http_auth.digest),
             authenticator: Authenticator {
-                oauth: verifier,
+                oauth: oauth_verifier(configuration, &store, &replay, clock.clone()),
                 basic,
                 digest: Arc::clone(&digest),
                 tokens,
@@ -218,7 +216,7 @@ impl Components {
         Ok(Self {
             judge,
             pages: Arc::new(pages),
-            provider: Arc::new(provider),
+            provider: Arc::new(provider(configuration, &store)),
             impersonations: Arc::new(impersonations),
             gateway: Arc::new(gateway),
             explorer: Arc::new(Explorer::new(configuration)?),
@@ -244,24 +242,28 @@ impl Components {
     }
 }
 
-struct OAuthParts {
-    verifier: OAuthVerifier,
-    provider: Provider,
-}
-
-fn oauth_parts(configuration: &Configuration, store: &Store, replay: &Arc<ReplayStore>, clock: &Clock) -> OAuthParts {
+fn oauth_verifier(
+    configuration: &Configuration,
+    store: &Store,
+    replay: &Arc<ReplayStore>,
+    clock: Clock,
+) -> OAuthVerifier {
     let settings = &configuration.oauth;
-    let verifier = OAuthVerifier::new(
+    OAuthVerifier::new(
         store.directory.clone(),
         Arc::clone(replay),
         Lifetime::from_seconds(settings.timestamp_window_seconds),
         SignatureMethods::of(settings.signature_methods.iter().copied()),
         settings.plaintext,
         Inspection::new(store.refusals.clone(), settings.diagnose),
-        clock.clone(),
-    );
+        clock,
+    )
+}
+
+fn provider(configuration: &Configuration, store: &Store) -> Provider {
+    let settings = &configuration.oauth;
     let token_lifetime = Some(settings.access_token_ttl_seconds).filter(|seconds| *seconds > 0);
-    let provider = Provider::new(
+    Provider::new(
         store.directory.clone(),
         store.delegations.clone(),
         ProviderSettings {
@@ -272,8 +274,7 @@ fn oauth_parts(configuration: &Configuration, store: &Store, replay: &Arc<Replay
             },
             remember_consent: settings.remember_consent,
         },
-    );
-    OAuthParts { verifier, provider }
+    )
 }
 
 /// Says at start what a new realm has done: nobody could tell from the refusals.

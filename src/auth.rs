@@ -75,7 +75,7 @@ impl Authenticator {
     /// Judges the one credential of the request under what the route admits.
     ///
     /// # Errors
-    /// [`Rejection`], the first that the contract's order of judgement meets.
+    /// [`Rejection`], the first that the order of judgement meets.
     pub async fn authenticate(
         &self,
         request: &ReceivedRequest<'_>,

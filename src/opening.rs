@@ -107,7 +107,7 @@ fn key_file(configuration: &Configuration) -> Option<PathBuf> {
 }
 
 /// `countersign.db` → `countersign.db.key`, in the same folder.
-pub fn master_key_path(database: &Path) -> PathBuf {
+fn master_key_path(database: &Path) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(".key");
     path.into()

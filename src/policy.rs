@@ -48,7 +48,7 @@ impl Policy {
         &self.management
     }
 
-    /// The route that decides about this request, after the checks that need no credential, in the contract's order:
+    /// The route that decides about this request, after the checks that need no credential, in this order:
     /// path, route, TLS, User-Agent.
     ///
     /// # Errors
@@ -207,7 +207,7 @@ fn management() -> Route {
     Route::new(&settings, false)
 }
 
-/// One challenge for each admitted scheme, in the contract's order.
+/// One challenge for each admitted scheme, strongest first.
 fn usual_challenges(ways: &[Way]) -> Vec<Challenge> {
     let only_cookies = !ways.is_empty() && ways.iter().all(|way| matches!(way, Way::Session | Way::Cookies));
     let is_due =

@@ -67,7 +67,7 @@ pub struct Store {
 
 impl Store {
     /// Over an open and migrated database.
-    pub fn new(database: Database, vault: Arc<Vault>, directory: DirectorySettings) -> Self {
+    pub fn new(database: Database, vault: Arc<Vault>) -> Self {
         Self {
             accounts: Accounts::new(database.clone(), vault.clone()),
             clients: Clients::new(database.clone(), vault.clone()),
@@ -79,7 +79,7 @@ impl Store {
             settings: Settings::new(database.clone(), vault.clone()),
             refusals: Refusals::new(database.clone(), vault.clone()),
             transfer: Transfer::new(database.clone(), vault.clone()),
-            directory: Directory::new(database.clone(), vault, directory),
+            directory: Directory::new(database.clone(), vault, DirectorySettings::default()),
             database,
         }
     }

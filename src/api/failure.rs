@@ -1,4 +1,4 @@
-//! What the management API refuses once it knows who calls, in the contract's JSON for failures.
+//! What the management API refuses once it knows who calls, in the JSON that all failures have.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;

@@ -90,7 +90,7 @@ impl Basic {
     /// Who calls with these Basic credentials; `token68`: the text behind the scheme.
     ///
     /// # Errors
-    /// [`Rejection`], in the contract's order of judgement.
+    /// [`Rejection`], the first in the order of judgement.
     pub async fn identify(
         &self,
         request: &ReceivedRequest<'_>,
@@ -108,7 +108,7 @@ impl Basic {
     /// The same for a name and secret that came in another way.
     ///
     /// # Errors
-    /// [`Rejection`], in the contract's order of judgement.
+    /// [`Rejection`], the first in the order of judgement.
     pub async fn identify_as(
         &self,
         request: &ReceivedRequest<'_>,

@@ -73,7 +73,7 @@ impl Digest {
     /// Who calls with these Digest credentials.
     ///
     /// # Errors
-    /// [`Rejection`], in the contract's order of judgement.
+    /// [`Rejection`], the first in the order of judgement.
     pub async fn identify(
         &self,
         basic: &Basic,

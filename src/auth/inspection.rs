@@ -121,7 +121,7 @@ impl Report {
     }
 
     /// As it is stored.
-    pub fn to_text(&self) -> String {
+    fn to_text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 

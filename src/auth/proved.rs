@@ -1,5 +1,5 @@
-//! What follows once a password or an API key was proved, by Basic, Digest or a JWT made with it: the same for all three, in the
-//! contract's order. The account must be in good standing, then the client key beside it, then come the scopes.
+//! What follows once a password or an API key was proved, by Basic, Digest or a JWT made with it: the same for all three, in this order.
+//! The account must be in good standing, then the client key beside it, then come the scopes.
 
 use std::sync::Arc;
 

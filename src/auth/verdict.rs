@@ -214,7 +214,7 @@ pub enum Refusal {
     },
     /// The credential is of a kind that this route does not admit, or that nobody knows.
     MethodNotAdmitted {
-        /// What was sent, in the contract's words, e.g. `Basic`.
+        /// What was sent, in the words of the answer, e.g. `Basic`.
         sent: String,
     },
     /// Unknown user, wrong password, wrong key: one answer for all.

@@ -14,7 +14,6 @@ use crate::domain::scope::{ScopeLimit, Scopes};
 use crate::opening;
 use crate::store::Store;
 use crate::store::audit::{Actor, By};
-use crate::store::directory::DirectorySettings;
 use crate::store::error::StoreError;
 use crate::store::page::{Listing, Page};
 use crate::store::vault::Vault;
@@ -50,7 +49,7 @@ impl Operator {
             say(&format!("made a new database at {}{folder}", configuration.database.url));
         }
         let vault = opened.vault;
-        let store = Store::new(opened.database, vault.clone(), DirectorySettings::default());
+        let store = Store::new(opened.database, vault.clone());
         let by = By { who: Actor::Operator, address: None, now: Clock::system().now() };
         Ok(Self { configuration, store, vault, by })
     }

@@ -16,6 +16,7 @@ use super::output::{self, FormatArgs};
 use super::{Failure, SourceArgs, file_text};
 use crate::config::Flags;
 use crate::protocol::client::{ClientRequest, RequestUrl, SigningError};
+use crate::protocol::header::is_token;
 use crate::protocol::oauth;
 use crate::protocol::signature::{
     RsaKeyError, RsaSigningKey, RsaVerificationKey, SharedSecrets, SignatureMethod, SigningKey,
@@ -104,8 +105,7 @@ struct Signed {
 }
 
 fn http_method(text: &str) -> Result<String, String> {
-    let is_token = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
-    match !text.is_empty() && text.bytes().all(is_token) {
+    match is_token(text) {
         true => Ok(text.to_owned()),
         false => Err("should be an HTTP method such as GET".to_owned()),
     }

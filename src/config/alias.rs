@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::section::Section;
-use super::values::{InvalidValue, Words, checked_text, words};
+use super::values::{InvalidValue, Words, checked_text, is_plain_segment, words};
 
 words! {
     /// The endpoint that an alias leads to, by its own path.
@@ -22,11 +22,7 @@ checked_text!(
     /// A path without pattern but for one segment `{username}`. A slash at its end is always taken besides.
     AliasPath,
     |text| {
-        let clean = |segment: &str| {
-            segment == USERNAME
-                || (!matches!(segment, "" | "." | "..")
-                    && segment.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#*%\\\"<>{}".contains(&byte)))
-        };
+        let clean = |segment: &str| segment == USERNAME || is_plain_segment(segment);
         text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(clean)) && text.matches(USERNAME).count() <= 1
     },
     InvalidValue::AliasPath

@@ -264,12 +264,15 @@ impl QueryName {
 checked_text!(
     /// A path that others begin with, such as `/oauth`: it begins with a slash and doesn't end with one.
     PathPrefix,
-    |text| {
-        let clean = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#*%\\\"<>{}".contains(&byte));
-        text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(clean))
-    },
+    |text| text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_plain_segment)),
     InvalidValue::PathPrefix("/oauth")
 );
+
+/// Whether everybody reads this segment of a path alike: no dots to resolve, nothing that ends a path, no escape, no pattern.
+pub(super) fn is_plain_segment(segment: &str) -> bool {
+    let is_plain = |octet: u8| octet.is_ascii_graphic() && !b"?#*%\\\"<>{}".contains(&octet);
+    !matches!(segment, "" | "." | "..") && segment.bytes().all(is_plain)
+}
 
 impl PathPrefix {
     /// `/oauth`, which is always there.

@@ -76,7 +76,7 @@ impl ApiKey {
     }
 
     /// What the key may do now: its own scopes under the account's ceiling, or the account's but for `manage:*`.
-    pub fn granted_scopes(&self, account: &Account) -> GrantedScopes {
+    fn granted_scopes(&self, account: &Account) -> GrantedScopes {
         match &self.scopes {
             Some(scopes) => GrantedScopes::only(account.scopes.admit(scopes)),
             None => account.scopes.inherited(),

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::auth::verdict::Identity;
 use crate::gateway::withheld;
 
-/// The names, in the order of the contract; lower case, as header maps want them.
+/// The names, in the order in which the documentation lists them; lower case, as header maps want them.
 pub const NAMES: [&str; 7] = [
     "x-auth-account",
     "x-auth-external-id",
@@ -25,8 +25,12 @@ pub const ASSERTION: &str = "x-auth-assertion";
 /// Whether some reader behind a proxy could take this header of a client for one of ours, or for one that names another path,
 /// although it is another name to the proxy (RFC 3875 §4.1.18). `name`: in small letters.
 pub fn is_forged(name: &str) -> bool {
-    let is_plain = || name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
-    (withheld::spells_start(name, "x-auth-") || withheld::names_another_path(name)) && !is_plain()
+    (withheld::spells_start(name, "x-auth-") || withheld::names_another_path(name)) && !is_plain(name)
+}
+
+/// Whether a name is spelled with hyphens alone: what a proxy writes, and not what a client hopes to be taken for it.
+pub fn is_plain(name: &str) -> bool {
+    name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
 }
 
 /// The values of [`NAMES`], in their order. Text that is not ASCII is UTF-8.

@@ -6,6 +6,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 
+use crate::protocol::header::is_token;
 use crate::protocol::request::UriScheme;
 use crate::web::request::ExternalOrigin;
 
@@ -141,7 +142,7 @@ impl Family {
 fn describe<'a>(method: &'a str, scheme: UriScheme, host: &str, target: &'a str) -> Option<Described<'a>> {
     // White space and control characters are in no request line (RFC 9112 §3.2); a reader behind would end the target there.
     let is_line = !target.bytes().any(|octet| octet <= b' ' || octet == 0x7f);
-    if !target.starts_with('/') || !is_line || method.is_empty() || !method.bytes().all(is_token) {
+    if !target.starts_with('/') || !is_line || !is_token(method) {
         return None;
     }
     let (path, query) = match target.split_once('?') {
@@ -169,11 +170,6 @@ fn scheme(text: &str) -> Option<UriScheme> {
         "https" | "wss" => Some(UriScheme::Https),
         _ => None,
     }
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
 }
 
 #[cfg(test)]

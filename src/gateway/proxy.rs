@@ -24,7 +24,9 @@ use crate::auth::session::{COOKIE, VISITOR_COOKIE};
 use crate::auth::verdict::Credential;
 use crate::config::Configuration;
 use crate::gateway::assertion::{Assertions, Subject};
-use crate::gateway::upstream::{Exchange, Outgoing, Unanswered, Upload, Upstream, UpstreamError};
+use crate::gateway::identity_headers::is_plain;
+use crate::gateway::upload::{Outgoing, Upload};
+use crate::gateway::upstream::{Exchange, Unanswered, Upstream, UpstreamError};
 use crate::gateway::withheld::{self, Reads, Withheld};
 use crate::gateway::{identity_headers, tunnel};
 use crate::protocol::request::is_form_type;
@@ -241,11 +243,6 @@ impl Proxy {
             .header("x-forwarded-proto", judged.origin.scheme.as_str())
             .header("x-forwarded-host", HeaderValue::from_str(&judged.origin.authority)?))
     }
-}
-
-/// Whether a name is spelled with hyphens alone: what a proxy writes, and not what a client hopes to be taken for it.
-fn is_plain(name: &str) -> bool {
-    name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
 }
 
 /// actix has made a stream of this connection then, and there is no body before it.

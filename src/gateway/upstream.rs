@@ -1,20 +1,14 @@
 //! The connections to the operator's API: pooled, kept alive, HTTP/1.1 or HTTP/2 (by ALPN, over TLS).
 //!
-//! Targets go out byte for byte. Bodies stream both ways and are never held; how long the upstream may think before it
+//! Targets go out byte for byte; how long the upstream may think before it
 //! answers is bounded, how long an answer may take is not: a peer that is gone is found by TCP's own probes.
 
-use std::cell::Cell;
-use std::io;
-use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::web::{Bytes, Payload};
-use futures_util::StreamExt as _;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -22,11 +16,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
-use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Origin, UpstreamSettings};
+use crate::gateway::upload::{Outgoing, Upload};
 
 /// A connection that can't be made within this time is a failure.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -49,9 +42,6 @@ const EXCHANGES: usize = 100;
 
 /// Header lines that an answer may have.
 const HEADER_LINES: usize = 512;
-
-/// Chunks of an upload that may wait between the client's connection and the upstream's.
-const CHUNKS_WAITING: usize = 2;
 
 /// The upstream, as one worker thread sees it: connections belong to the thread that opened them.
 pub struct Upstream {
@@ -201,11 +191,10 @@ impl Upstream {
     ) -> Result<Response<Incoming>, Unanswered> {
         let mut answer = pin!(answer);
         loop {
-            let deadline = upload.last_moved.get() + self.patience;
-            match timeout_at(deadline, answer.as_mut()).await {
+            match timeout_at(upload.last_moved() + self.patience, answer.as_mut()).await {
                 Ok(answer) => return Ok(answer?),
-                Err(_) if upload.last_moved.get() + self.patience > Instant::now() => {}
-                Err(_) if upload.waits_for_client.get() => return Err(Unanswered::Stalled(self.patience)),
+                Err(_) if upload.last_moved() + self.patience > Instant::now() => {}
+                Err(_) if upload.waits_for_client() => return Err(Unanswered::Stalled(self.patience)),
                 Err(_) => return Err(Unanswered::Slow(self.patience)),
             }
         }
@@ -240,164 +229,12 @@ pub fn client_tls(https: bool) -> Result<ClientConfig, UpstreamError> {
         .map_err(|error| UpstreamError::NoRoots { reason: error.to_string() })
 }
 
-/// The body of a request on its way out.
-#[derive(Debug, Default)]
-pub struct Outgoing {
-    source: Source,
-    /// What is announced in `Content-Length`; `None`: chunked.
-    length: Option<u64>,
-}
-
-#[derive(Debug, Default)]
-enum Source {
-    #[default]
-    Nothing,
-    Whole(Bytes),
-    Stream(Receiver<Piece>),
-}
-
-/// What comes in of an upload. One that stops without its end broke off, and must not look whole to the upstream.
-#[derive(Debug)]
-enum Piece {
-    Chunk(Bytes),
-    End,
-}
-
-impl Outgoing {
-    /// A body that was read before.
-    pub fn whole(body: Bytes) -> Self {
-        let length = u64::try_from(body.len()).ok();
-        Self { source: if body.is_empty() { Source::Nothing } else { Source::Whole(body) }, length }
-    }
-
-    /// A body that comes in while it goes out. `length`: what the client announced.
-    ///
-    /// The upload runs on this thread until it is over, breaks off, or the upstream wants no more of it.
-    pub fn stream(mut payload: Payload, length: Option<u64>) -> (Self, Upload) {
-        let (sender, receiver) = channel(CHUNKS_WAITING);
-        let mut upload = Upload::none();
-        let (last_moved, waits_for_client) = (Rc::clone(&upload.last_moved), Rc::clone(&upload.waits_for_client));
-        upload.task = Some(actix_web::rt::spawn(async move {
-            loop {
-                waits_for_client.set(true);
-                // When the upstream wants no more, what the client still sends is not read.
-                let read = tokio::select! {
-                    read = payload.next() => Some(read),
-                    () = sender.closed() => None,
-                };
-                waits_for_client.set(false);
-                let Some(read) = read else { return };
-                let piece = match read {
-                    Some(Ok(chunk)) => Piece::Chunk(chunk),
-                    Some(Err(_)) => return,
-                    None => Piece::End,
-                };
-                let ended = matches!(piece, Piece::End);
-                if sender.send(piece).await.is_err() || ended {
-                    return;
-                }
-                last_moved.set(Instant::now());
-            }
-        }));
-        (Self { source: Source::Stream(receiver), length }, upload)
-    }
-}
-
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match &mut self.source {
-            Source::Nothing => Poll::Ready(None),
-            Source::Whole(body) => {
-                let body = std::mem::take(body);
-                self.source = Source::Nothing;
-                Poll::Ready(Some(Ok(Frame::data(body))))
-            }
-            Source::Stream(receiver) => receiver.poll_recv(context).map(|piece| match piece {
-                Some(Piece::Chunk(chunk)) => Some(Ok(Frame::data(chunk))),
-                Some(Piece::End) => None,
-                None => Some(Err(io::ErrorKind::UnexpectedEof.into())),
-            }),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self.source, Source::Nothing)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match (&self.source, self.length) {
-            (Source::Nothing, _) => SizeHint::with_exact(0),
-            (_, Some(length)) => SizeHint::with_exact(length),
-            (_, None) => SizeHint::default(),
-        }
-    }
-}
-
-/// An upload under way. It lives as long as its exchange: dropping it ends the upload, so that neither side waits for
-/// one that is gone.
-pub struct Upload {
-    last_moved: Rc<Cell<Instant>>,
-    /// It is the client's turn, not the upstream's.
-    waits_for_client: Rc<Cell<bool>>,
-    task: Option<JoinHandle<()>>,
-}
-
-impl Upload {
-    /// Nothing is uploaded, or it was before.
-    pub fn none() -> Self {
-        Self { last_moved: Rc::new(Cell::new(Instant::now())), waits_for_client: Rc::default(), task: None }
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use http_body_util::BodyExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
-    use tokio::sync::mpsc::Sender;
-
-    fn streamed() -> (Sender<Piece>, Outgoing) {
-        let (sender, receiver) = channel(4);
-        (sender, Outgoing { source: Source::Stream(receiver), length: None })
-    }
-
-    #[actix_web::test]
-    async fn an_upload_that_stops_without_its_end_broke_off() {
-        let (sender, body) = streamed();
-        sender.send(Piece::Chunk(Bytes::from_static(b"half"))).await.unwrap();
-        drop(sender);
-        assert_eq!(body.collect().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-    }
-
-    #[actix_web::test]
-    async fn an_upload_with_its_end_is_whole() {
-        let (sender, body) = streamed();
-        sender.send(Piece::Chunk(Bytes::from_static(b"whole"))).await.unwrap();
-        sender.send(Piece::End).await.unwrap();
-        assert_eq!(body.collect().await.unwrap().to_bytes().as_ref(), b"whole");
-    }
-
-    #[test]
-    fn what_was_read_before_announces_its_length_and_nothing_is_no_body() {
-        assert_eq!(Outgoing::whole(Bytes::from_static(b"abc")).size_hint().exact(), Some(3));
-        assert!(Outgoing::whole(Bytes::new()).is_end_stream());
-        assert_eq!(Outgoing::default().size_hint().exact(), Some(0));
-    }
 
     /// An upstream that answers the first request of each connection, and closes on the second without a word.
     async fn forgetful() -> (Upstream, tokio::task::JoinHandle<()>) {

@@ -37,6 +37,12 @@ pub struct Credentials<'a> {
     pub rest: &'a str,
 }
 
+/// Whether it is a token: a method, or the name of a header (RFC 9110 §5.6.2).
+pub fn is_token(text: &str) -> bool {
+    let is_tchar = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+    !text.is_empty() && text.bytes().all(is_tchar)
+}
+
 impl<'a> Credentials<'a> {
     /// Cuts behind the scheme: `OAuth realm="x"` gives `OAuth` and `realm="x"`.
     pub fn parse(header: &'a str) -> Self {

@@ -51,7 +51,7 @@ pub enum SignatureMethod {
 }
 
 impl SignatureMethod {
-    /// All seven, strongest habits last.
+    /// All seven.
     pub const ALL: [Self; 7] = [
         Self::HmacSha1,
         Self::HmacSha256,

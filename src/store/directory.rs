@@ -525,7 +525,9 @@ mod tests {
     fn store(settings: DirectorySettings) -> Store {
         let database = Database::open("sqlite::memory:", DatabaseSettings::default()).expect("a database");
         block_on(database.migrate()).expect("the migrations apply");
-        Store::new(database, Arc::new(Vault::new(&MasterKey::generate(), &[])), settings)
+        let vault = Arc::new(Vault::new(&MasterKey::generate(), &[]));
+        let directory = Directory::new(database.clone(), vault.clone(), settings);
+        Store { directory, ..Store::new(database, vault) }
     }
 
     async fn account(store: &Store, name: &str) -> AccountId {

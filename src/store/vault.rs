@@ -229,7 +229,7 @@ impl Vault {
     }
 
     /// Whether an older key sealed this, so that it should be sealed anew.
-    pub fn is_outdated(&self, sealed: &[u8]) -> bool {
+    fn is_outdated(&self, sealed: &[u8]) -> bool {
         sealed.first_chunk::<4>().is_none_or(|id| u32::from_be_bytes(*id) != self.active.0)
     }
 

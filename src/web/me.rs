@@ -14,7 +14,7 @@ use crate::auth::verdict::{Identity, Refusal};
 use crate::web::cors::readable;
 use crate::web::judge::{Judge, Judged};
 
-/// The identity's JSON, as the contract writes it.
+/// The identity as JSON; clients are written against these names and their order.
 #[derive(Serialize)]
 pub struct Body<'a> {
     status: u16,

@@ -88,9 +88,9 @@ pub fn rsa_key(typed: &str, text: &Texts) -> Result<Option<RsaPublicKey>, String
 ///
 /// # Errors
 /// The sentence beside the field.
-pub fn password<'a>(typed: &'a str, text: &Texts) -> Result<&'a str, String> {
+pub fn password(typed: &str, text: &Texts) -> Result<(), String> {
     match typed.chars().count() {
-        length if PASSWORD_LENGTH.contains(&length) => Ok(typed),
+        length if PASSWORD_LENGTH.contains(&length) => Ok(()),
         length if length < *PASSWORD_LENGTH.start() => Err(text.account.password_short.to_owned()),
         _ => Err(text.account.password_long.to_owned()),
     }

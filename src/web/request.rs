@@ -139,7 +139,7 @@ impl Rim {
     ///
     /// # Errors
     /// [`Refusal::Target`]: a header that readers behind us could take for something else than we do.
-    pub fn headers<'a>(&self, map: &'a HeaderMap) -> Result<Headers<'a>, Refusal> {
+    fn headers<'a>(&self, map: &'a HeaderMap) -> Result<Headers<'a>, Refusal> {
         let mut headers = Headers::default();
         for (name, value) in map {
             self.sort_in(&mut headers, name, value)?;

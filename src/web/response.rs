@@ -138,7 +138,7 @@ const NOTHING_PERMITTED: &str = "accelerometer=(), autoplay=(), camera=(), clipb
      publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), \
      storage-access=(), sync-xhr=(), usb=(), window-management=(), xr-spatial-tracking=()";
 
-/// The contract's JSON for a refusal. `errors` is always null: one thing is said at a time.
+/// A refusal as JSON. `errors` is always null: one thing is said at a time.
 #[derive(Serialize)]
 struct Failure<'a> {
     status: u16,

@@ -437,7 +437,7 @@ impl<'a> Visit<'a> {
     }
 
     /// The page about what went wrong.
-    pub fn fail(&self, failed: &Failed) -> HttpResponse {
+    fn fail(&self, failed: &Failed) -> HttpResponse {
         let errors = &self.text.errors;
         let Some(Explanation { status, notice, word }) = failed.explain(self.text) else {
             return self.ask_to_log_in();

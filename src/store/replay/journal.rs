@@ -103,6 +103,14 @@ impl From<Timestamp> for Running {
 }
 
 impl Running {
+    /// Now, if `told` is what was told before; else it is that.
+    pub fn told(&mut self, told: Timestamp) -> Timestamp {
+        if told != self.told {
+            *self = Self::from(told);
+        }
+        self.now()
+    }
+
     /// Now.
     pub fn now(self) -> Timestamp {
         let since = i64::try_from(self.at.elapsed().as_secs()).unwrap_or(0);

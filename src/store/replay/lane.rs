@@ -4,10 +4,10 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::fingerprint::{Bucket, Record};
-use super::journal::{Journal, JournalError};
+use super::journal::{Journal, JournalError, Running};
 use super::queue::{Pending, Shared, refuse};
 use super::ticket;
 use crate::time::Timestamp;
@@ -33,7 +33,7 @@ pub struct Lane {
     /// Which of the flights is its own.
     number: usize,
     journal: Box<dyn Journal>,
-    time: RunningTime,
+    time: Running,
     /// Everything before this bucket is removed from the store.
     expired_to: i64,
     commits_since_expiry: u32,
@@ -44,8 +44,8 @@ pub struct Lane {
 impl Lane {
     /// The lane of this number, which is that of its flight. Not begun.
     pub fn new(shared: Arc<Shared>, number: usize, journal: Box<dyn Journal>) -> Self {
-        let now = shared.now.load(Ordering::Relaxed);
-        let compared = Bucket::of(Timestamp::from_unix(now));
+        let now = Timestamp::from_unix(shared.now.load(Ordering::Relaxed));
+        let compared = Bucket::of(now);
         Self { shared, number, journal, time: now.into(), expired_to: i64::MIN, commits_since_expiry: 0, compared }
     }
 
@@ -78,7 +78,7 @@ impl Lane {
             let expiry_due = self.expired_to != self.shared.first_kept.load(Ordering::SeqCst);
             let busy = self.commits_since_expiry < COMMITS_PER_EXPIRY;
             // A clock that stepped: first the stores compare theirs with it.
-            if queue.released > 0 && Bucket::of(self.time.now(&self.shared)).0.abs_diff(self.compared.0) > 1 {
+            if queue.released > 0 && Bucket::of(now(&mut self.time, &self.shared)).0.abs_diff(self.compared.0) > 1 {
                 return Work::Expire;
             }
             if queue.released > 0 && (busy || !expiry_due) {
@@ -102,7 +102,7 @@ impl Lane {
         self.commits_since_expiry = self.commits_since_expiry.saturating_add(1);
         let records: Vec<Record> = batch.iter().map(|pending| pending.record).collect();
         self.shared.take_off(self.number, batch);
-        let now = self.time.now(&self.shared);
+        let now = now(&mut self.time, &self.shared);
         let outcomes = self.journal.commit(&records, now);
         if !self.shared.commit_delay.is_zero() {
             std::thread::sleep(self.shared.commit_delay);
@@ -132,7 +132,7 @@ impl Lane {
     fn expire(&mut self) -> Result<(), JournalError> {
         self.commits_since_expiry = 0;
         let first_kept = self.shared.first_kept.load(Ordering::SeqCst);
-        let now = self.time.now(&self.shared);
+        let now = now(&mut self.time, &self.shared);
         self.compared = Bucket::of(now);
         self.shared.take_off(self.number, Vec::new());
         let expired = self.journal.expire(Bucket(first_kept), now);
@@ -163,7 +163,7 @@ impl Lane {
                     return false;
                 }
             }
-            let now = self.time.now(&self.shared);
+            let now = now(&mut self.time, &self.shared);
             match self.journal.recover(now) {
                 Ok(()) => {
                     self.shared.join_the_healthy(self.number);
@@ -186,24 +186,6 @@ impl Drop for Lane {
 }
 
 /// The time that was last told, run on: a server that is not ready gets no requests that would tell it.
-struct RunningTime {
-    told: i64,
-    at: Instant,
-}
-
-impl From<i64> for RunningTime {
-    fn from(told: i64) -> Self {
-        Self { told, at: Instant::now() }
-    }
-}
-
-impl RunningTime {
-    fn now(&mut self, shared: &Shared) -> Timestamp {
-        let told = shared.now.load(Ordering::Relaxed);
-        if told != self.told {
-            *self = Self::from(told);
-        }
-        let since = i64::try_from(self.at.elapsed().as_secs()).unwrap_or(0);
-        Timestamp::from_unix(self.told.saturating_add(since))
-    }
+fn now(time: &mut Running, shared: &Shared) -> Timestamp {
+    time.told(Timestamp::from_unix(shared.now.load(Ordering::Relaxed)))
 }

@@ -1,6 +1,6 @@
-//! The pages of the administration.
+//! The pages of the administration, and what their lists have in common.
 
-/// The pages of the administration.
+/// One of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Part {
     Accounts,

@@ -15,7 +15,6 @@ use countersign::store::clients::{IssuedClient, NewClient};
 use countersign::store::connection::{Database, DatabaseSettings};
 use countersign::store::delegations::{DelegationError, ExchangeLimits, IssuedTemporary, IssuedToken};
 use countersign::store::digest_users::DigestSecret;
-use countersign::store::directory::DirectorySettings;
 use countersign::store::vault::{MasterKey, Vault};
 use countersign::time::{Lifetime, Timestamp};
 
@@ -84,7 +83,7 @@ impl Kit {
     pub(super) fn open(url: String, key: MasterKey) -> Self {
         let database = Database::open(&url, DatabaseSettings::default()).expect("the database opens");
         let vault = Arc::new(Vault::new(&key, &[]));
-        Self { url, key, store: Store::new(database, vault, DirectorySettings::default()) }
+        Self { url, key, store: Store::new(database, vault) }
     }
 
     /// Another process on the same database.
