@@ -88,17 +88,17 @@ impl Spool {
                     Some(file) => file,
                     None => Spooled::new(folder.clone(), self.disk.place(from)).await?,
                 };
-                spooled = Some(file.append(buffer.split().freeze()).await?);
-            }
-            if !place.reach(buffer.len() + chunk.len()) {
+                spooled = Some(file.append([buffer.split().freeze(), chunk]).await?);
+            } else if place.reach(buffer.len() + chunk.len()) {
+                buffer.extend_from_slice(&chunk);
+            } else {
                 return Err(Refusal::Unavailable);
             }
-            buffer.extend_from_slice(&chunk);
         }
         match spooled {
             None => Ok(place.hold(buffer.freeze())),
             Some(file) => {
-                let file = file.append(buffer.freeze()).await?;
+                let file = file.append([buffer.freeze(), Bytes::new()]).await?;
                 drop(place);
                 file.read(&self.judged).await
             }
@@ -119,12 +119,18 @@ impl Spooled {
         Ok(Self { file, length: 0, place })
     }
 
-    async fn append(mut self, octets: Bytes) -> Result<Self, Refusal> {
-        self.length += octets.len();
+    /// One after the other.
+    async fn append(mut self, [first, second]: [Bytes; 2]) -> Result<Self, Refusal> {
+        self.length += first.len() + second.len();
         if !self.place.reach(self.length) {
             return Err(Refusal::Unavailable);
         }
-        on_disk(move || self.file.write_all(&octets).map(|()| self)).await
+        on_disk(move || {
+            self.file.write_all(&first)?;
+            self.file.write_all(&second)?;
+            Ok(self)
+        })
+        .await
     }
 
     /// Waits until there is memory for it.
