@@ -133,7 +133,10 @@ impl Authz {
     /// The cookies that the upstream may have: Traefik can't cut one out of them, but takes all anew from the answer.
     fn kept_cookies(&self, judge: &Judge, received: &ReceivedRequest<'_>) -> Option<String> {
         let all = received.headers.cookies.lines().collect::<Vec<_>>().join("; ");
-        let route = judge.policy.route(received).ok().filter(|_| !all.is_empty())?;
+        if all.is_empty() {
+            return None;
+        }
+        let route = judge.policy.route(received).ok()?;
         self.withheld.cookies(&all, Reads::of(route)).map(Cow::into_owned)
     }
 

@@ -321,6 +321,7 @@ def test_an_examination_that_is_ended_leaves_nothing_behind(server, number):
     ("reverse_proxy 127.0.0.1:3000 {", "reverse_proxy 127.0.0.1:3000 {\n\t\t\t\tmethod GET", "its own method", "PUT became GET"),
     ("uri /authz/forward", "uri /authz/forward?x\n\t\t\t\theader_up X-Forwarded-Method GET", "its own method", "401 for a signed PUT"),
     ("uri /authz/forward", "uri /authz/forward?x\n\t\t\t\theader_up X-Forwarded-Uri {http.request.uri.path}", "the query arrives", "not accepted"),
+    ("request_header @upgrade -Upgrade", "", "no other protocol", "switch to h2c"),
     ("^/(oauth|", "^/(authz|oauth|", "nobody outside", "is answered"),
 ])
 def test_a_mistake_in_caddy_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
@@ -334,6 +335,7 @@ def test_a_mistake_in_caddy_is_found_and_named(server, new_proxy, monkeypatch, t
     ("Authorization: \"\"", "X-Other: \"\"", "no credential reaches", "Authorization arrives"),
     ("          - Cookie\n", "", "no credential reaches", "the login's cookie arrives"),
     ("X-Rewrite-Url: \"\"", "X-Other: \"\"", "another path", "x-rewrite-url"),
+    ("          Upgrade: \"\"", "          X-Other: \"\"", "no other protocol", "offered to switch"),
     ("^/(oauth|", "^/(authz|oauth|", "nobody outside", "is answered"),
 ])
 def test_a_mistake_in_traefik_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):
@@ -349,6 +351,7 @@ def test_a_mistake_in_traefik_is_found_and_named(server, new_proxy, monkeypatch,
     ("name:sub(1, 12) == \"countersign_\"", "name == \"other\"", "no credential reaches", "cookie arrives"),
     ("|x[^a-z0-9]rewrite[^a-z0-9]url", "", "another path", "x-rewrite-url"),
     ("(auth|forwarded|original)", "(auth|forwarded)", "another path", "x-original-url"),
+    ("- { safe_regex: { regex: \"x[^a-z0-9](http[^a-z0-9])?method([^a-z0-9]override)?\" } }", "", "its own method", "the API hears x-http-method-override"),
     ("/(oauth|", "/(authz|oauth|", "nobody outside", "is answered"),
 ])
 def test_a_mistake_in_envoy_is_found_and_named(server, new_proxy, monkeypatch, tmp_path, line, wrong, check, seen):

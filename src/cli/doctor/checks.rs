@@ -7,6 +7,7 @@ use crate::cli::operator::Operator;
 use crate::config::{Configuration, Way};
 use crate::policy::Policy;
 use crate::protocol::base_string::split_authority;
+use crate::protocol::request::MEANT_METHODS;
 
 const ASKED: &str = "a request without a credential is refused";
 const ORIGIN: &str = "scheme and host are those that clients use";
@@ -21,6 +22,7 @@ const ADDRESS: &str = "clients do not choose their address";
 const ONCE: &str = "a signed request is good for once";
 const IDENTITY: &str = "the API hears who is calling, and nobody can forge it";
 const OTHER_PATHS: &str = "no header tells the API another path";
+const UPGRADES: &str = "no other protocol gets past the question";
 const CREDENTIALS: &str = "no credential reaches the API";
 const PARAMETERS: &str = "no credential stays in the query or in a form";
 
@@ -77,6 +79,7 @@ impl Patient {
             when(unsignable, ONCE, self.each_request_is_good_once(ONCE, forms_come)).await?,
             when(unsignable, IDENTITY, self.identity_arrives_and_can_not_be_forged(IDENTITY, forms_come)).await?,
             when(unsignable, OTHER_PATHS, self.no_other_path_arrives(OTHER_PATHS, forms_come)).await?,
+            when(unsignable, UPGRADES, self.no_other_protocol_passes(UPGRADES)).await?,
             when(unsignable, CREDENTIALS, self.credentials_stay_behind(CREDENTIALS, forms_come)).await?,
             when(unsignable, PARAMETERS, self.parameters_stay_behind(PARAMETERS, forms_come)).await?,
         ])
@@ -203,6 +206,28 @@ impl Patient {
                 && arrived.method != method
             {
                 return Ok(bad(check, format!("{what} became {} on the way to the API", arrived.method), change));
+            }
+        }
+        self.other_methods_are_heard(check, forms_come).await
+    }
+
+    /// What reaches the API and could make another method of the request must reach Countersign too. It refuses what it can't read
+    /// there, and more than it reads: proxies mend the one or join the other.
+    async fn other_methods_are_heard(&self, check: &'static str, forms_come: bool) -> anyhow::Result<Finding> {
+        let Some(echo) = &self.echo else { return Ok(good(check)) };
+        let names = ["x-http-method-override", "x-http-method", "x-method-override"];
+        let mut claims = names.map(|name| (name, "DELETE\u{ff}")).repeat(MEANT_METHODS);
+        claims.extend(["x.method-override", "x.http-method"].map(|name| (name, "DELETE")));
+        for asked in self.each_usual(forms_come) {
+            let answer = self.signed(Asked { more: &claims, ..asked }).await?;
+            let arrived = echo.take().filter(|_| answer.status == 200).unwrap_or_default();
+            if let Some(name) = names.iter().find(|name| arrived.header(name).is_some()) {
+                return Ok(bad(
+                    check,
+                    format!("the API hears {name}{}, and Countersign does not", asked.with_what()),
+                    "hand X-HTTP-Method-Override, X-HTTP-Method and X-Method-Override to Countersign too (Envoy \
+                     allowed_headers), or take them away",
+                ));
             }
         }
         Ok(good(check))

@@ -99,6 +99,26 @@ impl Patient {
         Ok(good(check))
     }
 
+    /// What follows another protocol's beginning is no request, and nobody is asked about it.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn no_other_protocol_passes(&self, check: &'static str) -> anyhow::Result<Finding> {
+        let Some(echo) = &self.echo else { return Ok(unheard(check)) };
+        for protocol in ["h2c", "countersign-doctor"] {
+            self.signed(Asked { more: &[("Connection", "Upgrade"), ("Upgrade", protocol)], ..self.usual() }).await?;
+            if echo.take().is_some_and(|arrived| arrived.header("upgrade").is_some_and(|value| value == protocol)) {
+                return Ok(bad(
+                    check,
+                    format!("the API is offered to switch to {protocol}"),
+                    "take Upgrade away unless it is websocket: nginx map $http_upgrade, Caddy request_header -Upgrade, \
+                     Traefik customRequestHeaders, Envoy upgrade_configs; see docs/deploy",
+                ));
+            }
+        }
+        Ok(good(check))
+    }
+
     /// Nothing by which the API, or who reads its logs, could call in the client's place.
     ///
     /// # Errors

@@ -113,7 +113,7 @@ impl Sender {
         Ok(Self { client, realm: format!("realm=\"{realm}\""), echoes })
     }
 
-    /// Sends one request; `form`: the body, with the content type of a form.
+    /// Sends one request; `headers`: their values in Latin-1; `form`: the body, with the content type of a form.
     ///
     /// # Errors
     /// Nobody answered.
@@ -126,7 +126,8 @@ impl Sender {
     ) -> anyhow::Result<Answer> {
         let mut request = Request::builder().method(method).uri(url).header("user-agent", "countersign-doctor");
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            let octets: Vec<u8> = value.chars().map(|letter| u8::try_from(letter).unwrap_or(b'?')).collect();
+            request = request.header(*name, octets);
         }
         if form.is_some() {
             request = request.header("content-type", "application/x-www-form-urlencoded");
@@ -225,14 +226,12 @@ impl Echo {
     /// Answers one request and closes: a proxy that keeps connections makes another.
     async fn answer(&self, connection: TcpStream) -> std::io::Result<()> {
         let mut connection = BufReader::new(connection);
-        let mut line = String::new();
-        connection.read_line(&mut line).await?;
+        let line = next_line(&mut connection).await?;
         let mut words = line.split(' ').map(str::to_owned);
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let mut arrived = Arrived { method, target, ..Arrived::default() };
         loop {
-            line.clear();
-            connection.read_line(&mut line).await?;
+            let line = next_line(&mut connection).await?;
             let Some((name, value)) = line.trim_end().split_once(':') else { break };
             arrived.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
@@ -242,4 +241,11 @@ impl Echo {
         connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await?;
         connection.shutdown().await
     }
+}
+
+/// What is no UTF-8 in it is replaced.
+async fn next_line(connection: &mut BufReader<TcpStream>) -> std::io::Result<String> {
+    let mut line = Vec::new();
+    connection.read_until(b'\n', &mut line).await?;
+    Ok(String::from_utf8_lossy(&line).into_owned())
 }
