@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from chrome import Chrome
 from elsewhere import Site
-from harness import Server, binary
+from fixtures import built_binary, new_server  # noqa: F401
 
 # Scopes have sentences, and tests may fail to log in as often as they like.
 CONFIG = """
@@ -29,27 +29,6 @@ def pytest_collection_modifyitems(items):
     missing = [program for program in ("chromium", "chromedriver") if not shutil.which(program)]
     for item in items if missing else []:
         item.add_marker(pytest.mark.skip(reason=f"there is no {' and no '.join(missing)} here"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def built_binary():
-    if not binary().exists():
-        pytest.exit(f"there is no binary at {binary()}: cargo build --locked", returncode=1)
-
-
-@pytest.fixture(scope="session")
-def new_server(tmp_path_factory):
-    """Start servers of one's own: new_server(config) → Server. They are ended with the session."""
-    servers = []
-
-    def start(config="", name="server", **more):
-        server = Server(tmp_path_factory.mktemp(name), config, **more)
-        servers.append(server)
-        return server.start()
-
-    yield start
-    for server in servers:
-        server.stop()
 
 
 @pytest.fixture(scope="session")

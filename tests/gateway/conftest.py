@@ -4,18 +4,13 @@ The harness of tests/peers starts the server; the proxies run as an operator wou
 folders, and are ended by their process id. A proxy that is not installed skips its tests by name.
 """
 
-import pathlib
-import sys
-
+import proxies
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "peers"))
-
-import proxies  # noqa: E402
-from api import Api  # noqa: E402
-from browser import Browser  # noqa: E402
-from dance import dance  # noqa: E402
-from harness import Server, binary, free_port  # noqa: E402
+from api import Api
+from browser import Browser
+from dance import dance
+from fixtures import built_binary, new_server  # noqa: F401
+from harness import free_port
 
 BEHIND = """
 [server]
@@ -53,32 +48,12 @@ methods = ["oauth1", "oauth1_two_legged", "basic", "api_key", "digest", "jwt"]
 """
 
 
-@pytest.fixture(scope="session", autouse=True)
-def built_binary():
-    if not binary().exists():
-        pytest.exit(f"there is no binary at {binary()}: cargo build --locked", returncode=1)
-
-
 @pytest.fixture(scope="session")
 def api():
     """The operator's API: says what it received."""
     started = Api()
     yield started
     started.stop()
-
-
-@pytest.fixture(scope="session")
-def new_server(tmp_path_factory):
-    servers = []
-
-    def start(config="", name="server", **more):
-        server = Server(tmp_path_factory.mktemp(name), config, **more)
-        servers.append(server)
-        return server.start()
-
-    yield start
-    for server in servers:
-        server.kill()
 
 
 class World:

@@ -3,25 +3,15 @@
 What is not installed skips its tests by name.
 """
 
-import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
 
+import databases
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "peers"))
-
-import databases  # noqa: E402
-from cluster import Alone, Cluster, World  # noqa: E402
-from harness import Server, binary  # noqa: E402
-
-
-@pytest.fixture(scope="session", autouse=True)
-def built_binary():
-    if not binary().exists():
-        pytest.exit(f"there is no binary at {binary()}: cargo build --locked", returncode=1)
+from cluster import Alone, Cluster, World
+from fixtures import built_binary  # noqa: F401
+from harness import Server
 
 
 @pytest.fixture(scope="session")

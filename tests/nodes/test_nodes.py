@@ -14,26 +14,9 @@ import requests
 import signer
 import wire
 from cluster import DRAIN, SOON, HAProxy, Load, outcome
-from harness import STOP_SECONDS, CommandFailed, eventually
+from harness import STOP_SECONDS, CommandFailed, at_once, eventually
 
 COPIES = 50
-
-
-def at_once(actions):
-    """Run all actions in threads that start together; their results in the order of the actions."""
-    start = threading.Barrier(len(actions))
-    results = [None] * len(actions)
-
-    def run(place, action):
-        start.wait()
-        results[place] = action()
-
-    threads = [threading.Thread(target=run, args=item) for item in enumerate(actions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def test_fifty_concurrent_copies_of_one_request_spread_over_the_nodes_give_exactly_one_200(world):

@@ -10,31 +10,10 @@ from browser import Browser
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa as rsa_keys
 from dance import dance
-from harness import Server, binary
+from fixtures import built_binary, new_server  # noqa: F401
 
 # The tests fail on purpose all the time; only the tests of the throttle want to be throttled.
 PATIENT = "[throttle]\nfailures = 100000\n"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def built_binary():
-    if not binary().exists():
-        pytest.exit(f"there is no binary at {binary()}: cargo build --locked", returncode=1)
-
-
-@pytest.fixture(scope="session")
-def new_server(tmp_path_factory):
-    """Start servers of one's own: new_server(config) → Server. They are ended with the session."""
-    servers = []
-
-    def start(config="", name="server", **more):
-        server = Server(tmp_path_factory.mktemp(name), config, **more)
-        servers.append(server)
-        return server.start()
-
-    yield start
-    for server in servers:
-        server.kill()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import random
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -52,6 +53,23 @@ def eventually(question, seconds=10.0):
         if answer or time.monotonic() > end:
             return answer
         time.sleep(0.02)
+
+
+def at_once(actions):
+    """Run all actions in threads that start together; their results in the order of the actions."""
+    start = threading.Barrier(len(actions))
+    results = [None] * len(actions)
+
+    def run(place, action):
+        start.wait()
+        results[place] = action()
+
+    threads = [threading.Thread(target=run, args=item) for item in enumerate(actions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
 
 
 def free_port(host="127.0.0.1"):

@@ -1,32 +1,15 @@
 """Many at once: whatever arrives together, one nonce counts once and one request token becomes one access token."""
 
 import collections
-import threading
 
 import pytest
 import signer
 import wire
 from dance import access_token, authorize_url, dance, signed, temporary
+from harness import at_once
 
 COPIES = 50
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
-
-
-def at_once(actions):
-    """Run all actions in threads that start together; their results in the order of the actions."""
-    start = threading.Barrier(len(actions))
-    results = [None] * len(actions)
-
-    def run(place, action):
-        start.wait()
-        results[place] = action()
-
-    threads = [threading.Thread(target=run, args=item) for item in enumerate(actions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def outcomes(answers):
