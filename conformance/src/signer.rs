@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256, Sha512};
 use crate::encoding::{Pair, encode};
 use crate::http::Origin;
 
+/// The realm that styles write into the header.
+pub const REALM: &str = "Conformance suite";
+
 /// A signature method (RFC 5849 §3.4), with the SHA-2 ones that providers have added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureMethod {
@@ -270,7 +273,7 @@ fn normalized(request: &Signable<'_>, wrong: &dyn Fn(Mistake) -> bool) -> String
         pairs.extend_from_slice(request.form);
     }
     if wrong(Mistake::RealmIncluded) {
-        pairs.push(("realm".into(), crate::wire::REALM.into()));
+        pairs.push(("realm".into(), REALM.into()));
     }
     if wrong(Mistake::EmptyLeftOut) {
         pairs.retain(|(_, value)| !value.is_empty());

@@ -8,10 +8,8 @@ use std::collections::BTreeMap;
 
 use crate::encoding::{Pair, decode_form, encode, encode_form};
 use crate::http::Origin;
-use crate::signer::{Keys, Mistake, Signable, SignatureMethod, base_string, lower_case_escapes, sign};
+use crate::signer::{Keys, Mistake, REALM, Signable, SignatureMethod, base_string, lower_case_escapes, sign};
 
-/// The realm that styles write into the header.
-pub const REALM: &str = "Conformance suite";
 const USER_AGENT: &str = concat!("countersign-conformance/", env!("CARGO_PKG_VERSION"));
 
 /// Where the protocol parameters travel (RFC 5849 §3.5).
