@@ -21,6 +21,9 @@ use crate::web::room::{Place, Room};
 const SILENCE: Duration = Duration::from_secs(30);
 const WHOLE_BODY: Duration = Duration::from_secs(120);
 
+/// How long one that is whole waits for others to be judged.
+const TURN: Duration = Duration::from_secs(30);
+
 /// How much of one body is in memory while it comes, in octets: most forms are smaller, and never see a disk.
 const IN_MEMORY: usize = 64 * 1024;
 
@@ -67,12 +70,16 @@ impl Spool {
     /// [`Refusal::BodyTooLarge`]; [`Refusal::Target`] when the body breaks off or is too slow; [`Refusal::Unavailable`] while as
     /// much is held as there is room for.
     pub async fn read(&self, limit: usize, from: IpAddr, payload: &mut Payload) -> Result<Bytes, Refusal> {
-        timeout(WHOLE_BODY, self.gather(limit, from, payload))
-            .await
-            .unwrap_or(Err(Refusal::Target("the body came too slowly")))
+        let gathered = timeout(WHOLE_BODY, self.gather(limit, from, payload)).await;
+        match gathered.unwrap_or(Err(Refusal::Target("the body came too slowly")))? {
+            Gathered::InMemory(body) => Ok(body),
+            Gathered::Spooled(file) => {
+                timeout(TURN, file.read(&self.judged)).await.unwrap_or(Err(Refusal::Unavailable))
+            }
+        }
     }
 
-    async fn gather(&self, limit: usize, from: IpAddr, payload: &mut Payload) -> Result<Bytes, Refusal> {
+    async fn gather(&self, limit: usize, from: IpAddr, payload: &mut Payload) -> Result<Gathered, Refusal> {
         let mut place = self.memory.place(from);
         let mut buffer = BytesMut::new();
         let mut spooled: Option<Spooled> = None;
@@ -95,15 +102,17 @@ impl Spool {
                 return Err(Refusal::Unavailable);
             }
         }
-        match spooled {
-            None => Ok(place.hold(buffer.freeze())),
-            Some(file) => {
-                let file = file.append([buffer.freeze(), Bytes::new()]).await?;
-                drop(place);
-                file.read(&self.judged).await
-            }
-        }
+        Ok(match spooled {
+            None => Gathered::InMemory(place.hold(buffer.freeze())),
+            Some(file) => Gathered::Spooled(file.append([buffer.freeze(), Bytes::new()]).await?),
+        })
     }
+}
+
+/// All of a body.
+enum Gathered {
+    InMemory(Bytes),
+    Spooled(Spooled),
 }
 
 /// A body in a file without a name, which is gone with the process.
