@@ -350,6 +350,8 @@ pub fn routes(service: &mut ServiceConfig, configuration: &Configuration) {
 /// The port is taken, or the certificate can't be read.
 pub fn start(configuration: &Configuration, components: Components) -> anyhow::Result<(Server, SocketAddr)> {
     keep_house(&components);
+    // A file that may not grow any more is an error like a full disk, and not the end: heard once, it does nothing more.
+    let _heard = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     if let Some(listen) = configuration.metrics.listen {
         start_metrics(listen, &components)?;
     }

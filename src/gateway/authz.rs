@@ -166,7 +166,7 @@ impl Authz {
         let is_needed = match family.body(request) {
             BodyIs::Own => match judge.rim.read_body(request, &mut payload).await {
                 Ok(body) => return Ok(Some(body)),
-                Err(Refusal::BodyTooLarge { .. }) if !auth::needs_body(received) => false,
+                Err(Refusal::BodyTooLarge { .. } | Refusal::Unavailable) if !auth::needs_body(received) => false,
                 Err(refusal) => return Err(refusal.into()),
             },
             BodyIs::Header(base64) => {

@@ -256,6 +256,18 @@ fn has_body(request: &HttpRequest) -> bool {
     announced_length(request).is_some_and(|length| length > 0) || request.headers().contains_key("transfer-encoding")
 }
 
+/// What is left of a form, in the place of the whole: it is given back with both.
+struct Left {
+    form: String,
+    _whole: Bytes,
+}
+
+impl AsRef<[u8]> for Left {
+    fn as_ref(&self) -> &[u8] {
+        self.form.as_bytes()
+    }
+}
+
 /// A form loses what it was signed or proved by; any other body stays as it is.
 fn without_credentials(request: &HttpRequest, body: Bytes, by_session: bool) -> Bytes {
     let content_type = request.headers().get("content-type").and_then(|value| value.to_str().ok());
@@ -263,7 +275,7 @@ fn without_credentials(request: &HttpRequest, body: Bytes, by_session: bool) -> 
         return body;
     }
     match std::str::from_utf8(&body).map(|body| withheld::form(body, by_session)) {
-        Ok(Cow::Owned(form)) => Bytes::from(form),
+        Ok(Cow::Owned(form)) => Bytes::from_owner(Left { form, _whole: body.clone() }),
         Ok(Cow::Borrowed(_)) | Err(_) => body,
     }
 }

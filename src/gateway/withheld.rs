@@ -134,12 +134,12 @@ pub fn is_forwarding(name: &str) -> bool {
     spells_start(name, "x-forwarded-") || spells(name, "forwarded") || spells(name, "x-real-ip")
 }
 
-/// Whether CGI and its heirs would read `name` as `known`, which is in small letters with hyphens.
 /// Whether some readers take the path from this header instead of the request line.
 pub(super) fn names_another_path(name: &str) -> bool {
     OTHER_PATHS.iter().any(|known| spells(name, known))
 }
 
+/// Whether CGI and its heirs would read `name` as `known`, which is in small letters with hyphens.
 fn spells(name: &str, known: &str) -> bool {
     name.len() == known.len() && spells_start(name, known)
 }

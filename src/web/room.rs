@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use actix_web::web::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::throttle::block;
 
@@ -106,6 +107,51 @@ impl AsRef<[u8]> for Held {
     }
 }
 
+/// The same bounds for those who can wait until there is room.
+pub struct Turns {
+    all: Arc<Semaphore>,
+    each: usize,
+    /// IPv6 by its /64; those that have or wait for a turn.
+    by_address: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
+}
+
+/// Ends when it is dropped.
+pub struct Turn {
+    _own: OwnedSemaphorePermit,
+    _common: OwnedSemaphorePermit,
+}
+
+/// The octets that one permit of a semaphore is for.
+const UNIT: usize = 1024;
+
+impl Turns {
+    /// As [`Room::new`].
+    pub fn new(all: usize, largest: usize) -> Self {
+        let (all, largest) = (all.max(largest).div_ceil(UNIT), largest.div_ceil(UNIT));
+        Self { all: Arc::new(Semaphore::new(all)), each: (all / PART).max(largest), by_address: Mutex::default() }
+    }
+
+    /// Waits for room for so many octets, first behind those of the same address: who has much under way waits for
+    /// itself. `None`: there never will be.
+    pub async fn take(&self, octets: usize, from: IpAddr) -> Option<Turn> {
+        let units = u32::try_from(octets.div_ceil(UNIT)).ok()?;
+        let own = self.of(block(from)).acquire_many_owned(units).await.ok()?;
+        let common = Arc::clone(&self.all).acquire_many_owned(units).await.ok()?;
+        Some(Turn { _own: own, _common: common })
+    }
+
+    fn of(&self, from: IpAddr) -> Arc<Semaphore> {
+        let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = by_address.get(&from).and_then(Weak::upgrade) {
+            return known;
+        }
+        by_address.retain(|_, semaphore| semaphore.strong_count() > 0);
+        let semaphore = Arc::new(Semaphore::new(self.each));
+        by_address.insert(from, Arc::downgrade(&semaphore));
+        semaphore
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,5 +194,21 @@ mod tests {
     fn the_largest_body_that_is_admitted_fits() {
         let room = Room::new(128 * MIB, 1024 * MIB);
         assert!(room.place(address(1)).reach(1024 * MIB));
+    }
+    #[actix_web::test]
+    async fn who_has_its_part_under_way_waits_for_itself_and_for_nobody_else() {
+        use futures_util::FutureExt as _;
+        let turns = Turns::new(8 * MIB, MIB);
+        let first = turns.take(MIB, address(1)).await.unwrap();
+        assert!(turns.take(1, address(1)).now_or_never().is_none(), "its part is taken");
+        let others: Vec<_> =
+            (2..9).filter_map(|host| turns.take(MIB, address(host)).now_or_never().flatten()).collect();
+        assert_eq!(others.len(), 7);
+        assert!(turns.take(1, address(9)).now_or_never().is_none(), "the whole is taken");
+        drop(first);
+        assert!(turns.take(MIB, address(1)).now_or_never().is_some());
+        drop(others);
+        assert!(turns.take(1, address(9)).now_or_never().flatten().is_some());
+        assert_eq!(turns.by_address.lock().unwrap().len(), 1, "who has no turn is forgotten");
     }
 }

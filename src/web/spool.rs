@@ -6,16 +6,16 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, BytesMut, Payload, block};
 use futures_util::StreamExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::auth::verdict::Refusal;
-use crate::web::room::{Place, Room};
+use crate::web::room::{Place, Room, Turn, Turns};
 
 /// A body may pause for so long, and take so long in all: whoever sends one can't hold our memory for longer.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -31,17 +31,18 @@ const IN_MEMORY: usize = 64 * 1024;
 const MEMORY: usize = 128 * 1024 * 1024;
 const DISK: usize = 2 * 1024 * 1024 * 1024;
 
-/// Spooled bodies that are whole, in octets, and in the unit in which a semaphore counts them.
+/// Spooled bodies that are whole, in octets.
 const JUDGED: usize = 128 * 1024 * 1024;
-const UNIT: usize = 1024;
 
 /// Where bodies are held.
 pub struct Spool {
     memory: Arc<Room>,
     disk: Arc<Room>,
-    judged: Arc<Semaphore>,
+    judged: Turns,
     /// For temporary files. `None`: bodies stay in memory.
     folder: Option<PathBuf>,
+    /// Whether no file could be made lately, which is said once.
+    fails: AtomicBool,
 }
 
 impl Spool {
@@ -57,10 +58,11 @@ impl Spool {
             }
         };
         Self {
-            memory: Room::new(MEMORY, largest),
+            memory: Room::new(MEMORY, if folder.is_some() { IN_MEMORY } else { largest }),
             disk: Room::new(DISK, largest),
-            judged: Arc::new(Semaphore::new(JUDGED.max(largest).div_ceil(UNIT))),
+            judged: Turns::new(JUDGED, largest),
             folder,
+            fails: AtomicBool::new(false),
         }
     }
 
@@ -74,7 +76,8 @@ impl Spool {
         match gathered.unwrap_or(Err(Refusal::Target("the body came too slowly")))? {
             Gathered::InMemory(body) => Ok(body),
             Gathered::Spooled(file) => {
-                timeout(TURN, file.read(&self.judged)).await.unwrap_or(Err(Refusal::Unavailable))
+                let turn = timeout(TURN, self.judged.take(file.length, from)).await.ok().flatten();
+                file.read(turn.ok_or(Refusal::Unavailable)?).await
             }
         }
     }
@@ -83,6 +86,7 @@ impl Spool {
         let mut place = self.memory.place(from);
         let mut buffer = BytesMut::new();
         let mut spooled: Option<Spooled> = None;
+        let mut takes_files = true;
         let mut length = 0;
         while let Some(chunk) = next_chunk(payload, SILENCE).await? {
             let chunk = chunk.map_err(|_| Refusal::Target("the body broke off"))?;
@@ -90,11 +94,13 @@ impl Spool {
             if length > limit {
                 return Err(Refusal::BodyTooLarge { limit });
             }
-            if let Some(folder) = self.folder.as_ref().filter(|_| buffer.len() + chunk.len() > IN_MEMORY) {
-                let file = match spooled {
-                    Some(file) => file,
-                    None => Spooled::new(folder.clone(), self.disk.place(from)).await?,
-                };
+            if buffer.len() + chunk.len() > IN_MEMORY && spooled.is_none() && takes_files {
+                spooled = self.file(from).await;
+                takes_files = spooled.is_some();
+            }
+            if buffer.len() + chunk.len() > IN_MEMORY
+                && let Some(file) = spooled.take()
+            {
                 spooled = Some(file.append([buffer.split().freeze(), chunk]).await?);
             } else if place.reach(buffer.len() + chunk.len()) {
                 buffer.extend_from_slice(&chunk);
@@ -106,6 +112,23 @@ impl Spool {
             None => Gathered::InMemory(place.hold(buffer.freeze())),
             Some(file) => Gathered::Spooled(file.append([buffer.freeze(), Bytes::new()]).await?),
         })
+    }
+
+    /// A file for a body from this address. `None`: there can be none, and the body stays in memory, which has room for so
+    /// much less of them.
+    async fn file(&self, from: IpAddr) -> Option<Spooled> {
+        let folder = self.folder.clone()?;
+        let made = block(move || tempfile::tempfile_in(folder)).await.map_err(io::Error::other).flatten();
+        let failed = self.fails.swap(made.is_err(), Ordering::Relaxed);
+        match made {
+            Ok(file) => Some(Spooled { file, length: 0, place: self.disk.place(from) }),
+            Err(error) => {
+                if !failed {
+                    tracing::error!(%error, "no temporary file can be made for a body, which stays in memory: is TMPDIR there?");
+                }
+                None
+            }
+        }
     }
 }
 
@@ -123,11 +146,6 @@ struct Spooled {
 }
 
 impl Spooled {
-    async fn new(folder: PathBuf, place: Place) -> Result<Self, Refusal> {
-        let file = on_disk(move || tempfile::tempfile_in(folder)).await?;
-        Ok(Self { file, length: 0, place })
-    }
-
     /// One after the other.
     async fn append(mut self, [first, second]: [Bytes; 2]) -> Result<Self, Refusal> {
         self.length += first.len() + second.len();
@@ -142,24 +160,23 @@ impl Spooled {
         .await
     }
 
-    /// Waits until there is memory for it.
-    async fn read(mut self, judged: &Arc<Semaphore>) -> Result<Bytes, Refusal> {
-        let units = u32::try_from(self.length.div_ceil(UNIT)).map_err(|_| Refusal::Unavailable)?;
-        let turn = Arc::clone(judged).acquire_many_owned(units).await.map_err(|_| Refusal::Unavailable)?;
-        let octets = on_disk(move || {
+    /// Into memory, as soon as it is this one's turn.
+    async fn read(mut self, turn: Turn) -> Result<Bytes, Refusal> {
+        // Whoever asked may go away meanwhile; what is read then still takes room.
+        let judged = on_disk(move || {
             let mut octets = Vec::with_capacity(self.length);
             self.file.rewind()?;
             self.file.read_to_end(&mut octets)?;
-            Ok(octets)
+            Ok(Judged { octets, _turn: turn })
         });
-        Ok(Bytes::from_owner(Judged { octets: octets.await?, _turn: turn }))
+        Ok(Bytes::from_owner(judged.await?))
     }
 }
 
 /// A body that was spooled; the last copy of it makes room for the next.
 struct Judged {
     octets: Vec<u8>,
-    _turn: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 impl AsRef<[u8]> for Judged {
@@ -190,8 +207,8 @@ mod tests {
     use super::*;
     use actix_web::FromRequest as _;
     use actix_web::test::TestRequest;
-    use futures_util::Stream;
     use futures_util::stream;
+    use futures_util::{FutureExt as _, Stream};
     use std::net::Ipv4Addr;
     use std::pin::Pin;
 
@@ -254,17 +271,26 @@ mod tests {
 
     #[actix_web::test]
     async fn what_was_spooled_is_judged_when_others_have_made_room() {
-        let spool = Spool { judged: Arc::new(Semaphore::new(MIB / UNIT)), ..spool() };
+        let spool = Spool { judged: Turns::new(MIB, MIB), ..spool() };
         let body = body(MIB);
         let first = spool.read(MIB, FROM, &mut sent(&body).await).await.unwrap();
-        assert_eq!((spool.judged.available_permits(), spool.disk.octets()), (0, 0));
+        assert_eq!(spool.disk.octets(), 0);
         let copy = first.slice(1..);
         drop(first);
-        assert_eq!(spool.judged.available_permits(), 0);
+        assert!(spool.judged.take(1, FROM).now_or_never().is_none(), "a copy is left");
         let mut next = sent(&body).await;
         let (second, ()) = tokio::join!(spool.read(MIB, FROM, &mut next), async move { drop(copy) });
         assert_eq!(second.unwrap(), body);
-        assert_eq!(spool.judged.available_permits(), MIB / UNIT);
+        assert!(spool.judged.take(MIB, FROM).now_or_never().is_some());
+    }
+
+    #[actix_web::test]
+    async fn where_no_file_can_be_made_any_more_a_body_stays_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::new(MIB, folder.path().to_owned());
+        drop(folder);
+        let body = body(MIB);
+        assert_eq!(spool.read(MIB, FROM, &mut sent(&body).await).await.unwrap(), body);
     }
 
     #[actix_web::test]
