@@ -142,6 +142,18 @@ impl Authenticator {
         Ok(identity)
     }
 
+    /// Whether a request to the OAuth endpoints has no other credential beside its signature; what is wrong with the signature itself
+    /// is said by who reads it.
+    ///
+    /// # Errors
+    /// [`Refusal::SeveralCredentials`].
+    pub fn check_alone(request: &ReceivedRequest<'_>) -> Result<(), Refusal> {
+        let other = request.headers.authorization.once().filter(|header| !header.trim().is_empty());
+        let is_other = other.is_some_and(|header| !Credentials::parse(header).is("OAuth"));
+        let is_signed = || request.query.is_some_and(mentions_oauth) || request.form().is_some_and(mentions_oauth);
+        if is_other && is_signed() { Err(Refusal::SeveralCredentials) } else { Ok(()) }
+    }
+
     /// Which credential was sent; more than one is refused before any is looked at.
     fn presented<'a>(&self, request: &ReceivedRequest<'a>, admission: &Admission) -> Result<Presented<'a>, Refusal> {
         let header = match request.headers.authorization {

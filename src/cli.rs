@@ -56,7 +56,7 @@ Begin:
 Settings come from flags, else the environment (COUNTERSIGN_OAUTH__TIMESTAMP_WINDOW_SECONDS=60), else the file, else the default.
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage or settings.";
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct SourceArgs {
     /// A TOML file with settings
     #[arg(long, global = true, help_heading = "Settings", value_name = "FILE", env = crate::config::FILE_VARIABLE, hide_env_values = true)]
@@ -143,6 +143,11 @@ struct DemoArgs {
 /// [`Failure`].
 pub fn run(cli: Cli) -> Result<(), Failure> {
     let Cli { sources, command } = cli;
+    if sources.config.is_some() && matches!(command, Command::Openapi | Command::Completions { .. } | Command::Sign(_))
+    {
+        // They need nothing of it, but a mistake in it is said all the same.
+        sources.clone().load(Flags::default())?;
+    }
     match command {
         Command::Serve(ServeArgs { listen, public_url }) => {
             Ok(crate::app::serve(sources.load(Flags { listen, public_url, database_url: None })?)?)

@@ -178,10 +178,9 @@ impl<'a> Call<'a> {
     /// # Errors
     /// [`Failed::Invalid`].
     pub fn limit(&self) -> Result<u16, Failed> {
-        match self.asked_number("limit")?.unwrap_or(100) {
-            limit @ 1..=1000 => Ok(limit),
-            _ => Err(Failed::field("limit", "must be 1 to 1000")),
-        }
+        let limit: u64 = self.asked_number("limit")?.unwrap_or(100);
+        let limit = u16::try_from(limit).ok().filter(|limit| (1..=1000).contains(limit));
+        limit.ok_or_else(|| Failed::field("limit", "must be 1 to 1000"))
     }
 
     /// The part of a list that is asked for.

@@ -40,6 +40,11 @@ impl ClientKeyNames {
         self.0.iter().any(|known| known == name)
     }
 
+    /// The same of a name that is still encoded.
+    fn carries(&self, name: &str) -> bool {
+        decode_text(name, Plus::IsSpace).is_some_and(|name| self.has(&name))
+    }
+
     /// The client key that the request carries in a header or its query, unless the route never reads it.
     pub fn find<'a>(&self, request: &ReceivedRequest<'a>, admission: &Admission) -> Beside<'a> {
         match admission.client_key {
@@ -53,7 +58,7 @@ impl ClientKeyNames {
         };
         for pair in request.query.unwrap_or_default().split('&') {
             let Some((name, value)) = pair.split_once('=') else { continue };
-            if value.is_empty() || !self.0.iter().any(|known| known == name) {
+            if value.is_empty() || !self.carries(name) {
                 continue;
             }
             found = match (found, decode_text(value, Plus::IsSpace)) {

@@ -169,9 +169,10 @@ pub struct SessionQuery {
 }
 
 impl SessionQuery {
-    /// Whether a pair of the query, still encoded, is this one: the name stands as it is, the value may be escaped.
+    /// Whether a pair of the query, still encoded, is this one.
     pub fn asks(&self, name: &str, value: &str) -> bool {
-        name == self.name && decode(value, Plus::IsSpace).is_ok_and(|value| *value == *self.value.as_bytes())
+        let is = |sent, known: &str| decode(sent, Plus::IsSpace).is_ok_and(|sent| *sent == *known.as_bytes());
+        is(name, &self.name) && is(value, &self.value)
     }
 
     pub(super) fn usual() -> SessionQuery {

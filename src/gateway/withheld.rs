@@ -9,6 +9,7 @@ use crate::auth::cookies::{COMPANY_NAME, MEMBER_HASH, MEMBER_ID};
 use crate::auth::session::{COOKIE, CSRF_FIELD, VISITOR_COOKIE};
 use crate::config::{ClientKeyRule, HttpAuthSettings, SessionQuery, Way};
 use crate::policy::Route;
+use crate::protocol::encoding::{Plus, decode};
 use crate::protocol::oauth::mentions_oauth;
 
 /// Headers of one connection and not of the message (RFC 9110 §7.6.1), besides those that `Connection` names.
@@ -111,8 +112,8 @@ impl Withheld {
             return true;
         }
         let Some((name, value)) = pair.split_once('=') else { return false };
-        (reads.client_key && self.client_key_query.iter().any(|known| known == name))
-            || self.session_query.asks(name, value)
+        let is_named = |known: &String| decode(name, Plus::IsSpace).is_ok_and(|name| *name == *known.as_bytes());
+        (reads.client_key && self.client_key_query.iter().any(is_named)) || self.session_query.asks(name, value)
     }
 }
 

@@ -329,7 +329,10 @@ fn read_public_key(pem: &str) -> Result<RsaPublicKey, RsaKeyError> {
     if pem.contains("PRIVATE KEY-----") {
         return Err(RsaKeyError::Private);
     }
-    let (label, der) = decode_vec(pem.as_bytes()).map_err(|_| RsaKeyError::Unreadable)?;
+    // Of a chain the first is the client's own; text behind it is nobody's.
+    let end = pem.find("-----END ").and_then(|end| Some(end + 9 + pem.get(end + 9..)?.find("-----")? + 5));
+    let first = pem.get(..end.unwrap_or(pem.len())).unwrap_or(pem);
+    let (label, der) = decode_vec(first.as_bytes()).map_err(|_| RsaKeyError::Unreadable)?;
     let key = match label {
         "RSA PUBLIC KEY" => read_pkcs1(&der),
         "PUBLIC KEY" => read_spki(&der),

@@ -131,7 +131,7 @@ impl Accounts {
             check_line("a company's name", name, 200)?;
         }
         let by = by.clone();
-        self.database.write(move |transaction| insert_company(transaction, id, name, &by)).await
+        self.database.write(move |transaction| insert_company(transaction, id, name, by.now, &by)).await
     }
 
     /// All companies, by id.
@@ -489,7 +489,7 @@ pub(super) fn ensure_company(transaction: &mut Transaction<'_>, id: &CompanyId, 
     let known: i64 =
         companies::table.filter(companies::id.eq(id.as_str())).count().get_result(transaction.connection)?;
     if known == 0 {
-        insert_company(transaction, id.clone(), None, by)?;
+        insert_company(transaction, id.clone(), None, by.now, by)?;
     }
     Ok(())
 }
@@ -498,6 +498,7 @@ pub(super) fn insert_company(
     transaction: &mut Transaction<'_>,
     id: CompanyId,
     name: Option<String>,
+    created_at: Timestamp,
     by: &By,
 ) -> Result<Company, AccountError> {
     transaction.serialize_names()?;
@@ -510,7 +511,7 @@ pub(super) fn insert_company(
     if shadowed > 0 {
         return Err(AccountError::CompanyShadows);
     }
-    let company = Company { name: name.unwrap_or_else(|| id.to_string()), id, created_at: by.now };
+    let company = Company { name: name.unwrap_or_else(|| id.to_string()), id, created_at };
     let inserted = diesel::insert_into(companies::table)
         .values((
             companies::id.eq(company.id.as_str()),

@@ -195,7 +195,8 @@ fn import(
     match record {
         Record::Company(record) => {
             let id = CompanyId::parse(record.id).map_err(said)?;
-            accounts::insert_company(transaction, id, record.name, by).map_err(said)?;
+            let created_at = moment(record.created_at.as_deref())?.unwrap_or(by.now);
+            accounts::insert_company(transaction, id, record.name, created_at, by).map_err(said)?;
         }
         Record::Account(record) => import_account(transaction, vault, record, by)?,
         Record::Client(record) => import_client(transaction, vault, record, by)?,
@@ -410,9 +411,11 @@ fn export(
 ) -> Result<(), TransferError> {
     use schema::{accounts as a, api_keys as k, clients as c, companies as co, token_credentials as t};
 
-    let companies: Vec<(String, String)> = co::table.order(co::id).select((co::id, co::name)).load(connection)?;
-    for (id, name) in companies {
-        sink(Record::Company(CompanyRecord { id, name: Some(name) }))?;
+    let companies: Vec<(String, String, i64)> =
+        co::table.order(co::id).select((co::id, co::name, co::created_at)).load(connection)?;
+    for (id, name, created_at) in companies {
+        let created_at = Some(Timestamp::from_unix(created_at).to_rfc3339());
+        sink(Record::Company(CompanyRecord { id, name: Some(name), created_at }))?;
     }
     each_key(
         connection,

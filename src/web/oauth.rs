@@ -9,6 +9,7 @@ use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::auth::Authenticator;
 use crate::auth::verdict::Rejection;
 use crate::protocol::encoding::encode;
 use crate::protocol::oauth;
@@ -88,6 +89,7 @@ async fn take(
     provider: &Provider,
     received: &ReceivedRequest<'_>,
 ) -> Result<String, Rejection> {
+    Authenticator::check_alone(received)?;
     let verifier = &judge.authenticator.oauth;
     match step {
         Step::Initiate => {

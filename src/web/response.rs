@@ -286,6 +286,15 @@ impl Answers {
         answer.content_type("application/x-www-form-urlencoded").body(body)
     }
 
+    /// Says in a header what a page of the dance says in words (Problem Reporting).
+    pub fn add_oauth_challenge(&self, answer: &mut HttpResponse, refusal: &Refusal) {
+        if let Refusal::OAuth(refusal) = refusal
+            && let Ok(challenge) = HeaderValue::try_from(self.oauth_challenge(Some(refusal)).to_string())
+        {
+            answer.headers_mut().append(WWW_AUTHENTICATE, challenge);
+        }
+    }
+
     /// The challenge of one way in.
     fn challenge(&self, way: Word, refusal: &Refusal) -> Challenge {
         let stale = matches!(refusal, Refusal::StaleNonce);
@@ -402,7 +411,8 @@ impl Answers {
 }
 
 /// Whether JSON is wanted at least as much as a form (RFC 9110 §12.5.1).
-fn asks_for_json(accept: &str) -> bool {
+/// Whether `Accept` wants JSON more than a form.
+pub fn asks_for_json(accept: &str) -> bool {
     let quality = |wanted: &[&str]| {
         let mut ranges = accept.split(',').map(|range| range.split(';').map(str::trim));
         ranges.find_map(|mut range| {

@@ -31,7 +31,7 @@ use crate::web::failed::{Explanation, Failed};
 use crate::web::judge::Judge;
 use crate::web::message::MessagePage;
 use crate::web::page::{Frame, Problems, ScopeChoice, Section, Visitor};
-use crate::web::response::{cut_off, see_other};
+use crate::web::response::{asks_for_json, cut_off, see_other};
 use crate::web::texts::{Language, Texts};
 
 /// The cookie that remembers a language.
@@ -442,8 +442,21 @@ impl<'a> Visit<'a> {
         let Some(Explanation { status, notice, word }) = failed.explain(self.text) else {
             return self.ask_to_log_in();
         };
-        if let Failed::Rejected(rejection) = failed {
-            self.pages.judge.note(Some(&self.received), rejection);
+        let of_the_dance = match failed {
+            Failed::Rejected(rejection) => {
+                self.pages.judge.note(Some(&self.received), rejection);
+                Some(rejection)
+                    .filter(|rejection| self.access == Access::Dance && matches!(rejection.public, Refusal::OAuth(_)))
+            }
+            _ => None,
+        };
+        let answers = &self.pages.judge.answers;
+        if let Some(rejection) = of_the_dance
+            && self.received.headers.accept.is_some_and(asks_for_json)
+        {
+            let mut answer = answers.refuse_oauth(Some(&self.received), rejection);
+            *answer.status_mut() = status;
+            return answer;
         }
         let onward = match &self.session {
             Some(_) => (self.path("/apps"), errors.to_apps),
@@ -452,6 +465,9 @@ impl<'a> Visit<'a> {
         let frame = self.frame(Section::None);
         let page = MessagePage { word, onward: Some(onward), ..MessagePage::new(frame, notice) };
         let mut answer = self.page(status, &page);
+        if let Some(rejection) = of_the_dance {
+            answers.add_oauth_challenge(&mut answer, &rejection.public);
+        }
         if let Failed::Rejected(Rejection { public: Refusal::Throttled { retry_after }, .. }) = failed {
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.seconds()));
         }

@@ -122,7 +122,7 @@ pub fn in_oauth_words(refusal: &Refusal) -> Option<Cow<'_, OAuthRefusal>> {
     let problem = match refusal {
         Refusal::OAuth(refusal) => return Some(Cow::Borrowed(refusal)),
         Refusal::AccountLocked(_) | Refusal::AccountDisabled(_) => Problem::PermissionDenied,
-        Refusal::Target(_) | Refusal::BodyTooLarge { .. } => Problem::ParameterRejected,
+        Refusal::Target(_) | Refusal::BodyTooLarge { .. } | Refusal::SeveralCredentials => Problem::ParameterRejected,
         _ => return None,
     };
     let (message, additional) = words(refusal);

@@ -139,6 +139,12 @@ def test_forwarding_headers_of_a_stranger_are_replaced(new_server, api):
     assert headers["x-forwarded-for"] == "127.0.0.1" and "1.2.3.4" not in json.dumps(headers)
 
 
+def test_a_client_key_whose_name_is_escaped_is_read_and_stays_behind(inline):
+    path = f"/things?a=1&client%5Fkey={inline.client.key}"
+    password = base64.b64encode(f"{inline.owner.username}:{inline.owner.password}".encode()).decode()
+    assert seen(send(inline, "GET", path, [("Authorization", f"Basic {password}")]))["target"] == "/things?a=1"
+
+
 def test_head_and_empty_answers_are_framed_as_they_should(inline):
     answer = send(inline, "HEAD", "/things", [sign(inline, "HEAD", "/things")])
     assert (answer.status, answer.body) == (200, b"") and int(answer.one("Content-Length")) > 0

@@ -425,6 +425,23 @@ def test_an_oauth_failure_at_the_endpoints_is_form_encoded_or_json_by_accept(ser
             assert answer.form["oauth_problem"] == "signature_invalid"
 
 
+def test_a_failure_at_the_consent_page_is_a_page_and_json_for_who_asks_for_it(server):
+    target = "/oauth/authorize?oauth_token=nobodys"
+    page = wire.send(server, "GET", target, [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")])
+    said = wire.send(server, "GET", target, [("Accept", "application/json")])
+    assert page.one("Content-Type").startswith("text/html") and said.json["oauth_problem"] == "token_rejected"
+    assert page.problem == said.problem == "token_rejected" and page.status == said.status
+
+
+@pytest.mark.parametrize("other", ["Basic Ym9iOndyb25n", "Bearer x"])
+def test_another_credential_beside_a_signature_is_refused_at_the_endpoints_too(server, client, other):
+    url = f"{server.base}/oauth/request_token"
+    query = signer.form_encoded(signer.sign("POST", url, client, oauth_callback=client.callback))
+    answer = wire.send(server, "POST", f"/oauth/request_token?{query}", [("Authorization", other)], b"")
+    assert (answer.status, answer.problem) == (400, "parameter_rejected")
+    assert wire.send(server, "POST", f"/oauth/request_token?{query}", [], b"").status == 200, "and the nonce is not used up"
+
+
 def test_deny_returns_to_the_callback_with_permission_denied(server, client, browser):
     request = temporary(server, client)
     callback = browser.callback(authorize_url(server, request), decision="deny")

@@ -113,7 +113,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// What another provider might hand over: with passwords, secrets and tokens in the clear.
 const FROM_ELSEWHERE: &str = r#"{"type":"countersign","version":1}
-{"type":"company","id":"acme","name":"Acme Corporation"}
+{"type":"company","id":"acme","name":"Acme Corporation","created_at":"2019-02-03T04:05:06Z"}
 {"type":"account","username":"jo@example.com","company":"acme","role":"admin","scopes":["account:read","account:write"],"external_id":"4711","password_hash":"$argon2id$v=19$m=19456,t=2,p=1$Y291bnRlcnNpZ25ub2JvZHk$OMKWY4wSAmIbCOFgXgPBxHj1Pd/5x0xfVZ/4Y9ttFoo"}
 {"type":"account","username":"ann","status":"locked","status_reason":"late"}
 {"type":"client","client_key":"dpf43f3p2l4k3l03","client_secret":"kd94hf93k423kf44","owner":"jo@example.com","name":"Printer","callbacks":["http://printer.example.com/ready"],"scopes":["account:read"],"created_at":"2020-01-02T03:04:05Z"}
@@ -170,6 +170,16 @@ fn every_command_explains_itself() {
         assert!(help.stdout.contains("--database-url"), "{path}");
     }
     assert_eq!(std::fs::read_dir(&desk.0).unwrap().count(), 0, "help makes no file");
+}
+
+#[test]
+fn a_mistake_in_the_file_is_said_also_by_commands_that_need_nothing_of_it() {
+    let desk = Desk::new();
+    desk.write("bad.toml", "[server]\nlissten = 1\n");
+    let sign = ["sign", "GET", "http://a.example/", "--client-key", "k", "--client-secret", "s"];
+    for command in [["openapi"].as_slice(), &["completions", "bash"], &sign] {
+        desk.run(&[command, &["--config", "bad.toml"]].concat()).fails(2, "lissten");
+    }
 }
 
 #[test]
@@ -715,6 +725,7 @@ fn what_was_exported_is_imported_unchanged() {
         "pfkkdhi9sl3r4s00",
         "$argon2id$v=19$m=19456,t=2,p=1$",
         "2020-01-02T03:04:05Z",
+        "2019-02-03T04:05:06Z",
         "\"late\"",
         "\"4711\"",
     ] {
@@ -1115,6 +1126,9 @@ fn sign_with_an_rsa_key_is_verified_by_its_public_half() {
     let client =
         desk.json(&["client", "create", "--owner", "jo", "--name", "Signer", "--rsa-public-key", "public.pem"]);
     assert_eq!(text(&client, "rsa_public_key"), public_pem.trim());
+    desk.write("chain.pem", &format!("{public_pem}{public_pem}and whoever wrote it\n"));
+    let chain = ["client", "create", "--owner", "jo", "--name", "Chain", "--rsa-public-key", "chain.pem"];
+    assert!(text(&desk.json(&chain), "rsa_public_key").starts_with(public_pem.trim()));
     let without = desk.json(&["client", "update", text(&client, "client_key"), "--no-rsa-public-key"]);
     assert_eq!(without["rsa_public_key"], Value::Null);
 }

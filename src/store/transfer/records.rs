@@ -22,6 +22,8 @@ pub struct CompanyRecord {
     pub id: String,
     #[serde(default)]
     pub name: Option<String>,
+    #[serde(default)]
+    pub created_at: Option<String>,
 }
 
 /// An account. Only `username` must be there.
