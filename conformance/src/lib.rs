@@ -1,28 +1,33 @@
 //! A conformance suite for OAuth 1.0a providers (RFC 5849) and what usually stands beside them.
 //!
-//! It knows a provider by HTTP alone. In reading order: text ([`encoding`], [`signer`], [`wire`], [`challenge`], [`digest`],
-//! [`forge`], [`html`]), the line ([`http`], [`mod@line`], [`browser`], [`consent`]), the data ([`target`], [`case`], [`catalogue`],
-//! [`variables`]), the verdict ([`judge`], [`play`], [`run`]) and what is told about it ([`report`]).
+//! It knows a provider by HTTP alone. The modules stand in reading order, and each imports only from those above it; but a
+//! step of [`play`] runs in a [`run`], which plays the cases.
 
-pub mod browser;
-pub mod case;
-pub mod catalogue;
-pub mod challenge;
-pub mod consent;
-pub mod digest;
+// Text
 pub mod encoding;
-pub mod expectations;
-pub mod forge;
 pub mod html;
-pub mod http;
-pub mod judge;
-pub mod line;
-pub mod play;
-pub mod redact;
-pub mod report;
-pub mod run;
-pub mod signer;
-pub mod start;
-pub mod target;
 pub mod variables;
+pub mod redact;
+// The line, and what is written on it
+pub mod http;
+pub mod challenge;
+pub mod signer;
 pub mod wire;
+pub mod line;
+// The data
+pub mod target;
+pub mod case;
+// What clients, people and attackers do
+pub mod digest;
+pub mod forge;
+pub mod browser;
+pub mod consent;
+// The verdict
+pub mod judge;
+pub mod catalogue;
+pub mod play;
+pub mod run;
+// The command
+pub mod start;
+pub mod expectations;
+pub mod report;
