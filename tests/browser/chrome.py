@@ -7,8 +7,8 @@ import json
 import os
 import pathlib
 import shutil
-import time
 
+from harness import eventually
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
@@ -243,13 +243,3 @@ class AXE:
         if cls.text is None:
             cls.text = axe_source()
         return cls.text
-
-
-def eventually(question, seconds=SECONDS):
-    """Ask until the answer is true and return it; the last answer when the time is over."""
-    end = time.monotonic() + seconds
-    while True:
-        answer = question()
-        if answer or time.monotonic() > end:
-            return answer
-        time.sleep(0.02)

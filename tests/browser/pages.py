@@ -4,7 +4,7 @@ import dance
 import signer
 import wire
 from dance import authorize_url, temporary
-from harness import Token
+from harness import Token, eventually
 
 PAGES = [
     "login", "login-refused", "logout", "consent", "consent-code", "verifier", "denied", "error", "apps", "apps-none", "account",
@@ -120,8 +120,6 @@ class Gallery:
         chrome.press("Log out")
 
     def show_expired(self, chrome, base):
-        from chrome import eventually
-
         client = self.impatient.client(self.impatient.account(), callback="oob")
         url = authorize_url(self.impatient, temporary(self.impatient, client))
         assert eventually(lambda: chrome.open(url).heading == chrome.said("This request has expired"))
@@ -189,8 +187,6 @@ class Gallery:
         chrome.press("Create key")
 
     def show_docs(self, chrome, base):
-        from chrome import eventually
-
         chrome.open(f"{base}/docs")
         assert eventually(lambda: chrome.has(".swagger-ui .opblock"))
 

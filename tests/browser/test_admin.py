@@ -9,8 +9,7 @@ import pytest
 import requests
 from base64 import b64encode
 from dance import authorize_url, temporary
-from chrome import eventually
-from harness import Token
+from harness import Token, eventually
 
 import wire
 

@@ -1,8 +1,8 @@
 """The browser of these tests itself: what it must not pass over."""
 
 import pytest
-from chrome import eventually
 from elsewhere import Site
+from harness import eventually
 
 # Each loads something that is not there.
 LOADED = {

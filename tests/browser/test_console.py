@@ -9,11 +9,10 @@ from urllib.parse import unquote
 import dance
 import pytest
 import wire
-from chrome import eventually
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from dance import authorize_url, temporary
-from harness import Client, Token
+from harness import Client, Token, eventually
 from selenium.webdriver.common.keys import Keys
 
 LANGUAGES = ["curl", "python", "node", "php", "ruby", "perl", "java", "go", "rust"]

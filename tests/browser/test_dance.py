@@ -3,8 +3,8 @@
 import dance
 import pytest
 import requests
-from chrome import eventually
 from dance import authorize_url, temporary
+from harness import eventually
 
 
 def me(server, client, token):

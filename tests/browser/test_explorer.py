@@ -4,8 +4,9 @@ import json
 
 import pytest
 import requests
-from chrome import REFUSED, eventually
+from chrome import REFUSED
 from elsewhere import Site
+from harness import eventually
 from selenium.webdriver.common.by import By
 
 OPERATION = "#operations-accounts-listAccounts"

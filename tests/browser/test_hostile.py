@@ -4,9 +4,9 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from chrome import eventually
 from dance import authorize_url, temporary
 from elsewhere import Site
+from harness import eventually
 
 NASTY = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">'\"&"
 

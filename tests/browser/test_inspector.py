@@ -10,8 +10,7 @@ import pytest
 import requests
 import signer
 import wire
-from chrome import eventually
-from harness import Client, Token
+from harness import Client, Token, eventually
 from test_admin import server_token
 
 QUERY = "q=a%20b&size=original"

@@ -42,7 +42,7 @@ def clean_environment(**more):
     return kept | more
 
 
-def eventually(question, seconds=10.0):
+def eventually(question, seconds=20.0):
     """Ask until the answer is true and return it; the last answer when the time is over.
 
     For what the contract allows to take a moment: a change by the command line, a server that starts.
