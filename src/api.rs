@@ -29,10 +29,11 @@ use self::failure::Failed;
 use self::operations::{Action, OPERATIONS, Operation};
 use crate::auth::impersonation::Impersonations;
 use crate::config::Configuration;
+use crate::protocol::request::ReceivedRequest;
 use crate::store::Store;
 use crate::web::judge::Judge;
 use crate::web::place::{Place, with_allow};
-use crate::web::response::{cut_off, failure};
+use crate::web::response::failure;
 
 /// What the path of every operation begins with.
 const BASE: &str = "/api/v1";
@@ -87,28 +88,22 @@ async fn serve(
     store: Data<Store>,
     impersonations: Data<Arc<Impersonations>>,
     request: HttpRequest,
-    mut payload: Payload,
+    payload: Payload,
 ) -> HttpResponse {
-    let origin = judge.rim.origin(&request);
-    let mut received = match judge.rim.receive(&request, &origin) {
-        Ok(received) => received,
-        Err(refusal) => return judge.refuse(None, None, &refusal.into()),
+    let work = async |received: &ReceivedRequest<'_>| {
+        // The one parameter that a path has, decoded.
+        let named = request.match_info().load::<String>().unwrap_or_default();
+        let house = House { settings: &settings, judge: &judge, store: &store, impersonations: &impersonations };
+        let answer = match Call::enter(operation, house, received, named).await {
+            Ok(call) => run(operation.action, &call).await,
+            Err(failed) => Err(failed),
+        };
+        answer.or_else(Failed::answer)
     };
-    let body = match judge.rim.read_body(&request, &mut payload).await {
-        Ok(body) => body,
-        Err(refusal) => return cut_off(judge.refuse(Some(&received), None, &refusal.into()), payload),
-    };
-    received.body = Some(&body);
-    // The one parameter that a path has, decoded.
-    let named = request.match_info().load::<String>().unwrap_or_default();
-    let house = House { settings: &settings, judge: &judge, store: &store, impersonations: &impersonations };
-    let answer = match Call::enter(operation, house, &received, named).await {
-        Ok(call) => run(operation.action, &call).await,
-        Err(failed) => Err(failed),
-    };
-    answer
-        .or_else(Failed::answer)
-        .unwrap_or_else(|rejection| judge.refuse(Some(&received), Some(judge.policy.management()), &rejection))
+    let management = Some(judge.policy.management());
+    judge
+        .receive_whole(&request, payload, work, |received, rejection| judge.refuse(received, management, rejection))
+        .await
 }
 
 async fn run(action: Action, call: &Call<'_>) -> Result<HttpResponse, Failed> {

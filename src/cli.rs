@@ -17,8 +17,8 @@ mod token;
 mod audit;
 mod transfer;
 mod reseal;
-pub mod sign;
 mod explain;
+pub mod sign;
 mod doctor;
 
 use std::path::{Path, PathBuf};

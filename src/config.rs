@@ -204,22 +204,13 @@ impl Default for Configuration {
 mod tests {
     use super::*;
     use crate::protocol::signature::SignatureMethod;
+    use tempfile::NamedTempFile;
 
     /// A file of the test's own, gone when dropped.
-    struct File(PathBuf);
-
-    impl File {
-        fn new(text: &str) -> File {
-            let path = std::env::temp_dir().join(format!("countersign-config-{:032x}.toml", rand::random::<u128>()));
-            std::fs::write(&path, text).unwrap();
-            File(path)
-        }
-    }
-
-    impl Drop for File {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_file(&self.0);
-        }
+    fn file_with(text: &str) -> NamedTempFile {
+        let file = NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
     }
 
     fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
@@ -255,8 +246,9 @@ mod tests {
     }
 
     fn load(file: &str, pairs: &[(&str, &str)]) -> Result<Configuration, String> {
-        let file = File::new(file);
-        let sources = Sources { file: Some(file.0.clone()), environment: environment(pairs), flags: Flags::default() };
+        let file = file_with(file);
+        let sources =
+            Sources { file: Some(file.path().to_owned()), environment: environment(pairs), flags: Flags::default() };
         Configuration::load(sources).map_err(|error| error.to_string())
     }
 
@@ -267,7 +259,7 @@ mod tests {
         assert_eq!(configuration.server.public_url, None);
         assert!(configuration.server.trusted_proxies.is_empty());
         assert!(configuration.server.workers >= 1);
-        assert_eq!(configuration.database.url.expose(), "sqlite://countersign.db");
+        assert_eq!(configuration.database.url.to_string(), "sqlite://countersign.db");
         assert_eq!(configuration.redis.url, None);
         assert!(configuration.master_key.is_none());
         let oauth = &configuration.oauth;
@@ -305,11 +297,11 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
-        let file = File::new(
+        let file = file_with(
             "[server]\nlisten = '127.0.0.1:1'\npublic_url = 'http://file.example'\n[database]\nurl = 'sqlite://file.db'\n[jwt]\nttl_seconds = 7",
         );
         let sources = Sources {
-            file: Some(file.0.clone()),
+            file: Some(file.path().to_owned()),
             environment: environment(&[
                 ("COUNTERSIGN_PUBLIC_URL", "http://environment.example"),
                 ("COUNTERSIGN_LISTEN", "127.0.0.1:2"),
@@ -319,7 +311,7 @@ mod tests {
         let configuration = Configuration::load(sources).unwrap();
         assert_eq!(configuration.server.listen.port(), 3);
         assert_eq!(configuration.server.public_url.unwrap().to_string(), "http://environment.example");
-        assert_eq!(configuration.database.url.expose(), "sqlite://file.db");
+        assert_eq!(configuration.database.url.to_string(), "sqlite://file.db");
         assert_eq!(configuration.jwt.ttl_seconds, 7);
         assert_eq!(configuration.session.ttl_seconds, 43_200);
     }
@@ -352,17 +344,17 @@ mod tests {
 
     #[test]
     fn a_secret_comes_from_a_file_without_its_line_end() {
-        let secret = File::new("postgres://u:p@h/d\n");
-        let key = File::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
+        let secret = file_with("postgres://u:p@h/d\n");
+        let key = file_with("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n");
         let configuration = load(
             "",
             &[
-                ("COUNTERSIGN_DATABASE_URL_FILE", secret.0.to_str().unwrap()),
-                ("COUNTERSIGN_MASTER_KEY_FILE", key.0.to_str().unwrap()),
+                ("COUNTERSIGN_DATABASE_URL_FILE", secret.path().to_str().unwrap()),
+                ("COUNTERSIGN_MASTER_KEY_FILE", key.path().to_str().unwrap()),
             ],
         )
         .unwrap();
-        assert_eq!(configuration.database.url.expose(), "postgres://u:p@h/d");
+        assert!(configuration.database.url == DatabaseUrl::Postgres("postgres://u:p@h/d".to_owned()));
         assert_eq!(configuration.master_key.unwrap().expose(), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
     }
 

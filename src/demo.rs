@@ -15,7 +15,7 @@ mod browser;
 mod sample;
 mod walk;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -47,10 +47,10 @@ struct Seeds {
 /// # Errors
 /// What keeps the server from starting, or a step of the walk that failed.
 pub fn run(mut configuration: Configuration) -> anyhow::Result<()> {
-    let folder = Folder::new()?;
+    let folder = tempfile::tempdir()?;
     actix_web::rt::System::new().block_on(async move {
         let upstream = sample::start()?;
-        adapt(&mut configuration, &folder, upstream)?;
+        adapt(&mut configuration, folder.path(), upstream)?;
         let components = Components::open(&configuration, Clock::system()).await?;
         let seeds = seed(&components, configuration.http_auth.realm.as_str()).await?;
         let (server, address) = app::start(&configuration, components.clone())?;
@@ -77,9 +77,8 @@ pub fn run(mut configuration: Configuration) -> anyhow::Result<()> {
 }
 
 /// The settings of a demonstration, whatever else was configured.
-fn adapt(configuration: &mut Configuration, folder: &Folder, upstream: std::net::SocketAddr) -> anyhow::Result<()> {
-    configuration.database.url =
-        DatabaseUrl::sqlite(&folder.0.join("demo.db")).context("the temporary folder has no usable name")?;
+fn adapt(configuration: &mut Configuration, folder: &Path, upstream: std::net::SocketAddr) -> anyhow::Result<()> {
+    configuration.database.url = DatabaseUrl::File(folder.join("demo.db"));
     configuration.upstream.url = Some(format!("http://{upstream}").parse()?);
     configuration.oauth.diagnose = Diagnose::Always;
     configuration.replay.durability = Durability::Process;
@@ -126,22 +125,4 @@ async fn seed(components: &Components, realm: &str) -> anyhow::Result<Seeds> {
         public_key,
         private_key,
     })
-}
-
-/// A folder of our own that goes when this does.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("countersign-demo-{:016x}", rand::random::<u64>()));
-        std::fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What can't be removed is in the system's temporary folder anyway.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

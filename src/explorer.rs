@@ -30,6 +30,10 @@ const STYLE: &str = include_str!("explorer/explorer.css");
 static SWAGGER_STYLE: LazyLock<Option<Bytes>> = LazyLock::new(|| swagger("dist/swagger-ui.css"));
 static SWAGGER_SCRIPT: LazyLock<Option<Bytes>> = LazyLock::new(|| swagger("dist/swagger-ui-bundle.js"));
 
+/// Of all of them.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| assets::version_of(&[STYLE.as_bytes(), SCRIPT.as_bytes(), SWAGGER_UI_VENDORED]));
+
 fn swagger(name: &str) -> Option<Bytes> {
     archive::gzip_of(SWAGGER_UI_VENDORED, name).map(Bytes::from)
 }
@@ -52,6 +56,8 @@ struct DocsPage {
     shows_upstream: bool,
     /// Where the shown description is.
     description: String,
+    /// Of the files that it loads.
+    version: &'static str,
 }
 
 impl Explorer {
@@ -92,6 +98,7 @@ async fn show(
             has_upstream,
             shows_upstream,
             description: visit.path(if shows_upstream { "/docs/upstream" } else { "/api/openapi.json" }),
+            version: &VERSION,
         };
         Ok(visit.page(StatusCode::OK, &page))
     };
@@ -120,10 +127,7 @@ async fn describe_upstream(explorer: Data<Arc<Explorer>>) -> HttpResponse {
 
 /// `GET /docs/{file}`
 async fn file(request: HttpRequest) -> HttpResponse {
-    let mut answer = HttpResponse::Ok();
-    // The names carry the version of this program: what they name does not change under them.
-    let age = if request.query_string() == assets::version() { "max-age=31536000, immutable" } else { "max-age=3600" };
-    answer.insert_header((CACHE_CONTROL, format!("public, {age}"))).insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    let mut answer = assets::kept(&request, &VERSION);
     let (content_type, packed) = match request.match_info().query("file") {
         "explorer.js" => return answer.content_type(JAVASCRIPT).body(SCRIPT),
         "explorer.css" => return answer.content_type(CSS).body(STYLE),

@@ -83,7 +83,7 @@ pub async fn open(configuration: &Configuration, patience: Option<Duration>) -> 
 pub fn open_database(configuration: &Configuration, patience: Option<Duration>) -> Result<Database, OpenError> {
     let connections = configuration.database.connections;
     let settings = DatabaseSettings { connections, patience, ..DatabaseSettings::default() };
-    Database::open(configuration.database.url.expose(), settings)
+    Database::open(configuration.database.url.clone(), settings)
 }
 
 async fn master_keys(configuration: &Configuration, database: &Database) -> Result<MasterKeys, OpeningError> {
@@ -103,13 +103,13 @@ async fn master_keys(configuration: &Configuration, database: &Database) -> Resu
 
 /// Where the key lies unless it is configured.
 fn key_file(configuration: &Configuration) -> Option<PathBuf> {
-    configuration.database.url.sqlite_path().map(master_key_path)
+    configuration.database.url.sqlite_path().map(|database| beside(database, ".key"))
 }
 
 /// `countersign.db` → `countersign.db.key`, in the same folder.
-fn master_key_path(database: &Path) -> PathBuf {
+fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
-    path.push(".key");
+    path.push(ending);
     path.into()
 }
 
@@ -119,6 +119,6 @@ mod tests {
 
     #[test]
     fn the_master_key_lies_beside_the_database() {
-        assert_eq!(master_key_path(Path::new("/var/lib/x.db")), Path::new("/var/lib/x.db.key"));
+        assert_eq!(beside(Path::new("/var/lib/x.db"), ".key"), Path::new("/var/lib/x.db.key"));
     }
 }

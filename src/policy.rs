@@ -167,10 +167,7 @@ impl Route {
     }
 
     /// As [`Self::permits_request`], for one method.
-    ///
-    /// # Errors
-    /// [`Refusal::ScopeMissing`].
-    pub fn permits(&self, identity: &Identity, method: &str) -> Result<(), Rejection> {
+    fn permits(&self, identity: &Identity, method: &str) -> Result<(), Rejection> {
         let needed = match self.scopes_for(method) {
             Some(needed) => needed,
             None => return Ok(()),

@@ -4,11 +4,11 @@
 //! proxy, and takes all of it away again. What the API hears can only be checked in its place (`--echo`). It changes no
 //! configuration.
 
+mod wire;
+mod patient;
 mod checks;
 mod claims;
 mod heard;
-mod patient;
-mod wire;
 
 use actix_web::rt::signal::unix::{SignalKind, signal};
 use clap::Args;

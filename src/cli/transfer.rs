@@ -262,18 +262,16 @@ mod tests {
     #[test]
     fn what_is_set_aside_is_whole_has_no_name_and_is_for_its_owner() {
         use std::os::unix::fs::MetadataExt;
-        let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
-        std::fs::create_dir(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let text = "a line\n".repeat(100_000);
-        let mut file = set_aside(text.as_bytes(), &folder).unwrap();
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        let mut file = set_aside(text.as_bytes(), folder.path()).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let metadata = file.metadata().unwrap();
         assert_eq!((metadata.nlink(), metadata.mode() & 0o777), (0, 0o600));
         let mut read = String::new();
         file.read_to_string(&mut read).unwrap();
         assert!(read == text);
-        std::fs::remove_dir(&folder).unwrap();
-        assert!(set_aside(text.as_bytes(), &folder).is_err());
+        assert!(set_aside(text.as_bytes(), &folder.path().join("nowhere")).is_err());
     }
 
     #[test]

@@ -57,7 +57,8 @@ impl ServerSettings {
 pub struct DatabaseSettings {
     /// `database.url`: `sqlite://countersign.db`.
     pub url: DatabaseUrl,
-    /// `database.connections`: threads with a connection each; 4. One is used for `sqlite::memory:`, whatever is said here.
+    /// `database.connections`: to PostgreSQL, or those that read SQLite beside the one that writes; 4. `sqlite::memory:` has one,
+    /// whatever is said here.
     pub connections: usize,
 }
 

@@ -1,38 +1,38 @@
 //! Where the stores are: SQLite, PostgreSQL, Redis. No address shows its password.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::values::InvalidValue;
 
 /// Where the data live. Silent: `Display` and `Debug` leave a password out.
 #[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
+pub enum DatabaseUrl {
+    /// A throw-away database in memory: `sqlite::memory:`.
+    Memory,
+    /// A SQLite file, as given (relative to the working directory): `sqlite://relative.db` or `sqlite:///absolute/path.db`.
+    File(PathBuf),
+    /// `postgres://…` or `postgresql://…`, as libpq reads it, with its password.
+    Postgres(String),
+}
 
 impl DatabaseUrl {
-    /// The address as it was given, with its password.
-    pub fn expose(&self) -> &str {
-        &self.0
+    pub const fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_))
     }
 
-    pub fn is_postgres(&self) -> bool {
-        !self.0.starts_with("sqlite:")
-    }
-
-    /// The SQLite file, as given (relative to the working directory); `None` for `sqlite::memory:` and PostgreSQL.
+    /// The SQLite file; `None` for `sqlite::memory:` and PostgreSQL.
     pub fn sqlite_path(&self) -> Option<&Path> {
-        self.0.strip_prefix("sqlite://").filter(|path| *path != ":memory:").map(Path::new)
-    }
-
-    /// A SQLite file.
-    pub fn sqlite(path: &Path) -> Option<DatabaseUrl> {
-        path.to_str().and_then(|path| format!("sqlite://{path}").parse().ok())
+        match self {
+            Self::File(path) => Some(path),
+            Self::Memory | Self::Postgres(_) => None,
+        }
     }
 
     /// `sqlite://countersign.db`, the default.
-    pub fn usual() -> DatabaseUrl {
-        DatabaseUrl("sqlite://countersign.db".into())
+    pub fn usual() -> Self {
+        Self::File("countersign.db".into())
     }
 }
 
@@ -40,23 +40,29 @@ impl FromStr for DatabaseUrl {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<DatabaseUrl, InvalidValue> {
-        let is_file = text.strip_prefix("sqlite://").is_some_and(|path| {
-            !path.is_empty() && !path.ends_with('/') && !path.starts_with("file:") && !path.contains(['\0', '?'])
-        });
+        if text == "sqlite::memory:" || text == "sqlite://:memory:" {
+            return Ok(Self::Memory);
+        }
+        if let Some(path) = text.strip_prefix("sqlite://") {
+            // SQLite would read `file:` and `?` as an address of its own.
+            let is_file =
+                !path.is_empty() && !path.ends_with('/') && !path.starts_with("file:") && !path.contains(['\0', '?']);
+            return if is_file { Ok(Self::File(path.into())) } else { Err(InvalidValue::DatabaseUrl) };
+        }
         let is_postgres = ["postgres://", "postgresql://"]
             .iter()
             .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()));
-        if is_file || is_postgres || text == "sqlite::memory:" {
-            Ok(DatabaseUrl(text.into()))
-        } else {
-            Err(InvalidValue::DatabaseUrl)
-        }
+        if is_postgres { Ok(Self::Postgres(text.into())) } else { Err(InvalidValue::DatabaseUrl) }
     }
 }
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_password(&self.0))
+        match self {
+            Self::Memory => f.write_str("sqlite::memory:"),
+            Self::File(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(url) => f.write_str(&without_password(url)),
+        }
     }
 }
 
@@ -129,7 +135,9 @@ mod tests {
         assert_eq!("sqlite:///a/b.db".parse::<DatabaseUrl>().unwrap().sqlite_path(), Some(Path::new("/a/b.db")));
         assert_eq!("sqlite::memory:".parse::<DatabaseUrl>().unwrap().sqlite_path(), None);
         assert!("postgres://u@h/d".parse::<DatabaseUrl>().unwrap().is_postgres());
-        for text in ["", "countersign.db", "sqlite://", "sqlite:a.db", "mysql://h/d", "postgres://"] {
+        for text in
+            ["", "countersign.db", "sqlite://", "sqlite:a.db", "sqlite://file:a?mode=ro", "mysql://h/d", "postgres://"]
+        {
             assert!(text.parse::<DatabaseUrl>().is_err(), "{text}");
         }
     }

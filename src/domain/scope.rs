@@ -150,7 +150,7 @@ impl Scopes {
     }
 
     /// Those that may be inherited: all but `manage:*`.
-    pub fn without_management(&self) -> Self {
+    fn without_management(&self) -> Self {
         self.0.iter().filter(|scope| !scope.is_management()).cloned().collect()
     }
 }

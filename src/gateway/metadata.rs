@@ -22,7 +22,7 @@ pub enum Family {
 }
 
 /// What stands before the path that Envoy asks about.
-pub const ENVOY_PREFIX: &str = "/authz/envoy";
+const ENVOY_PREFIX: &str = "/authz/envoy";
 
 /// The request line of the client, as its proxy tells it.
 pub struct Described<'a> {

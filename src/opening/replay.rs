@@ -5,7 +5,6 @@
 //! what was accepted before.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::Configuration;
+use crate::config::{Configuration, DatabaseUrl};
 use crate::domain::credentials::Secret;
 use crate::store::Store;
 use crate::store::replay::{ReplaySettings, ReplayStore};
@@ -37,7 +36,7 @@ pub async fn open_replay(configuration: &Configuration, store: &Store, now: Time
         None => None,
     };
     let known_key = known.filter(|known| known.kind == kind).map(|known| known.key);
-    let opened = open(configuration, kind, known_key, now)?;
+    let opened = open(configuration, known_key, now)?;
     let this = Remembered { kind, key: opened.hash_key(), since: None };
     let first = store.settings.establish(NAME, this.to_secret(), now).await?;
     let mut known: Remembered = first.value.expose().parse()?;
@@ -63,30 +62,23 @@ pub async fn open_replay(configuration: &Configuration, store: &Store, now: Time
 }
 
 /// `known_key`: the hash key that a store of this kind had.
-fn open(
-    configuration: &Configuration,
-    kind: Kind,
-    known_key: Option<[u8; 16]>,
-    now: Timestamp,
-) -> anyhow::Result<ReplayStore> {
+fn open(configuration: &Configuration, known_key: Option<[u8; 16]>, now: Timestamp) -> anyhow::Result<ReplayStore> {
     let settings = settings(configuration);
-    let url = &configuration.database.url;
-    match (kind, &configuration.redis.url, url.sqlite_path()) {
-        (Kind::Redis, Some(redis), _) => Ok(ReplayStore::open_redis(redis.expose(), known_key, &settings, now)?),
-        (Kind::PostgreSql, ..) => Ok(ReplayStore::open_postgres(url.expose(), &settings, now)?),
-        (Kind::Redis | Kind::Journal, _, Some(database)) => {
+    match (&configuration.redis.url, &configuration.database.url) {
+        (Some(redis), _) => Ok(ReplayStore::open_redis(redis.expose(), known_key, &settings, now)?),
+        (None, DatabaseUrl::Postgres(url)) => Ok(ReplayStore::open_postgres(url, &settings, now)?),
+        (None, DatabaseUrl::File(database)) => {
             // One database has one journal, by whatever link it is reached.
             let database = database.canonicalize().with_context(|| format!("can't find {}", database.display()))?;
-            Ok(ReplayStore::open_journal(&journal_path(&database), &settings, now)?)
+            Ok(ReplayStore::open_journal(&super::beside(&database, ".nonces"), &settings, now)?)
         }
-        (Kind::Redis | Kind::Journal, _, None) => {
+        (None, DatabaseUrl::Memory) => {
             // A database in memory is gone with the process; so may its nonces be.
-            let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
-            std::fs::create_dir(&folder)?;
-            let opened = ReplayStore::open_journal(&folder.join("nonces"), &settings, now);
+            let folder = tempfile::tempdir()?;
+            let opened = ReplayStore::open_journal(&folder.path().join("nonces"), &settings, now)?;
             // The open files live on without a name.
-            std::fs::remove_dir_all(&folder)?;
-            Ok(opened?)
+            folder.close()?;
+            Ok(opened)
         }
     }
 }
@@ -100,13 +92,6 @@ fn settings(configuration: &Configuration) -> ReplaySettings {
     settings.capacity = configuration.replay.capacity;
     settings.commit_delay = Duration::from_micros(u64::from(configuration.replay.commit_delay_microseconds));
     settings
-}
-
-/// `countersign.db` → `countersign.db.nonces`, in the same folder.
-fn journal_path(database: &Path) -> PathBuf {
-    let mut path = database.as_os_str().to_owned();
-    path.push(".nonces");
-    path.into()
 }
 
 /// Where nonces are remembered, as the database knows it: kind, hash key, and since when, after another store.

@@ -5,13 +5,13 @@
 //! signed and admits nobody: no proof comes from here. It shows no secret, neither one that it was given nor one that
 //! the client put into its request by mistake. The cost is bounded; how often it may be asked is decided above.
 //!
-//! In reading order: the mistakes by name, the form of the signature, the ways in which mistakes are made, what each
-//! way comes to, and what may be shown of it. The search among them is here.
+//! In reading order: the mistakes by name, the ways in which they are made, what each way comes to, the form of the
+//! signature, and what may be shown. The search among them is here.
 
 mod mistakes;
-mod form;
 mod ways;
 mod rebuilding;
+mod form;
 mod redaction;
 
 use std::collections::HashSet;

@@ -19,7 +19,6 @@ use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
 use address::{Access, OpenedFile, connect};
 use worker::{Queue, Worker, submit};
 
-pub use address::DatabaseUrl;
 pub(super) use address::OUR_COMMITS;
 pub(super) use worker::is_closed;
 
@@ -27,6 +26,7 @@ use super::changes::Change;
 use super::ending::join_within;
 use super::error::StoreError;
 use super::hearing::Hearing;
+use crate::config::DatabaseUrl;
 
 /// The channel of PostgreSQL's NOTIFY that carries changes.
 pub(super) const CHANNEL: &str = "countersign";
@@ -66,9 +66,6 @@ impl Default for DatabaseSettings {
 /// Why a database can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Not one of our addresses. The address isn't repeated: it may hold a password.
-    #[error("a database URL is sqlite://file.db, sqlite:///absolute/file.db, sqlite::memory: or postgres://…")]
-    Url,
     /// The database said no, or isn't there.
     #[error("can't open the database: {0}")]
     Connect(String),
@@ -131,8 +128,7 @@ impl Drop for Shared {
 
 impl Database {
     /// Connects and starts the threads. Migrates nothing. Blocks for as long as one connection takes.
-    pub fn open(url: &str, settings: DatabaseSettings) -> Result<Self, OpenError> {
-        let url = DatabaseUrl::parse(url)?;
+    pub fn open(url: DatabaseUrl, settings: DatabaseSettings) -> Result<Self, OpenError> {
         let connections = settings.connections.clamp(1, 64);
         let mut threads = Vec::new();
         let writers = match &url {
@@ -261,11 +257,6 @@ impl Database {
         submit(&self.0.writes, Access::Write, |worker| migrations::pending(worker.connection()?)).await
     }
 
-    /// Versions of the migrations that the database has had, newest first.
-    pub async fn applied_migrations(&self) -> Result<Vec<String>, StoreError> {
-        submit(&self.0.writes, Access::Write, |worker| migrations::applied(worker.connection()?)).await
-    }
-
     /// `Ok` if the database answers and may be written: for `/health/ready`.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.read(takes_writes).await
@@ -365,7 +356,7 @@ mod tests {
     }
 
     fn memory() -> Database {
-        let database = Database::open("sqlite::memory:", DatabaseSettings::default()).expect("a database");
+        let database = Database::open(DatabaseUrl::Memory, DatabaseSettings::default()).expect("a database");
         block_on(database.migrate()).expect("the migrations apply");
         database
     }
@@ -417,7 +408,7 @@ mod tests {
     #[test]
     fn more_than_the_queue_takes_is_refused_at_once() {
         let settings = DatabaseSettings { queue: 1, ..DatabaseSettings::default() };
-        let database = Database::open("sqlite::memory:", settings).expect("a database");
+        let database = Database::open(DatabaseUrl::Memory, settings).expect("a database");
         let (release, wait) = mpsc::channel::<()>();
         let (began, begins) = mpsc::channel::<()>();
         block_on(async {
@@ -463,28 +454,24 @@ mod tests {
     #[test]
     fn a_database_file_is_for_its_owner_only() {
         use std::os::unix::fs::PermissionsExt;
-        let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
-        std::fs::create_dir(&folder).expect("a temporary folder can be made");
-        let path = folder.join("main.db");
-        let url = format!("sqlite://{}", path.display());
-        let database = Database::open(&url, DatabaseSettings::default()).expect("a database");
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("main.db");
+        let database =
+            Database::open(DatabaseUrl::File(path.clone()), DatabaseSettings::default()).expect("a database");
         block_on(database.migrate()).expect("the migrations apply");
-        for entry in std::fs::read_dir(&folder).expect("the folder is there") {
+        for entry in std::fs::read_dir(folder.path()).expect("the folder is there") {
             let entry = entry.expect("an entry");
             let mode = entry.metadata().expect("a file").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{:?}", entry.file_name());
         }
-        drop(database);
-        std::fs::remove_dir_all(&folder).expect("the folder can be removed");
     }
 
     #[test]
     fn a_file_that_was_moved_away_is_neither_read_nor_written_until_it_is_back() {
-        let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
-        std::fs::create_dir(&folder).expect("a temporary folder can be made");
-        let (path, elsewhere) = (folder.join("main.db"), folder.join("elsewhere.db"));
-        let url = format!("sqlite://{}", path.display());
-        let database = Database::open(&url, DatabaseSettings::default()).expect("a database");
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let (path, elsewhere) = (folder.path().join("main.db"), folder.path().join("elsewhere.db"));
+        let database =
+            Database::open(DatabaseUrl::File(path.clone()), DatabaseSettings::default()).expect("a database");
         block_on(async {
             database.migrate().await.expect("the migrations apply");
             std::fs::rename(&path, &elsewhere).expect("moved");
@@ -496,7 +483,5 @@ mod tests {
             std::fs::rename(&elsewhere, &path).expect("put back");
             database.ping().await.expect("it answers again");
         });
-        drop(database);
-        std::fs::remove_dir_all(&folder).expect("the folder can be removed");
     }
 }

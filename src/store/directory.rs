@@ -501,6 +501,7 @@ mod tests {
     use super::super::connection::DatabaseSettings;
     use super::super::vault::MasterKey;
     use super::*;
+    use crate::config::DatabaseUrl;
     use crate::domain::credentials::Username;
     use futures_util::future::join_all;
     use std::sync::atomic::AtomicUsize;
@@ -523,7 +524,7 @@ mod tests {
     }
 
     fn store(settings: DirectorySettings) -> Store {
-        let database = Database::open("sqlite::memory:", DatabaseSettings::default()).expect("a database");
+        let database = Database::open(DatabaseUrl::Memory, DatabaseSettings::default()).expect("a database");
         block_on(database.migrate()).expect("the migrations apply");
         let vault = Arc::new(Vault::new(&MasterKey::generate(), &[]));
         let directory = Directory::new(database.clone(), vault.clone(), settings);

@@ -460,36 +460,27 @@ impl Times {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::sync::atomic::AtomicUsize;
+
+    use tempfile::TempDir;
 
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_unix(1_700_000_000);
 
     /// A folder of its own for each test, removed at its end.
-    struct Folder(PathBuf);
+    struct Folder(TempDir);
 
     impl Folder {
         fn new() -> Self {
-            static NEXT: AtomicUsize = AtomicUsize::new(0);
-            let name = format!("countersign-replay-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-            let folder = std::env::temp_dir().join(name);
-            std::fs::create_dir_all(&folder).expect("a temporary folder");
-            Self(folder)
+            Self(tempfile::tempdir().expect("a temporary folder can be made"))
         }
 
         fn journal(&self) -> PathBuf {
-            self.0.join("replay.db")
+            self.0.path().join("replay.db")
         }
 
         fn open(&self, now: Timestamp) -> Result<ReplayStore, OpenError> {
             ReplayStore::open_journal(&self.journal(), &ReplaySettings::default(), now)
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
         }
     }
 

@@ -297,9 +297,8 @@ mod tests {
 
     #[test]
     fn a_master_key_file_is_made_once_and_for_its_owner_only() {
-        let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
-        std::fs::create_dir(&folder).expect("a temporary folder can be made");
-        let path = folder.join("master.key");
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("master.key");
         let ids: Vec<u32> = std::thread::scope(|scope| {
             let starts: Vec<_> = (0..8)
                 .map(|_| scope.spawn(|| MasterKeys::load_or_create(&path).expect("a key").active().id()))
@@ -313,8 +312,7 @@ mod tests {
             let mode = std::fs::metadata(&path).expect("the file is there").permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
-        assert_eq!(std::fs::read_dir(&folder).expect("the folder is there").count(), 1, "no draft is left");
-        std::fs::remove_dir_all(&folder).expect("the folder can be removed");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("the folder is there").count(), 1, "no draft is left");
     }
 
     #[test]

@@ -16,11 +16,12 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::changes::Change;
-use super::connection::{Announcer, AnyConnection, CHANNEL, Database, DatabaseUrl, connect_watcher};
+use super::connection::{Announcer, AnyConnection, CHANNEL, Database, connect_watcher};
 use super::ending::join_within;
 use super::error::StoreError;
 use super::hearing::Hearing;
 use super::schema::changes;
+use crate::config::DatabaseUrl;
 
 /// How often it is looked.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -269,28 +270,19 @@ mod tests {
     use super::super::connection::DatabaseSettings;
     use super::*;
     use crate::time::Timestamp;
-    use std::path::PathBuf;
-
-    struct Files(PathBuf);
-
-    impl Drop for Files {
-        fn drop(&mut self) {
-            std::fs::remove_dir_all(&self.0).expect("the folder can be removed");
-        }
-    }
+    use tempfile::TempDir;
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(future)
     }
 
-    fn file() -> (Files, Database) {
-        let folder = std::env::temp_dir().join(format!("countersign-{:016x}", rand::random::<u64>()));
-        std::fs::create_dir(&folder).expect("a temporary folder can be made");
-        let url = format!("sqlite://{}", folder.join("main.db").display());
-        let database = Database::open(&url, DatabaseSettings::default()).expect("a database");
+    fn file() -> (TempDir, Database) {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let database = Database::open(DatabaseUrl::File(folder.path().join("main.db")), DatabaseSettings::default())
+            .expect("a database");
         block_on(database.migrate()).expect("the migrations apply");
-        (Files(folder), database)
+        (folder, database)
     }
 
     fn change(database: &Database, name: &str) {

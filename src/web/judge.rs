@@ -125,6 +125,27 @@ impl Judge {
         }
     }
 
+    /// Receives a request with its body, for those with doors of their own: `work` answers it, `refuse` says what it may not.
+    pub async fn receive_whole(
+        &self,
+        request: &HttpRequest,
+        mut payload: Payload,
+        work: impl AsyncFnOnce(&ReceivedRequest<'_>) -> Result<HttpResponse, Rejection>,
+        refuse: impl Fn(Option<&ReceivedRequest<'_>>, &Rejection) -> HttpResponse,
+    ) -> HttpResponse {
+        let origin = self.rim.origin(request);
+        let mut received = match self.rim.receive(request, &origin) {
+            Ok(received) => received,
+            Err(refusal) => return refuse(None, &refusal.into()),
+        };
+        let body = match self.rim.read_body(request, &mut payload).await {
+            Ok(body) => body,
+            Err(refusal) => return cut_off(refuse(Some(&received), &refusal.into()), payload),
+        };
+        received.body = Some(&body);
+        work(&received).await.unwrap_or_else(|rejection| refuse(Some(&received), &rejection))
+    }
+
     /// Authenticates and then asks for the scopes, which is the last question of all; counts who is admitted.
     ///
     /// # Errors

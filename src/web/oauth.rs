@@ -16,7 +16,6 @@ use crate::protocol::oauth;
 use crate::protocol::request::ReceivedRequest;
 use crate::provider::Provider;
 use crate::web::judge::Judge;
-use crate::web::response::cut_off;
 
 /// A step of the dance that an app takes by itself.
 #[derive(Clone, Copy)]
@@ -61,26 +60,16 @@ async fn answer(
     judge: &Judge,
     provider: &Provider,
     request: &HttpRequest,
-    mut payload: Payload,
+    payload: Payload,
 ) -> HttpResponse {
-    let origin = judge.rim.origin(request);
-    let mut received = match judge.rim.receive(request, &origin) {
-        Ok(received) => received,
-        Err(refusal) => return refuse(judge, None, &refusal.into()),
+    let work = async |received: &ReceivedRequest<'_>| {
+        let form = take(step, judge, provider, received).await?;
+        let mut answer = HttpResponse::Ok();
+        answer.insert_header((CACHE_CONTROL, "no-store")).content_type("application/x-www-form-urlencoded");
+        Ok(answer.body(form))
     };
     // These endpoints have no other use for a body than its parameters and its hash: it is always read.
-    let body = match judge.rim.read_body(request, &mut payload).await {
-        Ok(body) => body,
-        Err(refusal) => return cut_off(refuse(judge, Some(&received), &refusal.into()), payload),
-    };
-    received.body = Some(&body);
-    match take(step, judge, provider, &received).await {
-        Ok(form) => HttpResponse::Ok()
-            .insert_header((CACHE_CONTROL, "no-store"))
-            .content_type("application/x-www-form-urlencoded")
-            .body(form),
-        Err(rejection) => refuse(judge, Some(&received), &rejection),
-    }
+    judge.receive_whole(request, payload, work, |received, rejection| refuse(judge, received, rejection)).await
 }
 
 async fn take(

@@ -13,7 +13,6 @@ use crate::config::{BodyHashRule, ClientKeyRule, Way};
 use crate::domain::credentials::Secret;
 use crate::protocol::request::ReceivedRequest;
 use crate::web::judge::Judge;
-use crate::web::response::cut_off;
 
 /// The JSON form of a token request.
 #[derive(Deserialize)]
@@ -31,21 +30,12 @@ struct Issued {
 }
 
 /// `POST /api/auth/jwt`: by Basic, or by JSON with `username` and `password`; a password or an API key.
-pub async fn issue(judge: Data<Arc<Judge>>, request: HttpRequest, mut payload: Payload) -> HttpResponse {
-    let origin = judge.rim.origin(&request);
-    let mut received = match judge.rim.receive(&request, &origin) {
-        Ok(received) => received,
-        Err(refusal) => return judge.refuse(None, None, &refusal.into()),
+pub async fn issue(judge: Data<Arc<Judge>>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let issue = async |received: &ReceivedRequest<'_>| {
+        let issued = make(&judge, received).await?;
+        Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(issued))
     };
-    let body = match judge.rim.read_body(&request, &mut payload).await {
-        Ok(body) => body,
-        Err(refusal) => return cut_off(judge.refuse(Some(&received), None, &refusal.into()), payload),
-    };
-    received.body = Some(&body);
-    match make(&judge, &received).await {
-        Ok(issued) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(issued),
-        Err(rejection) => judge.refuse(Some(&received), None, &rejection),
-    }
+    judge.receive_whole(&request, payload, issue, |received, rejection| judge.refuse(received, None, rejection)).await
 }
 
 async fn make(judge: &Judge, received: &ReceivedRequest<'_>) -> Result<Issued, Rejection> {

@@ -1,56 +1,26 @@
-//! Addresses of databases, and the one way to connect to each.
+//! The one way to connect to each database.
 
 use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, SqliteConnection};
 
-use super::{AnyConnection, OpenError};
+use super::AnyConnection;
+use crate::config::DatabaseUrl;
 use crate::store::error::StoreError;
 
-/// Which database an address names.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum DatabaseUrl {
-    /// A throw-away database in memory: `sqlite::memory:`.
-    Memory,
-    /// A file: `sqlite://relative.db` or `sqlite:///absolute/path.db`.
-    File(PathBuf),
-    /// `postgres://…` or `postgresql://…`, as libpq reads it.
-    Postgres(String),
-}
-
-impl DatabaseUrl {
-    /// Reads an address.
-    pub fn parse(url: &str) -> Result<Self, OpenError> {
-        if url == "sqlite::memory:" || url == "sqlite://:memory:" {
-            return Ok(Self::Memory);
+/// The address for libpq, with limits where the operator gave none: a server that is gone without a word must
+/// not hold a thread for minutes.
+fn for_libpq(url: &str) -> String {
+    let mut url = url.to_owned();
+    let limits = [("connect_timeout", "5"), ("tcp_user_timeout", "5000"), ("application_name", "countersign")];
+    for (name, value) in limits {
+        if !url.contains(&format!("{name}=")) {
+            let separator = if url.contains('?') { '&' } else { '?' };
+            url.push_str(&format!("{separator}{name}={value}"));
         }
-        if let Some(path) = url.strip_prefix("sqlite://") {
-            // SQLite would read `file:` and `?` as an address of its own.
-            if path.is_empty() || path.starts_with("file:") || path.contains(['?', '\0']) {
-                return Err(OpenError::Url);
-            }
-            return Ok(Self::File(PathBuf::from(path)));
-        }
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Self::Postgres(url.to_owned()));
-        }
-        Err(OpenError::Url)
     }
-
-    /// The address for libpq, with limits where the operator gave none: a server that is gone without a word must
-    /// not hold a thread for minutes.
-    fn for_libpq(url: &str) -> String {
-        let mut url = url.to_owned();
-        let limits = [("connect_timeout", "5"), ("tcp_user_timeout", "5000"), ("application_name", "countersign")];
-        for (name, value) in limits {
-            if !url.contains(&format!("{name}=")) {
-                let separator = if url.contains('?') { '&' } else { '?' };
-                url.push_str(&format!("{separator}{name}={value}"));
-            }
-        }
-        url
-    }
+    url
 }
 
 /// What a commit is on PostgreSQL, whatever the server's defaults are: never one that fails because of another, and on the disk before it
@@ -81,7 +51,7 @@ pub(super) fn connect(url: &DatabaseUrl, access: Access) -> Result<AnyConnection
             Ok(AnyConnection::Sqlite(connection))
         }
         DatabaseUrl::Postgres(url) => {
-            let mut connection = PgConnection::establish(&DatabaseUrl::for_libpq(url)).map_err(unavailable)?;
+            let mut connection = PgConnection::establish(&for_libpq(url)).map_err(unavailable)?;
             // A process that freezes inside a transaction (a paused virtual machine) keeps its locks until the server
             // ends it. Whoever waits for them waits longer than that, and less long than a request does.
             connection.batch_execute(
@@ -164,21 +134,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_names_a_database() {
-        let parse = |url| DatabaseUrl::parse(url).ok();
-        assert_eq!(parse("sqlite::memory:"), Some(DatabaseUrl::Memory));
-        assert_eq!(parse("sqlite://a.db"), Some(DatabaseUrl::File("a.db".into())));
-        assert_eq!(parse("sqlite:///a/b.db"), Some(DatabaseUrl::File("/a/b.db".into())));
-        assert!(matches!(parse("postgres://jo:secret@db/x"), Some(DatabaseUrl::Postgres(_))));
-        for wrong in ["", "sqlite://", "sqlite://file:a?mode=ro", "mysql://x", "a.db"] {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
     fn an_address_gets_limits_unless_it_has_its_own() {
-        let url = DatabaseUrl::for_libpq("postgres://db/x?connect_timeout=1");
+        let url = for_libpq("postgres://db/x?connect_timeout=1");
         assert!(url.starts_with("postgres://db/x?connect_timeout=1&tcp_user_timeout="), "{url}");
-        assert!(DatabaseUrl::for_libpq("postgres://db/x").starts_with("postgres://db/x?connect_timeout="));
+        assert!(for_libpq("postgres://db/x").starts_with("postgres://db/x?connect_timeout="));
     }
 }

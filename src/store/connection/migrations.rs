@@ -123,8 +123,9 @@ fn is_about_locks(message: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::address::{Access, DatabaseUrl, connect};
+    use super::super::address::{Access, connect};
     use super::*;
+    use crate::config::DatabaseUrl;
 
     #[test]
     fn the_migrations_can_be_taken_back() {

@@ -11,8 +11,9 @@ use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionMa
 use diesel::result::Error as DieselError;
 use tokio::sync::oneshot;
 
-use super::address::{Access, DatabaseUrl, OpenedFile, connect};
+use super::address::{Access, OpenedFile, connect};
 use super::{AnyConnection, Transaction, record};
+use crate::config::DatabaseUrl;
 use crate::store::changes::Change;
 use crate::store::error::StoreError;
 

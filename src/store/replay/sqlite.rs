@@ -509,7 +509,8 @@ mod tests {
 
     #[test]
     fn a_journal_of_a_version_without_numbers_of_starts_is_taken_over_as_it_is() {
-        let path = std::env::temp_dir().join(format!("countersign-journal-{:032x}", rand::random::<u128>()));
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("journal");
         let open = || SqliteJournal::open(&path, Durability::Power, Bucket(1_000_000)).expect("opens");
         let mut first = open();
         first.journal.commit(&[record(29, 7, 0)], Timestamp::from_unix(0)).expect("kept");
@@ -523,14 +524,12 @@ mod tests {
         let second = open();
         assert!(second.floor < Bucket(29), "nothing is refused: {:?}", second.floor);
         drop(second);
-        for end in ["", "-floor", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
-        }
     }
 
     #[test]
     fn a_journal_that_was_killed_and_lost_its_log_accepts_nothing_that_it_may_have_forgotten() {
-        let path = std::env::temp_dir().join(format!("countersign-journal-{:032x}", rand::random::<u128>()));
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let path = folder.path().join("journal");
         let open = || SqliteJournal::open(&path, Durability::Power, Bucket(1_000_000)).expect("opens");
         let mut first = open();
         first.journal.commit(&[record(29, 7, 0)], Timestamp::from_unix(0)).expect("kept");
@@ -541,9 +540,6 @@ mod tests {
         // Without the note of an orderly end; SQLite removes the log, as somebody may who clears up after a crash.
         drop(second);
         assert_eq!(open().floor, Bucket(1_000_000));
-        for end in ["", "-floor", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
-        }
     }
 
     fn record(bucket: i64, bits: u64, client: u16) -> Record {

@@ -7,10 +7,10 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
+use crate::config::DatabaseUrl;
 use crate::domain::account::Reach;
 use crate::store::Store;
 use crate::store::audit::{AuditFilter, AuditRow, Event};
-use crate::store::connection::DatabaseUrl;
 use crate::time::Lifetime;
 use crate::web::admin::part::Part;
 use crate::web::failed::Failed;

