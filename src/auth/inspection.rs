@@ -125,7 +125,7 @@ impl Report {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads what [`Self::to_text`] wrote.
+    /// Reads what `to_text` wrote.
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }

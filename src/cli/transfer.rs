@@ -142,7 +142,8 @@ fn at_hand(input: File, folder: &Path) -> Result<File, Failure> {
         .map_err(|error| Failure::Refused(format!("can't copy the input into a file in {}: {error}", folder.display())))
 }
 
-/// Copies all of it into a file without a name, because it holds secrets.
+/// Copies all of it into a file without a name, because it holds secrets, and for its owner alone, which `tempfile_in` leaves
+/// to the umask.
 fn set_aside(mut input: impl Read, folder: &Path) -> io::Result<File> {
     let mut file = tempfile::NamedTempFile::new_in(folder)?.into_file();
     io::copy(&mut input, &mut file)?;

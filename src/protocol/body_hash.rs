@@ -54,10 +54,9 @@ pub fn check(method: SignatureMethod, presented: Option<&str>, request: &Receive
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::request::{Headers, UriScheme};
+    use crate::protocol::request::{FORM_TYPE, Headers, UriScheme};
     use crate::time::Timestamp;
 
-    const FORM: &str = "application/x-www-form-urlencoded";
     const SHA1_OF_NOTHING: &str = "2jmj7l5rSw0yVb/vlWAYkK/YBwk=";
 
     fn checked(method: SignatureMethod, hash: &str, content_type: &str, body: Option<&[u8]>) -> BodyHash {
@@ -94,14 +93,14 @@ mod tests {
 
     #[test]
     fn an_empty_body_has_a_hash_also_under_a_form_content_type() {
-        assert_eq!(checked(SignatureMethod::HmacSha1, SHA1_OF_NOTHING, FORM, Some(b"")), BodyHash::Right);
-        assert_eq!(checked(SignatureMethod::HmacSha1, "", FORM, Some(b"")), BodyHash::Wrong);
+        assert_eq!(checked(SignatureMethod::HmacSha1, SHA1_OF_NOTHING, FORM_TYPE, Some(b"")), BodyHash::Right);
+        assert_eq!(checked(SignatureMethod::HmacSha1, "", FORM_TYPE, Some(b"")), BodyHash::Wrong);
     }
 
     #[test]
     fn a_form_carries_no_hash_and_an_unread_body_has_none_to_compare() {
         let hash = body_hash(SignatureMethod::HmacSha1, b"a=1");
-        assert_eq!(checked(SignatureMethod::HmacSha1, &hash, FORM, Some(b"a=1")), BodyHash::OnForm);
-        assert_eq!(checked(SignatureMethod::HmacSha1, &hash, FORM, None), BodyHash::Unread);
+        assert_eq!(checked(SignatureMethod::HmacSha1, &hash, FORM_TYPE, Some(b"a=1")), BodyHash::OnForm);
+        assert_eq!(checked(SignatureMethod::HmacSha1, &hash, FORM_TYPE, None), BodyHash::Unread);
     }
 }

@@ -232,7 +232,7 @@ mod tests {
     use super::*;
     use crate::protocol::base_string::SignatureBaseString;
     use crate::protocol::encoding::encode;
-    use crate::protocol::request::{Headers, Sent, UriScheme};
+    use crate::protocol::request::{FORM_TYPE, Headers, Sent, UriScheme};
     use crate::protocol::signature::{RsaSigningKey, RsaVerificationKey, SharedSecrets, SigningKey, sign};
     use crate::time::Timestamp;
     use base64::Engine as _;
@@ -251,7 +251,6 @@ mod tests {
     );
     const OWN: &str =
         "oauth_consumer_key=k&oauth_nonce=n1&oauth_signature_method=HMAC-SHA1&oauth_timestamp=1&oauth_token=t";
-    const FORM: &str = "application/x-www-form-urlencoded";
 
     /// `POST https://API.example.com:8443/a%2fb/~x%20y?z=1&q=a%20b`, with the form `n=v+w&f=1`.
     fn request() -> ReceivedRequest<'static> {
@@ -261,7 +260,7 @@ mod tests {
             authority: "API.example.com:8443",
             path: "/a%2fb/~x%20y",
             query: Some("z=1&q=a%20b"),
-            headers: Headers { authorization: Sent::Once(HEADER), content_type: Some(FORM), ..Headers::default() },
+            headers: Headers { authorization: Sent::Once(HEADER), content_type: Some(FORM_TYPE), ..Headers::default() },
             body: Some(b"n=v+w&f=1"),
             client_address: [127, 0, 0, 1].into(),
             arrived: Timestamp::from_unix(0),

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::str::Chars;
 
 use super::encoding::encode_into;
-use super::request::{Headers, ReceivedRequest, Sent, UriScheme};
+use super::request::{FORM_TYPE, Headers, ReceivedRequest, Sent, UriScheme};
 use crate::time::Timestamp;
 
 /// What was pasted, taken apart.
@@ -162,7 +162,7 @@ fn read_curl(words: Vec<String>) -> Result<Pasted, Unreadable> {
             None => data,
         });
     } else if sends {
-        let _ = pasted.content_type.get_or_insert_with(|| "application/x-www-form-urlencoded".to_owned());
+        let _ = pasted.content_type.get_or_insert_with(|| FORM_TYPE.to_owned());
         pasted.body = Some(data);
     }
     Ok(pasted)

@@ -260,14 +260,17 @@ fn is_method_field(name: &[u8]) -> bool {
 /// How many headers of one request may say that it means another method.
 pub const MEANT_METHODS: usize = 4;
 
-/// Whether a `Content-Type` names `application/x-www-form-urlencoded`, in any case and with any parameters. A comma or a
+/// The type of a form (RFC 5849 §3.4.1.3.1).
+pub const FORM_TYPE: &str = "application/x-www-form-urlencoded";
+
+/// Whether a `Content-Type` names [`FORM_TYPE`], in any case and with any parameters. A comma or a
 /// space ends the name as well: PHP reads such a body as a form.
 pub fn is_form_type(content_type: &str) -> bool {
     content_type
         .trim_start()
         .split([';', ',', ' ', '\t'])
         .next()
-        .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+        .is_some_and(|media| media.trim().eq_ignore_ascii_case(FORM_TYPE))
 }
 
 /// Whether a character set (IANA's registry, and names that readers know besides) has other octets for ASCII, or is one of a family

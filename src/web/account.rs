@@ -154,8 +154,7 @@ async fn check_passwords(visit: &Visit<'_>) -> Result<(Problems, Option<u32>), F
             Refusal::BadCredentials { .. } => problems.add("current_password", visit.text.account.password_wrong),
             Refusal::Throttled { retry_after } => {
                 let seconds = retry_after.seconds();
-                let reason = (visit.text.login.throttled)(usize::try_from(seconds).unwrap_or(usize::MAX));
-                problems.add("current_password", reason);
+                problems.add("current_password", reasons::throttled(seconds, visit.text));
                 visit.pages.judge.note(Some(&visit.received), &rejection);
                 seconds_to_wait = Some(seconds);
             }

@@ -20,6 +20,7 @@ use crate::store::Store;
 use crate::store::audit::{Entry, Event};
 use crate::web::failed::Failed;
 use crate::web::page::{Frame, Problems, Section};
+use crate::web::reasons;
 use crate::web::response::see_other;
 use crate::web::texts::Texts;
 use crate::web::visit::{Access, Pages, Visit};
@@ -190,7 +191,7 @@ pub async fn log_in(visit: &Visit<'_>, store: &Store) -> Result<LoggedIn, Failed
         }
         Refusal::Throttled { retry_after } => {
             let seconds = retry_after.seconds();
-            problems.add("username", (visit.text.login.throttled)(usize::try_from(seconds).unwrap_or(usize::MAX)));
+            problems.add("username", reasons::throttled(seconds, visit.text));
             (StatusCode::TOO_MANY_REQUESTS, Some(seconds))
         }
         _ => return Err(rejection.into()),

@@ -13,7 +13,7 @@ use crate::auth::Authenticator;
 use crate::auth::verdict::Rejection;
 use crate::protocol::encoding::encode;
 use crate::protocol::oauth;
-use crate::protocol::request::ReceivedRequest;
+use crate::protocol::request::{FORM_TYPE, ReceivedRequest};
 use crate::provider::Provider;
 use crate::web::judge::Judge;
 
@@ -65,7 +65,7 @@ async fn answer(
     let work = async |received: &ReceivedRequest<'_>| {
         let form = take(step, judge, provider, received).await?;
         let mut answer = HttpResponse::Ok();
-        answer.insert_header((CACHE_CONTROL, "no-store")).content_type("application/x-www-form-urlencoded");
+        answer.insert_header((CACHE_CONTROL, "no-store")).content_type(FORM_TYPE);
         Ok(answer.body(form))
     };
     // These endpoints have no other use for a body than its parameters and its hash: it is always read.

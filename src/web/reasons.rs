@@ -96,6 +96,11 @@ pub fn password(typed: &str, text: &Texts) -> Result<(), String> {
     }
 }
 
+/// Too many failures.
+pub fn throttled(seconds: u32, text: &Texts) -> String {
+    (text.login.throttled)(usize::try_from(seconds).unwrap_or(usize::MAX))
+}
+
 /// A character that can be seen, or its name.
 fn visible(character: char) -> String {
     if character.is_control() || character.is_whitespace() {

@@ -108,7 +108,7 @@ impl Rim {
     /// what [`Self::origin`] said of the same request.
     ///
     /// # Errors
-    /// [`Refusal::Target`]: a Host that is none, or as [`Self::headers`] says.
+    /// [`Refusal::Target`]: a Host that is none, or a header that readers behind us could take for something else than we do.
     pub fn receive<'a>(
         &self,
         request: &'a HttpRequest,

@@ -22,7 +22,7 @@ use crate::protocol::digest::DigestHash;
 use crate::protocol::encoding::encode;
 use crate::protocol::header::Challenge;
 use crate::protocol::oauth::{self, Problem};
-use crate::protocol::request::ReceivedRequest;
+use crate::protocol::request::{FORM_TYPE, ReceivedRequest};
 use crate::time::Clock;
 use crate::web::cors::add_cors;
 use crate::web::words::{in_oauth_words, status, words};
@@ -283,7 +283,7 @@ impl Answers {
         for (name, value) in &refusal.details {
             body.push_str(&format!("&{name}={}", encode(value)));
         }
-        answer.content_type("application/x-www-form-urlencoded").body(body)
+        answer.content_type(FORM_TYPE).body(body)
     }
 
     /// Says in a header what a page of the dance says in words (Problem Reporting).
@@ -423,7 +423,7 @@ pub fn asks_for_json(accept: &str) -> bool {
         })
     };
     let json = quality(&["application/json"]).unwrap_or(0.0);
-    let form = quality(&["application/x-www-form-urlencoded"]).or_else(|| quality(&["application/*", "*/*"]));
+    let form = quality(&[FORM_TYPE]).or_else(|| quality(&["application/*", "*/*"]));
     json > 0.0 && json >= form.unwrap_or(0.0)
 }
 
