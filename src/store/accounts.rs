@@ -30,7 +30,7 @@ pub enum AccountError {
     CompanyNotFound,
     #[error("this username is taken")]
     UsernameTaken,
-    /// It could be read as a company's member, a public key or an account id.
+    /// It could be read as a company's member, a public key, an account id or one of the audit log's `(operator)` and the like.
     #[error("this username could be mistaken for {0}")]
     UsernameShadows(&'static str),
     #[error("this company id is taken")]
@@ -435,6 +435,10 @@ pub(super) fn find_with_password(
 pub(super) fn check_username(transaction: &mut Transaction<'_>, username: &Username) -> Result<(), AccountError> {
     transaction.serialize_names()?;
     let name = username.as_str();
+    // As the audit log writes `(operator)` and others that are no account.
+    if name.starts_with('(') && name.ends_with(')') {
+        return Err(AccountError::UsernameShadows("somebody without an account: leave the outer brackets out"));
+    }
     if let Some((company, _)) = name.split_once('+') {
         let taken: i64 =
             companies::table.filter(companies::id.eq(company)).count().get_result(transaction.connection)?;

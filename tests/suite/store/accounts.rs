@@ -45,7 +45,7 @@ fn a_username_that_could_mean_something_else_is_refused() {
     on_each_database(async |kit| {
         let member = kit.member("jo", "acme", Role::Member).await;
         let (public_key, _) = kit.key(&member, None).await;
-        for shadow in ["acme+jo", "acme+anybody", public_key.as_str(), member.id.as_str()] {
+        for shadow in ["acme+jo", "acme+anybody", public_key.as_str(), member.id.as_str(), "(operator)"] {
             let refused = kit.store.accounts.create(NewAccount::named(name(shadow)), &by()).await;
             assert!(matches!(refused, Err(AccountError::UsernameShadows(_))), "{shadow}");
             let update = AccountUpdate { username: Some(name(shadow)), ..AccountUpdate::default() };
