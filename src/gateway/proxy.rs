@@ -365,3 +365,24 @@ fn sets_our_cookie(value: &HeaderValue) -> bool {
     let name = value.as_bytes().split(|octet| *octet == b'=').next().unwrap_or_default().trim_ascii();
     [COOKIE, VISITOR_COOKIE].iter().any(|ours| ours.as_bytes() == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::room::Room;
+    use actix_web::test::TestRequest;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    #[test]
+    fn what_is_left_of_a_form_keeps_the_place_of_the_whole() {
+        let room = Room::new(1024, 1024);
+        let mut place = room.place(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let form = b"a=1&oauth_token=t";
+        assert!(place.reach(form.len()));
+        let request = TestRequest::default().insert_header(("content-type", "application/x-www-form-urlencoded"));
+        let left = without_credentials(&request.to_http_request(), place.hold(Bytes::from_static(form)), false);
+        assert_eq!((left.as_ref(), room.octets()), (b"a=1".as_slice(), form.len()));
+        drop(left);
+        assert_eq!(room.octets(), 0);
+    }
+}

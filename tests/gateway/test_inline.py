@@ -263,6 +263,18 @@ def test_large_bodies_that_come_slowly_wait_outside_of_memory_and_arrive_whole(n
             connection.close()
 
 
+def test_a_file_that_may_not_grow_is_503_for_what_must_be_read_and_nothing_for_the_rest(new_server, api):
+    config = f'[server]\ntrusted_proxies = ["127.0.0.1"]\n[gateway]\nbuffer_bytes = 33554432\n[upstream]\nurl = "{api.url}"\n'
+    server = new_server(config, "limited", launcher=("prlimit", "--fsize=8388608"))
+    key = server.key(server.account("l@example.com"))
+    credential = ("Authorization", "Basic " + base64.b64encode(f"{key.public}:{key.private}".encode()).decode())
+    large, form = "a=" + "x" * (16 << 20), ("Content-Type", "application/x-www-form-urlencoded")
+    assert wire.send(server, "POST", "/things", [credential, form], large).status == 503
+    asked = [("X-Forwarded-Method", "POST"), ("X-Forwarded-Proto", "http"), ("X-Forwarded-Host", server.authority), ("X-Forwarded-Uri", "/things")]
+    assert wire.send(server, "POST", "/authz/forward", [credential, form, *asked], large).status == 503
+    assert wire.send(server, "POST", "/authz/forward", [credential, ("Content-Type", "application/json"), *asked], large).status == 200
+
+
 def test_a_form_that_can_not_be_read_is_not_taken_for_one_that_was_not_signed(inline):
     """A reader behind might read it: what nobody signed would reach it with a good signature."""
     form = ("Content-Type", "application/x-www-form-urlencoded")
