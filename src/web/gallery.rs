@@ -108,6 +108,23 @@ impl Words {
             reason: String::new(),
         }
     }
+
+    fn consent(&self) -> ConsentPage {
+        ConsentPage {
+            text: self.text(),
+            frame: self.alone(),
+            username: self.say("jane@example.com"),
+            standing: None,
+            app: self.say("Printer"),
+            letter: self.say("P"),
+            host: Some(self.say("printer.example.com")),
+            registered: self.moment(9_000_000),
+            scopes: self.scopes(),
+            action: self.say("/oauth/authorize"),
+            oauth_token: self.say("hh5s93j4hdidpola"),
+            here: self.say("/oauth/authorize?oauth_token=hh5s93j4hdidpola"),
+        }
+    }
 }
 
 fn page(template: impl Template) -> String {
@@ -127,47 +144,11 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
         ("login", page(LoginPage { text, frame: words.alone(), action: words.say("/login"), hidden: vec![("next", words.say("/apps"))], username: String::new(), app: Some(words.say("Printer")) })),
         ("login-wrong", page(LoginPage { text, frame: wrong, action: words.say("/login"), hidden: Vec::new(), username: words.say("jane@example.com"), app: None })),
         ("logout", page(LogoutPage { text, frame: words.alone(), username: words.say("jane@example.com") })),
-        ("consent", page(ConsentPage {
-            text,
-            frame: words.alone(),
-            username: words.say("jane@example.com"),
-            standing: None,
-            app: words.say("Printer"),
-            letter: words.say("P"),
-            host: Some(words.say("printer.example.com")),
-            registered: words.moment(9_000_000),
-            scopes: words.scopes(),
-            action: words.say("/oauth/authorize"),
-            oauth_token: words.say("hh5s93j4hdidpola"),
-            here: words.say("/oauth/authorize?oauth_token=hh5s93j4hdidpola"),
-        })),
-        ("consent-code", page(ConsentPage {
-            text,
-            frame: words.alone(),
-            username: words.say("jane@example.com"),
-            standing: None,
-            app: words.say("Printer"),
-            letter: words.say("P"),
-            host: None,
-            registered: words.moment(9_000_000),
-            scopes: Vec::new(),
-            action: words.say("/oauth/authorize"),
-            oauth_token: words.say("hh5s93j4hdidpola"),
-            here: words.say("/oauth/authorize?oauth_token=hh5s93j4hdidpola"),
-        })),
+        ("consent", page(words.consent())),
+        ("consent-code", page(ConsentPage { host: None, scopes: Vec::new(), ..words.consent() })),
         ("consent-locked", page(ConsentPage {
-            text,
-            frame: words.alone(),
-            username: words.say("jane@example.com"),
             standing: Some(Standing { title: text.account.locked, reason: words.say(text.account.locked_why), link: Some(words.say("https://billing.example.com")) }),
-            app: words.say("Printer"),
-            letter: words.say("P"),
-            host: Some(words.say("printer.example.com")),
-            registered: words.moment(9_000_000),
-            scopes: words.scopes(),
-            action: words.say("/oauth/authorize"),
-            oauth_token: words.say("hh5s93j4hdidpola"),
-            here: words.say("/oauth/authorize?oauth_token=hh5s93j4hdidpola"),
+            ..words.consent()
         })),
         ("verifier", page(VerifierPage { text, frame: words.alone(), app: words.say("Printer"), verifier: words.say("hfdp7dh39dks9884Xr2vQm7a"), expires: words.moment(-600) })),
         ("error", page(MessagePage {
