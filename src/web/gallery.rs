@@ -1,5 +1,5 @@
 //! Every page with sample data, for tests: nothing that it shows becomes markup, it has one heading, and its ids are
-//! its own. With `COUNTERSIGN_GALLERY` set to a folder the pages are written there, to be looked at.
+//! its own.
 
 use askama::Template;
 
