@@ -72,17 +72,28 @@ def at_once(actions):
     return results
 
 
+# Bound and never listened on: whoever asks for a free port is refused these, and the server meant for it is not.
+held_ports = []
+
+
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on, below the range that the system hands to outgoing connections."""
+    """A port that nobody listens on, below the range that the system hands to outgoing connections.
+
+    It is held until this process ends: no other test is given it, also while its server restarts. The server has to set
+    SO_REUSEADDR, as all of them do.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(200):
         port = random.SystemRandom().randrange(20000, 32000)
-        with socket.socket(family) as probe:
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return port
+        held = socket.socket(family)
+        try:
+            held.bind((host, port))
+        except OSError:
+            held.close()
+            continue
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held_ports.append(held)
+        return port
     raise RuntimeError("no free port found")
 
 
