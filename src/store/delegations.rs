@@ -178,51 +178,57 @@ impl Delegations {
         scopes: Scopes,
         by: &By,
     ) -> Result<Decided, DelegationError> {
-        let (token, account, by) = (*token, account.clone(), by.clone());
-        let verifier = generate_verifier(&mut rand::rng());
-        self.database
-            .write(move |transaction| {
-                let holder =
-                    accounts::find(transaction.connection, &account)?.ok_or(DelegationError::AccountNotFound)?;
-                let decided = diesel::update(temporary_credentials::table.find(token.as_bytes().as_slice()))
-                    .filter(temporary_credentials::state.eq(PENDING))
-                    .filter(temporary_credentials::expires_at.gt(by.now.unix()))
-                    .set((
-                        temporary_credentials::state.eq(AUTHORIZED),
-                        temporary_credentials::account.eq(account.as_str()),
-                        temporary_credentials::consented_scopes.eq(scopes.to_string()),
-                        temporary_credentials::verifier_hash.eq(verifier.sha256().to_vec()),
-                    ))
-                    .execute(transaction.connection)?;
-                let credentials = decision(transaction, &token, decided, by.now)?;
-                let entry = Entry::new(Event::AccessAllowed, credentials.client_key.as_str())
-                    .of(&holder)
-                    .with_client(&credentials.client_key)
-                    .because(scopes.to_string());
-                audit::append(transaction.connection, entry, &by)?;
-                Ok(Decided { verifier: Some(verifier), credentials })
-            })
-            .await
+        self.decide(token, account, Some(scopes), by).await
     }
 
     /// The account says no.
     pub async fn deny(&self, token: &TokenHash, account: &AccountId, by: &By) -> Result<Decided, DelegationError> {
+        self.decide(token, account, None, by).await
+    }
+
+    /// `allowed`: what the account allows, if it does.
+    async fn decide(
+        &self,
+        token: &TokenHash,
+        account: &AccountId,
+        allowed: Option<Scopes>,
+        by: &By,
+    ) -> Result<Decided, DelegationError> {
         let (token, account, by) = (*token, account.clone(), by.clone());
+        let allowed = allowed.map(|scopes| (scopes.to_string(), generate_verifier(&mut rand::rng())));
         self.database
             .write(move |transaction| {
                 let holder =
                     accounts::find(transaction.connection, &account)?.ok_or(DelegationError::AccountNotFound)?;
+                let (state, event) = match allowed {
+                    Some(_) => (AUTHORIZED, Event::AccessAllowed),
+                    None => (DENIED, Event::AccessDenied),
+                };
                 let decided = diesel::update(temporary_credentials::table.find(token.as_bytes().as_slice()))
                     .filter(temporary_credentials::state.eq(PENDING))
                     .filter(temporary_credentials::expires_at.gt(by.now.unix()))
-                    .set((temporary_credentials::state.eq(DENIED), temporary_credentials::account.eq(account.as_str())))
+                    .set((
+                        temporary_credentials::state.eq(state),
+                        temporary_credentials::account.eq(account.as_str()),
+                        // What is not set stays as it is: nothing.
+                        allowed.as_ref().map(|(scopes, verifier)| {
+                            (
+                                temporary_credentials::consented_scopes.eq(scopes),
+                                temporary_credentials::verifier_hash.eq(verifier.sha256().to_vec()),
+                            )
+                        }),
+                    ))
                     .execute(transaction.connection)?;
                 let credentials = decision(transaction, &token, decided, by.now)?;
-                let entry = Entry::new(Event::AccessDenied, credentials.client_key.as_str())
-                    .of(&holder)
-                    .with_client(&credentials.client_key);
+                let (scopes, verifier) = allowed.unzip();
+                let entry =
+                    Entry::new(event, credentials.client_key.as_str()).of(&holder).with_client(&credentials.client_key);
+                let entry = match scopes {
+                    Some(scopes) => entry.because(scopes),
+                    None => entry,
+                };
                 audit::append(transaction.connection, entry, &by)?;
-                Ok(Decided { verifier: None, credentials })
+                Ok(Decided { verifier, credentials })
             })
             .await
     }
