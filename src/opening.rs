@@ -12,7 +12,7 @@ use std::time::Duration;
 pub use replay::open_replay;
 
 use crate::config::Configuration;
-use crate::store::connection::{Database, DatabaseSettings, OpenError};
+use crate::store::connection::{Database, DatabaseOptions, OpenError};
 use crate::store::error::StoreError;
 use crate::store::master_key;
 use crate::store::vault::{MasterKey, MasterKeyError, MasterKeys, Vault};
@@ -82,8 +82,8 @@ pub async fn open(configuration: &Configuration, patience: Option<Duration>) -> 
 /// [`OpenError`].
 pub fn open_database(configuration: &Configuration, patience: Option<Duration>) -> Result<Database, OpenError> {
     let connections = configuration.database.connections;
-    let settings = DatabaseSettings { connections, patience, ..DatabaseSettings::default() };
-    Database::open(configuration.database.url.clone(), settings)
+    let options = DatabaseOptions { connections, patience, ..DatabaseOptions::default() };
+    Database::open(configuration.database.url.clone(), options)
 }
 
 async fn master_keys(configuration: &Configuration, database: &Database) -> Result<MasterKeys, OpeningError> {

@@ -38,7 +38,7 @@ use self::audit::AuditLog;
 use self::clients::Clients;
 use self::connection::Database;
 use self::delegations::Delegations;
-use self::directory::{Directory, DirectorySettings};
+use self::directory::{Directory, DirectoryOptions};
 use self::error::StoreError;
 use self::refusals::Refusals;
 use self::sent_forms::SentForms;
@@ -79,7 +79,7 @@ impl Store {
             settings: Settings::new(database.clone(), vault.clone()),
             refusals: Refusals::new(database.clone(), vault.clone()),
             transfer: Transfer::new(database.clone(), vault.clone()),
-            directory: Directory::new(database.clone(), vault, DirectorySettings::default()),
+            directory: Directory::new(database.clone(), vault, DirectoryOptions::default()),
             database,
         }
     }

@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::config::{Configuration, DatabaseUrl};
 use crate::domain::credentials::Secret;
 use crate::store::Store;
-use crate::store::replay::{ReplaySettings, ReplayStore};
+use crate::store::replay::{ReplayOptions, ReplayStore};
 use crate::time::Timestamp;
 
 /// The setting that holds [`Remembered`].
@@ -63,19 +63,19 @@ pub async fn open_replay(configuration: &Configuration, store: &Store, now: Time
 
 /// `known_key`: the hash key that a store of this kind had.
 fn open(configuration: &Configuration, known_key: Option<[u8; 16]>, now: Timestamp) -> anyhow::Result<ReplayStore> {
-    let settings = settings(configuration);
+    let options = options(configuration);
     match (&configuration.redis.url, &configuration.database.url) {
-        (Some(redis), _) => Ok(ReplayStore::open_redis(redis.expose(), known_key, &settings, now)?),
-        (None, DatabaseUrl::Postgres(url)) => Ok(ReplayStore::open_postgres(url, &settings, now)?),
+        (Some(redis), _) => Ok(ReplayStore::open_redis(redis.expose(), known_key, &options, now)?),
+        (None, DatabaseUrl::Postgres(url)) => Ok(ReplayStore::open_postgres(url, &options, now)?),
         (None, DatabaseUrl::File(database)) => {
             // One database has one journal, by whatever link it is reached.
             let database = database.canonicalize().with_context(|| format!("can't find {}", database.display()))?;
-            Ok(ReplayStore::open_journal(&super::beside(&database, ".nonces"), &settings, now)?)
+            Ok(ReplayStore::open_journal(&super::beside(&database, ".nonces"), &options, now)?)
         }
         (None, DatabaseUrl::Memory) => {
             // A database in memory is gone with the process; so may its nonces be.
             let folder = tempfile::tempdir()?;
-            let opened = ReplayStore::open_journal(&folder.path().join("nonces"), &settings, now)?;
+            let opened = ReplayStore::open_journal(&folder.path().join("nonces"), &options, now)?;
             // The open files live on without a name.
             folder.close()?;
             Ok(opened)
@@ -83,15 +83,15 @@ fn open(configuration: &Configuration, known_key: Option<[u8; 16]>, now: Timesta
     }
 }
 
-fn settings(configuration: &Configuration) -> ReplaySettings {
+fn options(configuration: &Configuration) -> ReplayOptions {
     let window = configuration.oauth.timestamp_window_seconds;
-    let mut settings = ReplaySettings::default();
-    (settings.past_seconds, settings.future_seconds) = (window, window);
-    settings.durability = configuration.replay.durability;
-    settings.redis_wait_replicas = configuration.redis.wait_replicas;
-    settings.capacity = configuration.replay.capacity;
-    settings.commit_delay = Duration::from_micros(u64::from(configuration.replay.commit_delay_microseconds));
-    settings
+    let mut options = ReplayOptions::default();
+    (options.past_seconds, options.future_seconds) = (window, window);
+    options.durability = configuration.replay.durability;
+    options.redis_wait_replicas = configuration.redis.wait_replicas;
+    options.capacity = configuration.replay.capacity;
+    options.commit_delay = Duration::from_micros(u64::from(configuration.replay.commit_delay_microseconds));
+    options
 }
 
 /// Where nonces are remembered, as the database knows it: kind, hash key, and since when, after another store.

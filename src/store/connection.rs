@@ -48,7 +48,7 @@ pub enum AnyConnection {
 
 /// How many threads and how long a queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DatabaseSettings {
+pub struct DatabaseOptions {
     /// Threads that read SQLite, or connections to PostgreSQL. 1 to 64.
     pub connections: usize,
     /// Units of work that may wait before [`StoreError::Busy`].
@@ -57,7 +57,7 @@ pub struct DatabaseSettings {
     pub patience: Option<Duration>,
 }
 
-impl Default for DatabaseSettings {
+impl Default for DatabaseOptions {
     fn default() -> Self {
         Self { connections: 4, queue: 4096, patience: None }
     }
@@ -128,15 +128,15 @@ impl Drop for Shared {
 
 impl Database {
     /// Connects and starts the threads. Migrates nothing. Blocks for as long as one connection takes.
-    pub fn open(url: DatabaseUrl, settings: DatabaseSettings) -> Result<Self, OpenError> {
-        let connections = settings.connections.clamp(1, 64);
+    pub fn open(url: DatabaseUrl, options: DatabaseOptions) -> Result<Self, OpenError> {
+        let connections = options.connections.clamp(1, 64);
         let mut threads = Vec::new();
         let writers = match &url {
             DatabaseUrl::Memory | DatabaseUrl::File(_) => 1,
             // The last one is for reads, a probe's ping among them.
             DatabaseUrl::Postgres(_) => connections - 1,
         };
-        let writes = Arc::new(Queue::new(settings.queue, writers));
+        let writes = Arc::new(Queue::new(options.queue, writers));
         // The first one is opened here, so that what is wrong is said here.
         let first = connect(&url, Access::Write).map_err(|error| OpenError::Connect(error.to_string()))?;
         let file = OpenedFile::of(&url).map_err(|error| OpenError::Connect(error.to_string()))?;
@@ -147,7 +147,7 @@ impl Database {
             // Each connection to :memory: would be a database of its own.
             DatabaseUrl::Memory => writes.clone(),
             DatabaseUrl::File(_) => {
-                let reads = Arc::new(Queue::new(settings.queue, 0));
+                let reads = Arc::new(Queue::new(options.queue, 0));
                 for _ in 0..connections {
                     threads.push(worker(Access::Read, None).start("store-read", &reads)?);
                 }
@@ -167,7 +167,7 @@ impl Database {
             writes,
             announcer: Announcer::default(),
             hearing: Arc::new(Hearing::new()),
-            patience: settings.patience,
+            patience: options.patience,
             threads,
         })))
     }
@@ -356,7 +356,7 @@ mod tests {
     }
 
     fn memory() -> Database {
-        let database = Database::open(DatabaseUrl::Memory, DatabaseSettings::default()).expect("a database");
+        let database = Database::open(DatabaseUrl::Memory, DatabaseOptions::default()).expect("a database");
         block_on(database.migrate()).expect("the migrations apply");
         database
     }
@@ -407,8 +407,8 @@ mod tests {
 
     #[test]
     fn more_than_the_queue_takes_is_refused_at_once() {
-        let settings = DatabaseSettings { queue: 1, ..DatabaseSettings::default() };
-        let database = Database::open(DatabaseUrl::Memory, settings).expect("a database");
+        let options = DatabaseOptions { queue: 1, ..DatabaseOptions::default() };
+        let database = Database::open(DatabaseUrl::Memory, options).expect("a database");
         let (release, wait) = mpsc::channel::<()>();
         let (began, begins) = mpsc::channel::<()>();
         block_on(async {
@@ -456,8 +456,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("main.db");
-        let database =
-            Database::open(DatabaseUrl::File(path.clone()), DatabaseSettings::default()).expect("a database");
+        let database = Database::open(DatabaseUrl::File(path.clone()), DatabaseOptions::default()).expect("a database");
         block_on(database.migrate()).expect("the migrations apply");
         for entry in std::fs::read_dir(folder.path()).expect("the folder is there") {
             let entry = entry.expect("an entry");
@@ -470,8 +469,7 @@ mod tests {
     fn a_file_that_was_moved_away_is_neither_read_nor_written_until_it_is_back() {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let (path, elsewhere) = (folder.path().join("main.db"), folder.path().join("elsewhere.db"));
-        let database =
-            Database::open(DatabaseUrl::File(path.clone()), DatabaseSettings::default()).expect("a database");
+        let database = Database::open(DatabaseUrl::File(path.clone()), DatabaseOptions::default()).expect("a database");
         block_on(async {
             database.migrate().await.expect("the migrations apply");
             std::fs::rename(&path, &elsewhere).expect("moved");

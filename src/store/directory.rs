@@ -43,7 +43,7 @@ use generations::{Freshness, Generations, Kind};
 
 /// How much is remembered, and how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DirectorySettings {
+pub struct DirectoryOptions {
     /// Clients, API keys, sessions, names: so many of each.
     pub entries: usize,
     /// Access tokens, and accounts.
@@ -52,7 +52,7 @@ pub struct DirectorySettings {
     pub lifetime: Lifetime,
 }
 
-impl Default for DirectorySettings {
+impl Default for DirectoryOptions {
     fn default() -> Self {
         Self { entries: 50_000, tokens: 200_000, lifetime: Lifetime::from_seconds(60) }
     }
@@ -131,9 +131,9 @@ pub struct Directory {
 
 impl Directory {
     /// Over this database; hears of every change that this process makes from now on.
-    pub fn new(database: Database, vault: Arc<Vault>, settings: DirectorySettings) -> Self {
-        let entries = settings.entries.max(1);
-        let tokens = settings.tokens.max(1);
+    pub fn new(database: Database, vault: Arc<Vault>, options: DirectoryOptions) -> Self {
+        let entries = options.entries.max(1);
+        let tokens = options.tokens.max(1);
         let caches = Arc::new(Caches {
             generations: Generations::new(),
             accounts: Cache::new(tokens),
@@ -150,7 +150,7 @@ impl Directory {
         let heard = caches.clone();
         database.subscribe(move |change| heard.forget(change));
         let hearing = database.hearing();
-        Self { database, vault, caches, hearing, uses: Arc::default(), lifetime: settings.lifetime }
+        Self { database, vault, caches, hearing, uses: Arc::default(), lifetime: options.lifetime }
     }
 
     /// The API key, if it is at hand: no waiting, no database.
@@ -498,7 +498,7 @@ mod tests {
     use super::super::accounts::NewAccount;
     use super::super::audit::{Actor, By};
     use super::super::clients::NewClient;
-    use super::super::connection::DatabaseSettings;
+    use super::super::connection::DatabaseOptions;
     use super::super::vault::MasterKey;
     use super::*;
     use crate::config::DatabaseUrl;
@@ -523,11 +523,11 @@ mod tests {
         By { who: Actor::Operator, address: None, now: NOW }
     }
 
-    fn store(settings: DirectorySettings) -> Store {
-        let database = Database::open(DatabaseUrl::Memory, DatabaseSettings::default()).expect("a database");
+    fn store(options: DirectoryOptions) -> Store {
+        let database = Database::open(DatabaseUrl::Memory, DatabaseOptions::default()).expect("a database");
         block_on(database.migrate()).expect("the migrations apply");
         let vault = Arc::new(Vault::new(&MasterKey::generate(), &[]));
-        let directory = Directory::new(database.clone(), vault.clone(), settings);
+        let directory = Directory::new(database.clone(), vault.clone(), options);
         Store { directory, ..Store::new(database, vault) }
     }
 
@@ -545,7 +545,7 @@ mod tests {
 
     #[test]
     fn a_hit_needs_no_database() {
-        let store = store(DirectorySettings::default());
+        let store = store(DirectoryOptions::default());
         block_on(async {
             let owner = account(&store, "jo").await;
             let issued = store.clients.create(NewClient::named(owner, "App"), &by()).await.expect("a client");
@@ -559,7 +559,7 @@ mod tests {
 
     #[test]
     fn a_load_that_races_with_a_change_puts_nothing_stale_back() {
-        let store = store(DirectorySettings::default());
+        let store = store(DirectoryOptions::default());
         let directory = &store.directory;
         let id = AccountId::parse("a1").expect("an id");
         block_on(async {
@@ -577,7 +577,7 @@ mod tests {
 
     #[test]
     fn an_absence_that_races_with_a_creation_is_not_remembered() {
-        let store = store(DirectorySettings::default());
+        let store = store(DirectoryOptions::default());
         let directory = &store.directory;
         let id = AccountId::parse("a1").expect("an id");
         block_on(async {
@@ -596,7 +596,7 @@ mod tests {
 
     #[test]
     fn of_many_that_want_the_same_one_loads() {
-        let store = store(DirectorySettings::default());
+        let store = store(DirectoryOptions::default());
         let directory = &store.directory;
         let id = AccountId::parse("a1").expect("an id");
         let loads = AtomicUsize::new(0);
@@ -618,7 +618,7 @@ mod tests {
 
     #[test]
     fn a_failed_load_is_tried_again_by_the_next() {
-        let store = store(DirectorySettings::default());
+        let store = store(DirectoryOptions::default());
         let directory = &store.directory;
         let id = AccountId::parse("a1").expect("an id");
         block_on(async {
@@ -634,7 +634,7 @@ mod tests {
 
     #[test]
     fn strangers_fill_neither_the_memory_nor_push_out_what_is_known() {
-        let store = store(DirectorySettings { entries: 64, tokens: 64, ..DirectorySettings::default() });
+        let store = store(DirectoryOptions { entries: 64, tokens: 64, ..DirectoryOptions::default() });
         let directory = &store.directory;
         block_on(async {
             let owner = account(&store, "jo").await;
@@ -652,7 +652,7 @@ mod tests {
 
     #[test]
     fn no_more_is_remembered_than_was_set() {
-        let store = store(DirectorySettings { entries: 64, tokens: 64, ..DirectorySettings::default() });
+        let store = store(DirectoryOptions { entries: 64, tokens: 64, ..DirectoryOptions::default() });
         let directory = &store.directory;
         block_on(async {
             for number in 0..500 {
@@ -668,7 +668,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_read_again_after_its_lifetime_or_when_the_clock_went_back() {
-        let store = store(DirectorySettings::default());
+        let store = store(DirectoryOptions::default());
         let directory = &store.directory;
         block_on(async {
             let id = account(&store, "jo").await;
@@ -684,7 +684,7 @@ mod tests {
 
     #[test]
     fn nothing_cached_is_used_when_changes_were_not_heard_for_a_second() {
-        let store = store(DirectorySettings::default());
+        let store = store(DirectoryOptions::default());
         let directory = &store.directory;
         block_on(async {
             let id = account(&store, "jo").await;
@@ -706,7 +706,7 @@ mod tests {
 
     #[test]
     fn when_everything_changed_nothing_is_left() {
-        let store = store(DirectorySettings::default());
+        let store = store(DirectoryOptions::default());
         let directory = &store.directory;
         block_on(async {
             let id = account(&store, "jo").await;

@@ -142,7 +142,7 @@ fn write(connection: &mut super::connection::AnyConnection, used: &Used, at: i64
 
 #[cfg(test)]
 mod tests {
-    use super::super::connection::DatabaseSettings;
+    use super::super::connection::DatabaseOptions;
     use super::*;
     use crate::config::DatabaseUrl;
     use futures_util::future::join;
@@ -161,7 +161,7 @@ mod tests {
                 Timestamp::from_unix(number),
             );
         }
-        (uses, Database::open(DatabaseUrl::Memory, DatabaseSettings::default()).expect("a database"))
+        (uses, Database::open(DatabaseUrl::Memory, DatabaseOptions::default()).expect("a database"))
     }
 
     #[test]

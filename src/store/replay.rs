@@ -91,7 +91,7 @@ pub enum ClaimRefused {
 /// How the store works. Made by `default()` and changed field by field.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct ReplaySettings {
+pub struct ReplayOptions {
     /// Seconds that a timestamp may lie in the past; at most 129,600.
     pub past_seconds: u32,
     /// Seconds that a timestamp may lie in the future; at most 129,600.
@@ -112,7 +112,7 @@ pub struct ReplaySettings {
     pub clock_difference_seconds: u32,
 }
 
-impl ReplaySettings {
+impl ReplayOptions {
     fn shared_times(&self) -> SharedTimes {
         SharedTimes {
             past_seconds: i64::from(self.past_seconds),
@@ -122,7 +122,7 @@ impl ReplaySettings {
     }
 }
 
-impl Default for ReplaySettings {
+impl Default for ReplayOptions {
     fn default() -> Self {
         Self {
             past_seconds: 300,
@@ -156,7 +156,7 @@ pub enum OpenError {
     /// No thread could be started.
     #[error("no thread for the replay store: {0}")]
     Thread(#[from] std::io::Error),
-    /// The settings ask for a window that is not taken.
+    /// The options ask for a window that is not taken.
     #[error("the timestamp window is longer than {MAX_WINDOW_SECONDS} seconds")]
     WindowTooLong,
 }
@@ -212,33 +212,33 @@ impl ReplayStore {
     ///
     /// # Errors
     /// [`OpenError::Journal`] when another process owns the file or it cannot be used.
-    pub fn open_journal(path: &Path, settings: &ReplaySettings, now: Timestamp) -> Result<Self, OpenError> {
-        let times = Times::of(settings, now)?;
-        let mut opened = SqliteJournal::open(path, settings.durability, times.unforeseen)?;
-        let window = Window::new(settings.capacity, times.live_buckets);
+    pub fn open_journal(path: &Path, options: &ReplayOptions, now: Timestamp) -> Result<Self, OpenError> {
+        let times = Times::of(options, now)?;
+        let mut opened = SqliteJournal::open(path, options.durability, times.unforeseen)?;
+        let window = Window::new(options.capacity, times.live_buckets);
         window.raise_floor(opened.floor.max(times.first_kept));
         opened.journal.refill(&window, times.first_kept).map_err(OpenError::Refill)?;
         let memory = Memory { window, authoritative: true };
-        Self::start(opened.key, memory, vec![Box::new(opened.journal)], settings, now)
+        Self::start(opened.key, memory, vec![Box::new(opened.journal)], options, now)
     }
 
     /// The store of many nodes in PostgreSQL, whose migrations are done. The window must be the same on all nodes.
     ///
     /// # Errors
     /// [`OpenError::Postgres`] when it cannot be reached or lacks the tables.
-    pub fn open_postgres(url: &str, settings: &ReplaySettings, now: Timestamp) -> Result<Self, OpenError> {
-        let times = Times::of(settings, now)?;
+    pub fn open_postgres(url: &str, options: &ReplayOptions, now: Timestamp) -> Result<Self, OpenError> {
+        let times = Times::of(options, now)?;
         let journals =
-            PostgresJournal::open(url, settings.postgres_connections.clamp(1, 16), settings.shared_times(), now)
+            PostgresJournal::open(url, options.postgres_connections.clamp(1, 16), options.shared_times(), now)
                 .map_err(OpenError::Postgres)?;
-        let window = Window::new(settings.capacity, times.live_buckets);
+        let window = Window::new(options.capacity, times.live_buckets);
         let mut key = FingerprintKey::random();
         for journal in &journals {
             window.raise_floor(journal.horizon());
             key = journal.key();
         }
         let journals = journals.into_iter().map(|journal| Box::new(journal) as Box<dyn Journal>);
-        Self::start(key, Memory::in_front(window), journals.collect(), settings, now)
+        Self::start(key, Memory::in_front(window), journals.collect(), options, now)
     }
 
     /// The store of many nodes in Redis or Valkey (6.2 or newer), `redis://` or `rediss://`. The window must be the same on all
@@ -252,34 +252,34 @@ impl ReplayStore {
     pub fn open_redis(
         url: &str,
         known: Option<[u8; 16]>,
-        settings: &ReplaySettings,
+        options: &ReplayOptions,
         now: Timestamp,
     ) -> Result<Self, OpenError> {
-        let times = Times::of(settings, now)?;
+        let times = Times::of(options, now)?;
         let known = known.map(FingerprintKey::from_bytes);
-        let journal = RedisJournal::open(url, known, settings.shared_times(), settings.redis_wait_replicas, now)
+        let journal = RedisJournal::open(url, known, options.shared_times(), options.redis_wait_replicas, now)
             .map_err(OpenError::Redis)?;
-        let window = Window::new(settings.capacity, times.live_buckets);
+        let window = Window::new(options.capacity, times.live_buckets);
         window.raise_floor(journal.floor());
         let key = journal.key();
-        Self::start(key, Memory::in_front(window), vec![Box::new(journal)], settings, now)
+        Self::start(key, Memory::in_front(window), vec![Box::new(journal)], options, now)
     }
 
     fn start(
         key: FingerprintKey,
         memory: Memory,
         journals: Vec<Box<dyn Journal>>,
-        settings: &ReplaySettings,
+        options: &ReplayOptions,
         now: Timestamp,
     ) -> Result<Self, OpenError> {
         let memory = Arc::new(memory);
-        let committer = Arc::new(Committer::start(journals, settings.commit_delay, now)?);
+        let committer = Arc::new(Committer::start(journals, options.commit_delay, now)?);
         let expiry = Expiry::start(Arc::clone(&memory), Arc::clone(&committer))?;
         Ok(Self {
             key,
-            past_seconds: i64::from(settings.past_seconds),
-            future_seconds: i64::from(settings.future_seconds),
-            capacity: settings.capacity,
+            past_seconds: i64::from(options.past_seconds),
+            future_seconds: i64::from(options.future_seconds),
+            capacity: options.capacity,
             memory,
             committer,
             expiry,
@@ -442,12 +442,12 @@ struct Times {
 }
 
 impl Times {
-    fn of(settings: &ReplaySettings, now: Timestamp) -> Result<Self, OpenError> {
-        if settings.past_seconds.max(settings.future_seconds) > MAX_WINDOW_SECONDS {
+    fn of(options: &ReplayOptions, now: Timestamp) -> Result<Self, OpenError> {
+        if options.past_seconds.max(options.future_seconds) > MAX_WINDOW_SECONDS {
             return Err(OpenError::WindowTooLong);
         }
-        let past = i64::from(settings.past_seconds);
-        let future = i64::from(settings.future_seconds);
+        let past = i64::from(options.past_seconds);
+        let future = i64::from(options.future_seconds);
         let at = |seconds| Bucket::of(Timestamp::from_unix(seconds));
         Ok(Self {
             first_kept: at(now.unix().saturating_sub(past)),
@@ -480,7 +480,7 @@ mod tests {
         }
 
         fn open(&self, now: Timestamp) -> Result<ReplayStore, OpenError> {
-            ReplayStore::open_journal(&self.journal(), &ReplaySettings::default(), now)
+            ReplayStore::open_journal(&self.journal(), &ReplayOptions::default(), now)
         }
     }
 
@@ -555,8 +555,8 @@ mod tests {
     #[test]
     fn a_window_without_measure_is_not_taken() {
         let folder = Folder::new();
-        let settings = ReplaySettings { past_seconds: 1_000_000, ..ReplaySettings::default() };
-        let opened = ReplayStore::open_journal(&folder.journal(), &settings, NOW);
+        let options = ReplayOptions { past_seconds: 1_000_000, ..ReplayOptions::default() };
+        let opened = ReplayStore::open_journal(&folder.journal(), &options, NOW);
         assert!(matches!(opened, Err(OpenError::WindowTooLong)));
     }
 }

@@ -267,7 +267,7 @@ pub async fn delete_heard(database: &Database, now: crate::time::Timestamp) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::super::connection::DatabaseSettings;
+    use super::super::connection::DatabaseOptions;
     use super::*;
     use crate::time::Timestamp;
     use tempfile::TempDir;
@@ -279,7 +279,7 @@ mod tests {
 
     fn file() -> (TempDir, Database) {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let database = Database::open(DatabaseUrl::File(folder.path().join("main.db")), DatabaseSettings::default())
+        let database = Database::open(DatabaseUrl::File(folder.path().join("main.db")), DatabaseOptions::default())
             .expect("a database");
         block_on(database.migrate()).expect("the migrations apply");
         (folder, database)

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use countersign::store::replay::{NonceClaim, OpenError, ReplaySettings, ReplayStore};
+use countersign::store::replay::{NonceClaim, OpenError, ReplayOptions, ReplayStore};
 use countersign::time::Timestamp;
 
 fn main() -> anyhow::Result<()> {
@@ -20,9 +20,9 @@ fn main() -> anyhow::Result<()> {
     };
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["claims", place, _, _, ..] => {
-            let mut settings = ReplaySettings::default();
-            settings.commit_delay = Duration::from_micros(number(4, 0)?);
-            let store = Arc::new(open(place, &settings)?);
+            let mut options = ReplayOptions::default();
+            options.commit_delay = Duration::from_micros(number(4, 0)?);
+            let store = Arc::new(open(place, &options)?);
             claims(&store, number(2, 0)?, number(3, 0)?, Duration::from_nanos(number(5, 0)?));
         }
         ["memory", place, _] => memory(place, number(2, 0)?)?,
@@ -31,13 +31,13 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open(place: &str, settings: &ReplaySettings) -> Result<ReplayStore, OpenError> {
+fn open(place: &str, options: &ReplayOptions) -> Result<ReplayStore, OpenError> {
     if place.starts_with("postgres") {
-        ReplayStore::open_postgres(place, settings, now())
+        ReplayStore::open_postgres(place, options, now())
     } else if place.starts_with("redis") {
-        ReplayStore::open_redis(place, None, settings, now())
+        ReplayStore::open_redis(place, None, options, now())
     } else {
-        ReplayStore::open_journal(Path::new(place), settings, now())
+        ReplayStore::open_journal(Path::new(place), options, now())
     }
 }
 
@@ -79,8 +79,8 @@ fn claims(store: &Arc<ReplayStore>, tasks: u64, seconds: u64, work: Duration) {
 
 fn memory(place: &str, nonces: u64) -> anyhow::Result<()> {
     const TASKS: u64 = 4_096;
-    let settings = ReplaySettings::default();
-    let store = Arc::new(open(place, &settings)?);
+    let options = ReplayOptions::default();
+    let store = Arc::new(open(place, &options)?);
     let run = now().unix();
     let begin = Instant::now();
     block_on(TASKS, |task| {
@@ -98,7 +98,7 @@ fn memory(place: &str, nonces: u64) -> anyhow::Result<()> {
     println!("{} bytes of journal", std::fs::metadata(place)?.len());
     let before = resident_kib();
     let begin = (Instant::now(), cpu_seconds());
-    let store = open(place, &settings)?;
+    let store = open(place, &options)?;
     println!(
         "read {} back in {:?}, {:.2} s of CPU",
         store.statistics().live,

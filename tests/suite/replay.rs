@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use countersign::store::replay::{ClaimRefused, NonceClaim, NonceRemembered, OpenError, ReplaySettings, ReplayStore};
+use countersign::store::replay::{ClaimRefused, NonceClaim, NonceRemembered, OpenError, ReplayOptions, ReplayStore};
 use countersign::time::Timestamp;
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection};
@@ -57,11 +57,11 @@ impl Place {
     }
 
     fn open(&self, now: Timestamp) -> ReplayStore {
-        self.open_with(&settings(), now).expect("the replay store opens")
+        self.open_with(&options(), now).expect("the replay store opens")
     }
 
-    fn open_with(&self, settings: &ReplaySettings, now: Timestamp) -> Result<ReplayStore, OpenError> {
-        open_url(&self.url(), settings, now)
+    fn open_with(&self, options: &ReplayOptions, now: Timestamp) -> Result<ReplayStore, OpenError> {
+        open_url(&self.url(), options, now)
     }
 
     /// Many nodes, where there can be many.
@@ -77,21 +77,21 @@ fn migrate(server: &Postgres, url: &str) {
     server.execute(database, sql);
 }
 
-fn open_url(url: &str, settings: &ReplaySettings, now: Timestamp) -> Result<ReplayStore, OpenError> {
+fn open_url(url: &str, options: &ReplayOptions, now: Timestamp) -> Result<ReplayStore, OpenError> {
     if url.starts_with("postgres:") {
-        ReplayStore::open_postgres(url, settings, now)
+        ReplayStore::open_postgres(url, options, now)
     } else if url.starts_with("redis:") {
-        ReplayStore::open_redis(url, None, settings, now)
+        ReplayStore::open_redis(url, None, options, now)
     } else {
-        ReplayStore::open_journal(&PathBuf::from(url), settings, now)
+        ReplayStore::open_journal(&PathBuf::from(url), options, now)
     }
 }
 
 /// These tests travel in time, which the clocks of shared stores don't.
-fn settings() -> ReplaySettings {
-    let mut settings = ReplaySettings::default();
-    settings.clock_difference_seconds = 10_000;
-    settings
+fn options() -> ReplayOptions {
+    let mut options = ReplayOptions::default();
+    options.clock_difference_seconds = 10_000;
+    options
 }
 
 /// Redis lets keys expire by its own clock, so these tests live in the present.
@@ -250,7 +250,7 @@ fn a_clock_that_steps_lets_nothing_through_twice(place: &Place) {
 
 fn a_window_that_grows_lets_nothing_through_twice(place: &Place) {
     let now = present();
-    let mut narrow = settings();
+    let mut narrow = options();
     narrow.past_seconds = 60;
     let store = place.open_with(&narrow, now).expect("opens");
     assert!(claim_now(&store, "a", now).is_ok());
@@ -274,7 +274,7 @@ fn a_minute_that_left_the_window_is_given_back(place: &Place) {
     let later = after(now, 240);
     if matches!(place, Place::Redis(_)) {
         // By the clock of Redis nothing expires within a test; only the memory is looked at.
-        let mut narrow = settings();
+        let mut narrow = options();
         narrow.past_seconds = 60;
         drop(store);
         store = place.open_with(&narrow, now).expect("opens");
@@ -332,9 +332,9 @@ fn a_child_that_is_killed() {
         return;
     };
     let now = present();
-    let mut settings = settings();
-    settings.commit_delay = Duration::from_millis(1);
-    let store = open_url(&url, &settings, now).expect("opens");
+    let mut options = options();
+    options.commit_delay = Duration::from_millis(1);
+    let store = open_url(&url, &options, now).expect("opens");
     block_on(async {
         let tasks = (0..64).map(|task| {
             let store = &store;
@@ -378,7 +378,7 @@ fn a_journal_on_a_full_disk_refuses_and_comes_back_when_there_is_room() {
     }
     assert!(child.wait().expect("it ends").success(), "{seen:#?}");
     let now = present();
-    let store = open_url(&url, &settings(), now).expect("opens");
+    let store = open_url(&url, &options(), now).expect("opens");
     let acknowledged: Vec<_> = seen.iter().filter_map(|line| line.strip_prefix("acknowledged ")).collect();
     assert!(acknowledged.len() > 1, "{seen:#?}");
     for nonce in acknowledged {
@@ -396,7 +396,7 @@ fn a_child_on_a_full_disk() {
         return;
     };
     let now = present();
-    let store = open_url(&url, &settings(), now).expect("opens");
+    let store = open_url(&url, &options(), now).expect("opens");
     let say = |line: &str| std::io::stdout().write_all(line.as_bytes()).expect("the parent reads");
     let refused = (0..100_000)
         .map(|n| format!("filling-{n}"))
@@ -627,10 +627,10 @@ fn a_postgresql_that_was_slow_to_tell_its_time_has_no_wrong_clock() {
     };
     let Place::Postgres(server, url) = &place else { unreachable!("made so") };
     let database = url.rsplit('/').next().expect("the URL names a database");
-    let mut settings = settings();
-    settings.clock_difference_seconds = 4;
+    let mut options = options();
+    options.clock_difference_seconds = 4;
     let now = present();
-    let store = place.open_with(&settings, now).expect("opens");
+    let store = place.open_with(&options, now).expect("opens");
     server.signal_connections(database, "STOP");
     // The first time that it is told is a new minute, at whose beginning clocks are compared.
     store.expire(now);
@@ -662,7 +662,7 @@ fn a_journal_is_owned_by_one_process_and_free_when_that_was_killed() {
         .expect("the child starts");
     let mut lines = BufReader::new(child.stdout.take().expect("it has an output")).lines().map_while(Result::ok);
     assert!(lines.any(|line| line.starts_with("acknowledged ")));
-    let refused = place.open_with(&settings(), present()).err().expect("is refused").to_string();
+    let refused = place.open_with(&options(), present()).err().expect("is refused").to_string();
     assert!(refused.contains("in use by another process"), "{refused}");
     child.kill().expect("SIGKILL");
     child.wait().expect("it ended");
@@ -862,7 +862,7 @@ fn a_redis_that_was_emptied_while_no_node_ran_accepts_nothing_that_it_has_forgot
     };
     let Place::Redis(server) = &place else { unreachable!("made so") };
     let now = present();
-    let open = |known| ReplayStore::open_redis(&place.url(), known, &settings(), now);
+    let open = |known| ReplayStore::open_redis(&place.url(), known, &options(), now);
     let store = open(None).expect("opens");
     let known = store.hash_key();
     assert!(claim_now(&store, "a", now).is_ok());
@@ -910,7 +910,7 @@ fn a_redis_that_was_written_for_a_smaller_window_is_refused_what_expires_too_ear
         return;
     };
     let now = present();
-    let mut wide = settings();
+    let mut wide = options();
     wide.past_seconds = 3_000;
     assert!(claim_now(&place.open(now), "a", now).is_ok());
     let store = place.open_with(&wide, now).expect("opens");
@@ -966,7 +966,7 @@ fn after_a_loss_the_widest_window_counts_whoever_comes_first() {
     };
     let Place::Redis(server) = &place else { unreachable!("made so") };
     let now = present();
-    let mut wide = settings();
+    let mut wide = options();
     wide.future_seconds = 1_000;
     let far = place.open_with(&wide, now).expect("opens");
     let narrow = place.open(now);
@@ -986,7 +986,7 @@ fn another_installations_redis_is_left_as_it_is() {
         return;
     };
     let now = present();
-    let mut wide = settings();
+    let mut wide = options();
     wide.past_seconds = 3_000;
     let store = place.open(now);
     assert!(ReplayStore::open_redis(&place.url(), Some([7; 16]), &wide, now).is_err());
@@ -996,7 +996,7 @@ fn another_installations_redis_is_left_as_it_is() {
 #[test]
 fn a_node_whose_clock_is_wrong_is_not_served() {
     for place in [Place::redis(), Place::postgres()].into_iter().flatten() {
-        let refused = place.open_with(&ReplaySettings::default(), after(present(), 200)).err().expect("is refused");
+        let refused = place.open_with(&ReplayOptions::default(), after(present(), 200)).err().expect("is refused");
         assert!(refused.to_string().contains("ahead of this machine's"), "{refused}");
     }
 }
@@ -1035,7 +1035,7 @@ fn nodes_with_different_windows_remember_as_long_as_the_widest() {
         return;
     };
     let now = present();
-    let mut wide = settings();
+    let mut wide = options();
     wide.past_seconds = 3_000;
     let narrow = place.open(now);
     let later = |store: &ReplayStore| match block_on(claim(store, "x", now, now)) {
@@ -1060,7 +1060,7 @@ fn who_may_make_no_partitions_is_told_what_to_do_at_the_start() {
     let role = format!("writer_of_{database}");
     let rights = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public";
     server.execute(database, &format!("CREATE ROLE {role} LOGIN; {rights} TO {role}"));
-    let open = || open_url(&url.replace("countersign@", &format!("{role}@")), &settings(), present());
+    let open = || open_url(&url.replace("countersign@", &format!("{role}@")), &options(), present());
     let refused = open().err().expect("is refused").to_string();
     assert!(refused.contains("must own"), "{refused}");
     let all = "GRANT CREATE, USAGE ON SCHEMA public";
@@ -1075,7 +1075,7 @@ fn a_postgresql_whose_table_is_locked_by_somebody_is_not_ready() {
         return;
     };
     let now = present();
-    let mut one_lane = settings();
+    let mut one_lane = options();
     one_lane.postgres_connections = 1;
     let store = place.open_with(&one_lane, now).expect("opens");
     let mut outsider = PgConnection::establish(&place.url()).expect("connects");
@@ -1116,7 +1116,7 @@ fn a_redis_that_may_evict_is_not_used() {
     for setting in ["maxmemory 100mb", "maxmemory-policy volatile-ttl"] {
         assert_eq!(server.command(&format!("CONFIG SET {setting}")).expect("is set"), "+OK");
     }
-    let refused = place.open_with(&settings(), present()).err().expect("is refused").to_string();
+    let refused = place.open_with(&options(), present()).err().expect("is refused").to_string();
     assert!(refused.contains("noeviction"), "{refused}");
 }
 
@@ -1147,9 +1147,9 @@ fn replicas_that_are_asked_for_and_missing_are_a_failure() {
         return;
     };
     let now = present();
-    let mut settings = settings();
-    settings.redis_wait_replicas = 1;
-    let refused = place.open_with(&settings, now).err().expect("is refused").to_string();
+    let mut options = options();
+    options.redis_wait_replicas = 1;
+    let refused = place.open_with(&options, now).err().expect("is refused").to_string();
     assert!(refused.contains("redis.wait_replicas"), "{refused}");
 }
 
@@ -1161,11 +1161,11 @@ fn a_store_whose_replicas_went_away_is_not_ready_until_they_are_back() {
     let Place::Redis(server) = &place else { unreachable!("made so") };
     let follow = format!("REPLICAOF 127.0.0.1 {}", server.port());
     let now = present();
-    let mut settings = settings();
-    settings.redis_wait_replicas = 1;
+    let mut options = options();
+    options.redis_wait_replicas = 1;
     replica.command(&follow).expect("follows");
     wait_until("it has all", &PathBuf::new(), || synced(&replica));
-    let store = place.open_with(&settings, now).expect("opens");
+    let store = place.open_with(&options, now).expect("opens");
     assert!(claim_now(&store, "a", now).is_ok());
     replica.stop(End::Crash);
     assert_eq!(claim_now(&store, "b", now), Err(ClaimRefused::Unavailable));
@@ -1234,7 +1234,7 @@ fn a_failover_behind_a_proxy_that_keeps_our_connection_lets_nothing_in_twice() {
     let (port, target) = keeping_proxy(primary.port());
     let url = format!("redis://127.0.0.1:{port}/");
     let now = present();
-    let [one, two] = [0, 1].map(|_| open_url(&url, &settings(), now).expect("opens"));
+    let [one, two] = [0, 1].map(|_| open_url(&url, &options(), now).expect("opens"));
     replica.command(&format!("REPLICAOF 127.0.0.1 {}", primary.port())).expect("follows");
     wait_until("it has all", &PathBuf::new(), || synced(&replica));
     replica.command("REPLICAOF NO ONE").expect("leads");
@@ -1255,7 +1255,7 @@ fn a_redis_that_can_not_be_used_is_named_without_its_password() {
     let silent = silent.local_addr().expect("it has an address").port();
     let open = |port: u16| {
         let url = format!("redis://jo:hunter2@127.0.0.1:{port}/");
-        let error = open_url(&url, &settings(), present()).err().expect("is refused");
+        let error = open_url(&url, &options(), present()).err().expect("is refused");
         assert!(std::error::Error::source(&error).is_none(), "its cause is said already");
         let error = error.to_string();
         assert!(error.contains(&format!("127.0.0.1:{port}: ")) && !error.contains("hunter2"), "{error}");

@@ -12,7 +12,7 @@ use countersign::store::accounts::NewAccount;
 use countersign::store::api_keys::NewApiKey;
 use countersign::store::audit::{Actor, By};
 use countersign::store::clients::{IssuedClient, NewClient};
-use countersign::store::connection::{Database, DatabaseSettings};
+use countersign::store::connection::{Database, DatabaseOptions};
 use countersign::store::delegations::{DelegationError, ExchangeLimits, IssuedTemporary, IssuedToken};
 use countersign::store::digest_users::DigestSecret;
 use countersign::store::vault::{MasterKey, Vault};
@@ -82,7 +82,7 @@ pub(super) struct Kit {
 impl Kit {
     pub(super) fn open(url: String, key: MasterKey) -> Self {
         let database =
-            Database::open(url.parse().expect("an address"), DatabaseSettings::default()).expect("the database opens");
+            Database::open(url.parse().expect("an address"), DatabaseOptions::default()).expect("the database opens");
         let vault = Arc::new(Vault::new(&key, &[]));
         Self { url, key, store: Store::new(database, vault) }
     }
