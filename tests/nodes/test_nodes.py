@@ -78,7 +78,7 @@ def test_a_node_that_is_killed_under_load_loses_nothing_and_the_others_go_on(wor
         load.wait_for_more(200)
         node.kill()
         load.wait_for_more(200)
-        assert eventually(lambda: world.proxy.up() == 2, SOON)
+        assert eventually(lambda: world.proxy.up() == 2)
         # From here on nobody is sent where nobody is.
         before = len(load.failed)
         load.wait_for_more(200)
@@ -87,7 +87,7 @@ def test_a_node_that_is_killed_under_load_loses_nothing_and_the_others_go_on(wor
     node.start()
     all_used(world, load.accepted, [node])
     assert world.signed(node).status == 200
-    assert eventually(lambda: world.proxy.up() == 3, SOON)
+    assert eventually(lambda: world.proxy.up() == 3)
 
 
 def restart_each(world, load):
@@ -101,7 +101,7 @@ def restart_each(world, load):
         node.stop()
         load.wait_for_more(50)
         node.start()
-        assert eventually(lambda: world.proxy.up() == 3, SOON)
+        assert eventually(lambda: world.proxy.up() == 3)
         load.wait_for_more(50)
 
 
@@ -179,7 +179,7 @@ def test_a_node_that_is_told_to_end_answers_what_is_under_way_and_takes_nothing_
     node.stop()
     assert node.process.returncode == 0
     node.start()
-    assert eventually(lambda: world.proxy.up() == 3, SOON)
+    assert eventually(lambda: world.proxy.up() == 3)
 
 
 def test_a_redis_that_was_emptied_while_no_node_ran_lets_nothing_in_twice(new_world):
