@@ -15,7 +15,7 @@ use crate::judge::{Check, Expectation, Outcome, issued, subject};
 use crate::line::{Exchange, Line};
 use crate::run::{Run, Saved, random_text};
 use crate::signer::{Keys, SignatureMethod};
-use crate::target::How;
+use crate::target::{Client, How};
 use crate::wire::{Draft, Tamper, plain_request, write};
 use crate::{consent, digest, forge, variables};
 
@@ -301,41 +301,7 @@ impl<'a> Player<'a> {
             return Err(Stop::Skipped(format!("the target file has no RSA key for client `{signer}`")));
         }
 
-        let mut protocol: Vec<Pair> = vec![
-            ("oauth_consumer_key".into(), client.key.clone()),
-            ("oauth_signature_method".into(), name),
-            ("oauth_timestamp".into(), now().to_string()),
-            ("oauth_nonce".into(), random_text(24)),
-            ("oauth_version".into(), "1.0".into()),
-        ];
-        if !credentials.token.is_empty() {
-            protocol.push(("oauth_token".into(), credentials.token.clone()));
-        }
-        match step.at.as_str() {
-            "initiate" => protocol.push(("oauth_callback".into(), client.callback.clone())),
-            "token" => protocol.push(("oauth_verifier".into(), credentials.verifier.clone())),
-            _ => {}
-        }
-        if let Some(over) = &step.body_hash {
-            let body = step.form.as_deref().or(step.body.as_deref()).unwrap_or_default();
-            let hashed = if over == "body" { body } else { over };
-            protocol.push((
-                "oauth_body_hash".into(),
-                STANDARD.encode(signature_method.body_hash().digest(hashed.as_bytes())),
-            ));
-        }
-        protocol.retain(|(name, _)| !step.drop.contains(name));
-        for (name, value) in &step.set {
-            match protocol.iter_mut().find(|(n, _)| n == name) {
-                Some(pair) => pair.1.clone_from(value),
-                None => protocol.push((name.clone(), value.clone())),
-            }
-        }
-        for pair in &step.add {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            protocol.push((name.to_owned(), value.to_owned()));
-        }
-
+        let protocol = protocol_parameters(step, credentials, client, name, signature_method);
         let keys = Keys { client_secret: client.secret.clone(), token_secret: credentials.secret.clone(), rsa };
         if signature_method == SignatureMethod::Plaintext {
             for secret in [&keys.client_secret, &keys.token_secret] {
@@ -677,6 +643,49 @@ fn is_unusual(step: &Call) -> bool {
     let parameters = !(set.is_empty() && add.is_empty() && drop.is_empty() && headers.is_empty());
     let before = !(step.set.is_empty() && step.add.is_empty() && step.drop.is_empty() && step.headers.is_empty());
     tampered || parameters || before || step.by.is_some() || !step.mistakes.is_empty() || !step.style.is_empty()
+}
+
+/// The protocol parameters that the step asks for, unsigned: what an honest client has, less, other and more.
+fn protocol_parameters(
+    step: &Call,
+    credentials: &Saved,
+    client: &Client,
+    signature_method_name: String,
+    signature_method: SignatureMethod,
+) -> Vec<Pair> {
+    let mut protocol: Vec<Pair> = vec![
+        ("oauth_consumer_key".into(), client.key.clone()),
+        ("oauth_signature_method".into(), signature_method_name),
+        ("oauth_timestamp".into(), now().to_string()),
+        ("oauth_nonce".into(), random_text(24)),
+        ("oauth_version".into(), "1.0".into()),
+    ];
+    if !credentials.token.is_empty() {
+        protocol.push(("oauth_token".into(), credentials.token.clone()));
+    }
+    match step.at.as_str() {
+        "initiate" => protocol.push(("oauth_callback".into(), client.callback.clone())),
+        "token" => protocol.push(("oauth_verifier".into(), credentials.verifier.clone())),
+        _ => {}
+    }
+    if let Some(over) = &step.body_hash {
+        let body = step.form.as_deref().or(step.body.as_deref()).unwrap_or_default();
+        let hashed = if over == "body" { body } else { over };
+        protocol
+            .push(("oauth_body_hash".into(), STANDARD.encode(signature_method.body_hash().digest(hashed.as_bytes()))));
+    }
+    protocol.retain(|(name, _)| !step.drop.contains(name));
+    for (name, value) in &step.set {
+        match protocol.iter_mut().find(|(n, _)| n == name) {
+            Some(pair) => pair.1.clone_from(value),
+            None => protocol.push((name.clone(), value.clone())),
+        }
+    }
+    for pair in &step.add {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        protocol.push((name.to_owned(), value.to_owned()));
+    }
+    protocol
 }
 
 fn saved_field(saved: &Saved, field: &str) -> String {
