@@ -121,7 +121,13 @@ fn identity(_: &Path) -> std::io::Result<(u64, u64)> {
 }
 
 /// Makes the file, if it isn't there, so that its owner alone can read it; SQLite gives its side files the same mode.
+///
+/// One that is there is not even opened: to close it would free the locks that SQLite holds on it, which are the process's
+/// (POSIX fcntl), and the next program that closes the file would take itself for its last user and remove the log.
 fn create_for_owner(path: &Path) -> std::io::Result<()> {
+    if path.try_exists()? {
+        return Ok(());
+    }
     let mut options = std::fs::OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]

@@ -1,0 +1,45 @@
+"""Other programs work on the SQLite file while the server runs: a backup, a look, a second command line. None of them is the last user."""
+
+import contextlib
+import sqlite3
+
+import pytest
+import wire
+from harness import Server, eventually
+from ways import basic
+
+
+@pytest.fixture
+def server(tmp_path):
+    started = Server(tmp_path, database=f"sqlite://{tmp_path}/x.db").start()
+    yield started
+    started.kill()
+
+
+def copied(file, place):
+    """What `sqlite3 x.db ".backup copy.db"` does."""
+    with contextlib.closing(sqlite3.connect(file)) as live, contextlib.closing(sqlite3.connect(place)) as copy:
+        live.backup(copy)
+
+
+def looked_at(file, _):
+    with contextlib.closing(sqlite3.connect(file)) as live:
+        assert live.execute("SELECT count(*) FROM accounts").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("work", [copied, looked_at])
+def test_the_server_and_the_command_line_keep_one_database_after_another_program_closed_it(server, work):
+    key = server.key(server.account())
+
+    def ask():
+        return wire.send(server, "GET", "/v2/me", [basic(key.public, key.private)]).status
+
+    assert ask() == 200
+    work(server.folder / "x.db", server.folder / "copy.db")
+    assert (server.folder / "x.db-wal").exists(), "the program took itself for the last user"
+    server.command("key", "delete", key.public)
+    assert eventually(lambda: ask() == 401)
+    # What was written last is in the log alone.
+    later = server.account()
+    server.kill()
+    assert later.username in server.command("account", "list")
