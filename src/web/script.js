@@ -29,6 +29,8 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
 // One press is one request.
 for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (event) => {
+    // Enter where it decides nothing: no request.
+    if (event.submitter?.formMethod === "dialog") return;
     if (form.dataset.sent) {
       event.preventDefault();
       return;

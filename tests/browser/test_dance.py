@@ -1,10 +1,12 @@
 """The dance in a real browser: login, consent, the way back to the app's origin, the code, deny, and what goes wrong."""
 
 import dance
+import harness
 import pytest
 import requests
 from dance import authorize_url, temporary
 from harness import eventually
+from selenium.webdriver.common.keys import Keys
 
 
 def me(server, client, token):
@@ -84,6 +86,45 @@ def test_neither_choice_is_nearer_than_the_other(chrome, server, client, holder)
     assert allow.size == deny.size
     for look in ("background-color", "color", "border-color", "font-weight"):
         assert allow.value_of_css_property(look) == deny.value_of_css_property(look)
+
+
+def test_enter_on_a_box_decides_nothing(any_chrome, server, client, holder, app):
+    request = temporary(server, client)
+    any_chrome.open(authorize_url(server, request))
+    any_chrome.sign_in(holder)
+    any_chrome.find("input[value='products:read']").send_keys(Keys.ENTER)
+    assert any_chrome.heading.startswith("Allow App"), any_chrome.url
+    any_chrome.press("Deny")
+    assert any_chrome.url.startswith(app.callback)
+
+
+@pytest.mark.parametrize("name", ["W" * 100, "Warenwirtschaftsschnittstellenadministrationswerkzeug"])
+def test_a_name_without_a_space_fits_a_phone(name, chrome, server, developer, holder):
+    made = server.json("client", "create", "--owner", developer.username, "--name", name)
+    client = harness.Client(made["client_key"], made["client_secret"], developer, "oob")
+    chrome.forget()
+    chrome.size(320, 900, phone=True)
+
+    def fits():
+        return chrome.run("return document.documentElement.scrollWidth") <= 320
+
+    request = temporary(server, client)
+    chrome.open(authorize_url(server, request))
+    chrome.sign_in(holder)
+    assert name in chrome.heading and fits()
+    chrome.press("Allow")
+    assert chrome.heading == "Your code" and fits()
+    exchange(server, client, request, chrome.content("verifier"))
+    chrome.open(f"{server.base}/apps")
+    assert name in chrome.text and fits()
+    chrome.forget()
+    chrome.log_in(server.base, developer)
+    chrome.open(f"{server.base}/developer/clients/show?key={client.key}")
+    assert chrome.heading == name and fits()
+    chrome.open(f"{server.base}/developer/clients")
+    assert name in chrome.text and fits()
+    chrome.size(1200, 900)
+    chrome.forget()
 
 
 def test_not_you_logs_out_and_comes_back_to_the_question(any_chrome, server, client, holder, developer):
