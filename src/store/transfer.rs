@@ -326,6 +326,7 @@ fn import_key(
     by: &By,
 ) -> Result<(), Problem> {
     let (hash, hint) = match (&record.private_key, &record.private_key_sha256) {
+        (Some(private_key), None) if private_key.0.expose().is_empty() => return Err(is_empty("private_key")),
         (Some(private_key), None) => (private_key.0.sha256(), Hint::of(private_key.0.expose())),
         (None, Some(hex)) => (known_hash(hex)?, Hint::from_stored(record.hint.unwrap_or_default())),
         _ => return Err(Problem::Record("give either private_key or private_key_sha256".to_owned())),
@@ -351,6 +352,7 @@ fn import_key(
 
 fn import_token(transaction: &mut Transaction<'_>, vault: &Vault, record: TokenRecord, by: &By) -> Result<(), Problem> {
     let (token, hint) = match (&record.oauth_token, &record.oauth_token_sha256) {
+        (Some(token), None) if token.0.expose().is_empty() => return Err(is_empty("oauth_token")),
         (Some(token), None) => (TokenHash::of(token.0.expose()), Hint::of(token.0.expose())),
         (None, Some(hex)) => {
             (TokenHash::from_bytes(known_hash(hex)?), Hint::from_stored(record.hint.unwrap_or_default()))
@@ -390,9 +392,13 @@ fn account_named(transaction: &mut Transaction<'_>, username: &str) -> Result<Ac
 }
 
 fn known_hash(hex: &str) -> Result<[u8; 32], Problem> {
-    TokenHash::from_hex(hex)
-        .map(|hash| *hash.as_bytes())
-        .ok_or_else(|| Problem::Record("a SHA-256 is 64 hex digits".to_owned()))
+    let hash = TokenHash::from_hex(hex).ok_or_else(|| Problem::Record("a SHA-256 is 64 hex digits".to_owned()))?;
+    if hash == TokenHash::of("") { Err(is_empty("what was hashed")) } else { Ok(*hash.as_bytes()) }
+}
+
+/// Nobody can have sent it, or everybody can.
+fn is_empty(what: &str) -> Problem {
+    Problem::Record(format!("{what} is empty"))
 }
 
 fn moment(text: Option<&str>) -> Result<Option<Timestamp>, Problem> {

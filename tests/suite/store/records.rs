@@ -390,6 +390,19 @@ fn what_an_import_refuses_it_names() {
         ] {
             assert!(refusal(vec![app("s", more)]).await.contains("previous_secret_until"), "{more}");
         }
+        let nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        for record in [
+            r#""type":"key","private_key":"""#.to_owned(),
+            format!(r#""type":"key","private_key_sha256":"{nothing}""#),
+            r#""type":"token","oauth_token":"""#.to_owned(),
+            format!(r#""type":"token","oauth_token_sha256":"{nothing}""#),
+        ] {
+            let rest = format!(r#""public_key":"p","account":"jo","name":"n""#);
+            let more = format!(r#""oauth_token_secret":"u","client_key":"{key}","username":"jo""#);
+            let line = format!("{{{record},{}}}", if record.contains("key") { rest } else { more });
+            let said = refusal(vec![line.clone()]).await;
+            assert!(said.starts_with("record 1: ") && said.ends_with(" is empty"), "{line}: {said}");
+        }
         let rsa = app("", r#","signature_methods":["RSA-SHA1"]"#);
         kit.store.transfer.import(std::iter::once(Ok(rsa)), no_digest, &by()).await.expect("needs no secret");
         let rsa = ClientKey::parse("k").expect("a key");
