@@ -99,7 +99,7 @@ pub async fn submit(
 ) -> HttpResponse {
     let answer = async |visit: &Visit<'_>| {
         if visit.asked("response") == "json" {
-            return Ok(member_hash(visit).await);
+            return Ok(member_hash(visit, &store).await);
         }
         let next = visit.field("next");
         Ok(match log_in(visit, &store).await? {
@@ -278,7 +278,7 @@ struct Member<'a> {
 
 /// The member hash for `company`, `username` and `password`: what a script's three cookies hold. It needs no CSRF
 /// token, because it sets no cookie.
-async fn member_hash(visit: &Visit<'_>) -> HttpResponse {
+async fn member_hash(visit: &Visit<'_>, store: &Store) -> HttpResponse {
     let (company, username) = (visit.field("company"), visit.field("username"));
     let password = Secret::new(visit.field("password"));
     let judge = &visit.pages.judge;
@@ -291,7 +291,12 @@ async fn member_hash(visit: &Visit<'_>) -> HttpResponse {
             member: account.account.username.as_str(),
             hash: hash.expose(),
         }),
-        Err(rejection) => refuse_script(visit, &rejection),
+        Err(rejection) => {
+            if matches!(rejection.public, Refusal::BadCredentials { .. }) {
+                write_down(visit, store, Event::LoginFailed, &username).await;
+            }
+            refuse_script(visit, &rejection)
+        }
     }
 }
 

@@ -369,3 +369,11 @@ def test_what_digest_is_verified_with_is_sealed_at_rest(server):
     at_rest = [*server.at_rest(), server.log.read_bytes()]
     # What is no secret is found, so that a secret would be.
     assert [any(wanted in content for content in at_rest) for wanted in sought] == [True] + [False] * 20
+
+
+def test_a_wrong_password_for_a_member_hash_is_written_down(admitting):
+    account = admitting.account(company="acme")
+    form = f"company=acme&username={signer.escape(account.username)}&password=wrong"
+    assert wire.send(admitting, "POST", "/login?response=json", [FORM], form).status == 401
+    written = admitting.json("audit", "list", "--event", "login.failed", "--limit", "1")[0]
+    assert (written["subject"], written["address"]) == (account.username, "127.0.0.1")
