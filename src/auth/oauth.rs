@@ -176,9 +176,10 @@ impl OAuthVerifier {
         client: Arc<DirectoryClient>,
         token_secret: &str,
     ) -> Result<VerifiedClient, Rejection> {
-        let proof = self.signature(signed, &client, token_secret).await?;
-        check_client(&client)?;
-        let remembered = self.remember(signed).done().await?;
+        let named = |rejection: Rejection| rejection.of_client(&client);
+        let proof = self.signature(signed, &client, token_secret).await.map_err(named)?;
+        check_client(&client).map_err(named)?;
+        let remembered = self.remember(signed).done().await.map_err(named)?;
         Ok(VerifiedClient { client, _proof: (proof, remembered) })
     }
 
@@ -192,7 +193,7 @@ impl OAuthVerifier {
         let scopes = match token.standing(signed.request.arrived) {
             Ok(scopes) => scopes.clone(),
             Err(TokenRefusal::Account(_)) => Scopes::none(),
-            Err(refusal) => return Err(refuse_token(refusal)),
+            Err(refusal) => return Err(refuse_token(refusal).of_client(&token.client)),
         };
         ProvenToken { token, scopes, proof, nonce: self.remember(signed) }.remembered().await
     }
@@ -200,14 +201,16 @@ impl OAuthVerifier {
     /// Verifies a request signed with token credentials (RFC 5849 §3), all but the wait for the nonce's commit.
     async fn prove_token(&self, signed: &Signed<'_>) -> Result<ProvenToken<'_>, Rejection> {
         let (token, proof) = self.signed_token(signed).await?;
-        let scopes = token.standing(signed.request.arrived).map_err(refuse_token)?.clone();
+        let refuse = |refusal| refuse_token(refusal).of_client(&token.client);
+        let scopes = token.standing(signed.request.arrived).map_err(refuse)?.clone();
         Ok(ProvenToken { token, scopes, proof, nonce: self.remember(signed) })
     }
 
     async fn signed_token(&self, signed: &Signed<'_>) -> Result<(Arc<DirectoryToken>, SignatureVerified), Rejection> {
         let client = self.client(signed).await?;
-        let token = self.token(signed, &client).await?;
-        let proof = self.signature(signed, &client, token.secret.expose()).await?;
+        let named = |rejection: Rejection| rejection.of_client(&client);
+        let token = self.token(signed, &client).await.map_err(named)?;
+        let proof = self.signature(signed, &client, token.secret.expose()).await.map_err(named)?;
         Ok((token, proof))
     }
 
@@ -322,7 +325,7 @@ impl OAuthVerifier {
                 Problem::SignatureInvalid,
                 "the signature does not match what this server received: check secrets, URL and parameters",
             );
-            Rejection::because(Refusal::OAuth(refusal), "signature mismatch")
+            Rejection::from(refusal)
         })?;
         check_body_hash(signed, signed.body_hash)?;
         Ok(proof)
@@ -349,7 +352,7 @@ impl ProvenToken<'_> {
     /// Waits until the nonce is remembered.
     async fn remembered(self) -> Result<VerifiedToken, Rejection> {
         let Self { token, scopes, proof, nonce } = self;
-        let remembered = nonce.done().await?;
+        let remembered = nonce.done().await.map_err(|rejection| rejection.of_client(&token.client))?;
         Ok(VerifiedToken { token, scopes, _proof: (proof, remembered) })
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::config::{BodyHashRule, ClientKeyRule, Way};
 use crate::domain::account::{Account, AccountRefusal};
 use crate::domain::api_key::ApiKeyRefusal;
-use crate::domain::credentials::{PublicKey, Username};
+use crate::domain::credentials::{ClientKey, PublicKey, Username};
 use crate::domain::scope::GrantedScopes;
 use crate::protocol::oauth::{self, Problem, ProtocolError};
 use crate::store::directory::{DirectoryAccount, DirectoryApiKey, DirectoryClient};
@@ -160,17 +160,25 @@ pub struct Rejection {
     pub public: Refusal,
     /// What the log gets besides; never a secret.
     pub reason: Cow<'static, str>,
+    /// The client that signed, or that somebody said to be, for the log; one that exists.
+    pub client_key: Option<ClientKey>,
 }
 
 impl Rejection {
     /// A rejection whose log line says more than its answer.
     pub fn because(public: Refusal, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { public, reason: reason.into() }
+        Self { public, reason: reason.into(), client_key: None }
     }
 
     /// Nobody's fault but ours, such as the store's failure; the reason is for the log.
     pub fn unavailable(error: impl std::fmt::Display) -> Self {
         Self::because(Refusal::Unavailable, error.to_string())
+    }
+
+    /// The same, and the log names the client.
+    #[must_use]
+    pub fn of_client(self, client: &DirectoryClient) -> Self {
+        Self { client_key: Some(client.client.client_key.clone()), ..self }
     }
 
     /// Whether a signature failed that was looked at.
@@ -181,7 +189,7 @@ impl Rejection {
 
 impl From<Refusal> for Rejection {
     fn from(public: Refusal) -> Self {
-        Self { public, reason: Cow::Borrowed("") }
+        Self { public, reason: Cow::Borrowed(""), client_key: None }
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::auth::verdict::{Identity, Refusal, Rejection};
 use crate::auth::{self, Authenticator};
+use crate::domain::credentials::ClientKey;
 use crate::policy::{Policy, Route};
 use crate::protocol::request::ReceivedRequest;
 use crate::time::Timestamp;
@@ -174,11 +175,13 @@ impl Judge {
         let code = status(&rejection.public).as_u16();
         let (method, path) = received.map_or(("", ""), |received| (received.method, without_token(received.path)));
         let client = received.map(|received| received.client_address.to_string()).unwrap_or_default();
-        let reason = if rejection.reason.is_empty() { rejection.public.code() } else { &rejection.reason };
+        let reason = rejection.public.code();
+        let detail = Some(rejection.reason.as_ref()).filter(|detail| !detail.is_empty());
+        let client_key = rejection.client_key.as_ref().map(ClientKey::as_str);
         if rejection.public == Refusal::Unavailable {
-            tracing::error!(status = code, method, path, client, reason, "request can not be decided");
+            tracing::error!(status = code, method, path, client, client_key, reason, detail, "request can not be decided");
         } else {
-            tracing::info!(status = code, method, path, client, reason, "request refused");
+            tracing::info!(status = code, method, path, client, client_key, reason, detail, "request refused");
         }
     }
 }

@@ -1,14 +1,29 @@
 """The log is for people; who answers requests waits for none of its readers."""
 
+import json
 import os
 import pty
 
 import pytest
+import signer
 import wire
 from conftest import PATIENT
 from harness import eventually
 
 JUNK = [("Authorization", "OAuth " + "x" * 900)]
+
+
+def test_a_refusal_is_a_line_with_its_code_and_its_client(server, developer):
+    client = server.client(developer)
+    path = "/oauth/request_token"
+    signed = signer.authorization("POST", f"{server.base}{path}", client, oauth_callback=client.callback)
+    wrong = signed.replace('oauth_signature="', 'oauth_signature="x')
+    assert wire.send(server, "POST", path, [("Authorization", wrong)]).form["oauth_problem"] == "signature_invalid"
+    lines = [json.loads(line)["fields"] for line in server.log_text().splitlines() if client.key in line]
+    assert lines == [{
+        "message": "request refused", "status": 401, "method": "POST", "path": path, "client": "127.0.0.1",
+        "client_key": client.key, "reason": "signature_invalid",
+    }]
 
 
 @pytest.fixture
