@@ -68,7 +68,7 @@ enum Presented<'a> {
     Session,
     Cookies(MemberCookies<'a>),
     /// A scheme that this route does not admit, or that nobody knows.
-    Other(&'a str),
+    Other(Credentials<'a>),
 }
 
 impl Authenticator {
@@ -102,7 +102,7 @@ impl Authenticator {
                 let beside = self.basic.client_keys().find(request, admission);
                 self.sessions.identify(request, admission, &beside).await
             }
-            Presented::Other(scheme) => Err(refuse_scheme(scheme)),
+            Presented::Other(header) => Err(refuse_scheme(&header)),
         }
     }
 
@@ -179,7 +179,7 @@ impl Authenticator {
             (Some(header), _) if header.is("Basic") => Ok(Presented::Basic(header.rest)),
             (Some(header), _) if header.is("Digest") => Ok(Presented::Digest(header)),
             (Some(header), _) if header.is("Bearer") => Ok(Presented::Bearer(header.rest)),
-            (Some(header), _) => Ok(Presented::Other(header.scheme)),
+            (Some(header), _) => Ok(Presented::Other(header)),
             (None, Some(cookies)) => Ok(Presented::Cookies(cookies)),
             (None, None) if parameters => Ok(Presented::Signature),
             (None, None) if session => Ok(Presented::Session),
@@ -235,15 +235,21 @@ fn mentions_body_hash(text: &str) -> bool {
         || (is_escaped() && decoded().windows(BODY_HASH.len()).any(|name| name == BODY_HASH.as_bytes()))
 }
 
-/// 401 for a scheme that is not admitted, with a hint where the mistake is a known one.
-fn refuse_scheme(scheme: &str) -> Rejection {
+/// 401 for a scheme that is not admitted, with a hint where the mistake is a known one. What may be a secret is not repeated.
+fn refuse_scheme(header: &Credentials<'_>) -> Rejection {
+    let scheme = header.scheme;
     if scheme.len() > 5 && scheme.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("basic")) {
         return Refusal::MalformedCredentials(
             "The Authorization header needs a space between \"Basic\" and the encoded credentials.".into(),
         )
         .into();
     }
-    let sent: Cow<'_, str> =
-        if scheme.chars().count() > 32 { Cow::Borrowed("This scheme") } else { Cow::Borrowed(scheme) };
-    Refusal::MethodNotAdmitted { sent: sent.into_owned() }.into()
+    if header.rest.is_empty() {
+        return Refusal::MalformedCredentials(
+            "The Authorization header needs a scheme (such as Basic or Bearer), a space, and then the credentials.".into(),
+        )
+        .into();
+    }
+    let sent = if scheme.chars().count() > 32 { "This scheme" } else { scheme };
+    Refusal::MethodNotAdmitted { sent: sent.to_owned() }.into()
 }

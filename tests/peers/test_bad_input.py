@@ -265,6 +265,13 @@ CREDENTIALS = [
 ]
 
 
+@pytest.mark.parametrize("value", ["QWxhZGRpbjpvcGVu", "kd94hf93k423kf44", "a.b.c"])
+def test_a_credential_without_a_scheme_is_not_repeated(value, server):
+    answer = wire.send(server, "GET", "/v2/me", [("Authorization", value)])
+    assert answer.status == 401 and value not in answer.text
+    assert "needs a scheme" in answer.json["message"]
+
+
 @pytest.mark.parametrize("value", CREDENTIALS, ids=lambda value: value[:24].strip() or "blank")
 def test_garbage_in_the_authorization_header_is_400_or_401(value, server):
     for target in ("/v2/me", "/v2/me?client_key=x", "/api/auth/jwt"):

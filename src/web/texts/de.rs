@@ -590,8 +590,8 @@ pub(super) const TEXTS: Texts = Texts {
             "Gehen Sie zurück zur App und fangen Sie neu an.",
         ),
         account_rests: (
-            "Ihr Konto kann zurzeit keine Apps erlauben",
-            "Es ist ausgesetzt oder gesperrt. Es wurde nichts erlaubt.",
+            "Ihr Konto ruht zurzeit",
+            "Es ist ausgesetzt oder gesperrt und kann weder Apps erlauben noch etwas ändern. Es wurde nichts geändert.",
             "Der Grund steht unter Mein Konto.",
         ),
         not_found: ("Nicht gefunden", "Hier ist nichts, oder es gehört Ihnen nicht.", ""),

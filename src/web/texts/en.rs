@@ -560,8 +560,8 @@ pub(super) const TEXTS: Texts = Texts {
             "Go back to the app and start again.",
         ),
         account_rests: (
-            "Your account can't allow apps at present",
-            "It is locked or disabled. Nothing was allowed.",
+            "Your account rests at present",
+            "It is locked or disabled, and can neither allow apps nor change anything. Nothing was changed.",
             "See My account for the reason.",
         ),
         not_found: ("Not found", "There is nothing here, or it is not yours.", ""),
