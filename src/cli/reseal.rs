@@ -31,5 +31,8 @@ pub async fn run(sources: SourceArgs) -> Result<(), Failure> {
         many => say(&format!("{many} secrets were sealed anew")),
     }
     say("the database needs no other master key any more");
+    if resealed > 0 {
+        say("a server that was not restarted with that key before this can't open them: restart it");
+    }
     Ok(())
 }
