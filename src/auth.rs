@@ -246,7 +246,8 @@ fn refuse_scheme(header: &Credentials<'_>) -> Rejection {
     }
     if header.rest.is_empty() {
         return Refusal::MalformedCredentials(
-            "The Authorization header needs a scheme (such as Basic or Bearer), a space, and then the credentials.".into(),
+            "The Authorization header needs a scheme (such as Basic or Bearer), a space, and then the credentials."
+                .into(),
         )
         .into();
     }

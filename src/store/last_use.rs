@@ -157,7 +157,7 @@ mod tests {
         let uses = LastUses::default();
         for number in 0..count {
             uses.note(
-                Used::Token(TokenId::parse(&format!("t{number}")).expect("a test id")),
+                Used::Token(TokenId::parse(format!("t{number}")).expect("a test id")),
                 Timestamp::from_unix(number),
             );
         }

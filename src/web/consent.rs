@@ -85,6 +85,8 @@ pub async fn submit(
             token => token,
         };
         match (&visit.session, visit.field("decision").as_str()) {
+            // Neither a decision nor a name: whoever is logged in is asked again.
+            (Some(_), "") if visit.field("username").is_empty() => Ok(ask_again(visit, &token)),
             (_, "") => log_in(visit, &provider, &store, &token).await,
             // The session ended while the question was open: log in, and be asked again.
             (None, _) => Ok(ask_again(visit, &token)),

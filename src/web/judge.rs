@@ -179,7 +179,16 @@ impl Judge {
         let detail = Some(rejection.reason.as_ref()).filter(|detail| !detail.is_empty());
         let client_key = rejection.client_key.as_ref().map(ClientKey::as_str);
         if rejection.public == Refusal::Unavailable {
-            tracing::error!(status = code, method, path, client, client_key, reason, detail, "request can not be decided");
+            tracing::error!(
+                status = code,
+                method,
+                path,
+                client,
+                client_key,
+                reason,
+                detail,
+                "request can not be decided"
+            );
         } else {
             tracing::info!(status = code, method, path, client, client_key, reason, detail, "request refused");
         }

@@ -112,6 +112,12 @@ def test_who_may_allow_nothing_is_told_why_and_may_deny(state, language, said, s
     assert "oauth_problem=permission_denied" in answer.headers["Location"]
 
 
+def test_a_form_without_a_decision_is_asked_again(server, app, browser):
+    page, form = browser.consent_page(authorize_url(server, temporary(server, app)))
+    again = browser.submit(page.url, form, form.fields)
+    assert again.status_code == 200 and "decision" in Page(again.text).form_with("decision").names
+
+
 def test_a_scope_that_was_not_on_the_page_can_not_be_smuggled_in(server, app, browser):
     request = temporary(server, app, scope="account:read")
     answer, form = browser.consent_page(authorize_url(server, request))

@@ -397,9 +397,11 @@ fn what_an_import_refuses_it_names() {
             r#""type":"token","oauth_token":"""#.to_owned(),
             format!(r#""type":"token","oauth_token_sha256":"{nothing}""#),
         ] {
-            let rest = format!(r#""public_key":"p","account":"jo","name":"n""#);
-            let more = format!(r#""oauth_token_secret":"u","client_key":"{key}","username":"jo""#);
-            let line = format!("{{{record},{}}}", if record.contains("key") { rest } else { more });
+            let rest = match record.contains("key") {
+                true => r#""public_key":"p","account":"jo","name":"n""#.to_owned(),
+                false => format!(r#""oauth_token_secret":"u","client_key":"{key}","username":"jo""#),
+            };
+            let line = format!("{{{record},{rest}}}");
             let said = refusal(vec![line.clone()]).await;
             assert!(said.starts_with("record 1: ") && said.ends_with(" is empty"), "{line}: {said}");
         }
