@@ -197,15 +197,18 @@ fn moment(typed: &str, field: &'static str, problems: &mut Problems, text: &Text
     }
 }
 
-/// RFC 4180. A cell that a spreadsheet would run as a formula is written as text.
+/// RFC 4180, with the names of the JSON. A cell that a spreadsheet would run as a formula is written as text.
 fn csv(rows: &[AuditRow]) -> String {
-    let mut text = String::from("id,at,event,actor,subject,detail,address\r\n");
+    let mut text = String::from("id,created_at,event,actor,account,company,client_key,subject,detail,address\r\n");
     for row in rows {
         let cells = [
             row.id.to_string(),
             row.at().to_rfc3339(),
             row.event.clone(),
             row.actor.clone(),
+            row.account.clone().unwrap_or_default(),
+            row.company.clone().unwrap_or_default(),
+            row.client_key.clone().unwrap_or_default(),
             row.subject.clone(),
             row.detail.clone().unwrap_or_default(),
             row.address.clone().unwrap_or_default(),
