@@ -105,7 +105,9 @@ fn guard(caches: Caches) -> Result<(Sender<()>, JoinHandle<()>), StoreError> {
         while pause(&ended) {
             if caches.hearing.silence(Instant::now()) >= TRUSTED {
                 if warned.is_due() {
-                    tracing::warn!("the database takes long to answer, or the connection that hears of changes hangs: meanwhile nothing is cached for long");
+                    tracing::warn!(
+                        "the database takes long to answer, or the connection that hears of changes hangs: meanwhile nothing is cached for long"
+                    );
                 }
                 caches.forget();
             }

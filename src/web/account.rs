@@ -10,7 +10,6 @@ use askama::Template;
 
 use crate::auth::enrolment;
 use crate::auth::verdict::Refusal;
-use crate::domain::account::{Account, AccountStatus};
 use crate::domain::credentials::{CompanyId, Secret, SessionId, Username};
 use crate::store::Store;
 use crate::store::accounts::StoredPassword;
@@ -26,8 +25,6 @@ use crate::web::visit::{Access, Pages, Visit};
 pub struct AccountPage {
     pub frame: Frame,
     pub text: &'static Texts,
-    /// Why the API refuses the account, if it does.
-    pub standing: Option<Standing>,
     pub id: String,
     pub username: String,
     pub name: String,
@@ -37,13 +34,6 @@ pub struct AccountPage {
     /// How many API keys there are.
     pub keys: usize,
     pub sessions: Vec<SessionRow>,
-}
-
-/// A locked or disabled account.
-pub struct Standing {
-    pub title: &'static str,
-    pub reason: String,
-    pub link: Option<String>,
 }
 
 /// One session.
@@ -184,7 +174,6 @@ async fn page(visit: &Visit<'_>, store: &Store, problems: Problems) -> Result<Ht
     let page = AccountPage {
         frame,
         text: visit.text,
-        standing: standing(visit, account),
         id: account.id.to_string(),
         username: account.username.to_string(),
         name: account.name.clone(),
@@ -224,18 +213,6 @@ fn browser_name(user_agent: &str, text: &Texts) -> String {
         (Some(browser), Some(system)) => (text.account.browser_on)(browser, system),
         (_, _) => user_agent.to_owned(),
     }
-}
-
-/// What to tell a locked or disabled account; nothing to any other.
-pub fn standing(visit: &Visit<'_>, account: &Account) -> Option<Standing> {
-    let text = &visit.text.account;
-    let (title, usual, link) = match &account.status {
-        AccountStatus::Active => return None,
-        AccountStatus::Locked { .. } => (text.locked, text.locked_why, &visit.pages.billing_url),
-        AccountStatus::Disabled { .. } => (text.disabled, text.disabled_why, &visit.pages.contact_url),
-    };
-    let reason = account.status.reason().unwrap_or(usual).to_owned();
-    Some(Standing { title, reason, link: link.clone() })
 }
 
 #[cfg(test)]

@@ -18,11 +18,10 @@ use crate::protocol::oauth::{self, Problem};
 use crate::provider::{Pending, Provider, redirect_of};
 use crate::store::Store;
 use crate::store::delegations::Decided;
-use crate::web::account::{Standing, standing};
 use crate::web::failed::Failed;
 use crate::web::login::{self, LoggedIn, Waiting};
 use crate::web::message::MessagePage;
-use crate::web::page::{Frame, Moment, Problems, ScopeChoice, Section};
+use crate::web::page::{Frame, Moment, Problems, ScopeChoice, Section, Standing};
 use crate::web::response::see_other;
 use crate::web::texts::Texts;
 use crate::web::visit::{Access, Pages, Visit};
@@ -182,7 +181,7 @@ fn consent(visit: &Visit<'_>, token: &str, pending: &Pending, session: &Session)
         frame: Frame { visitor: None, ..visit.frame(Section::None) },
         text: visit.text,
         username: session.account.account.username.to_string(),
-        standing: standing(visit, &session.account.account),
+        standing: visit.standing(&session.account.account),
         app: client.name.clone(),
         letter: client.name.chars().next().map(|letter| letter.to_uppercase().collect()).unwrap_or_default(),
         host: host_of(&pending.credentials.callback),

@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::domain::client::ClientStatus;
 use crate::time::Timestamp;
-use crate::web::account::{AccountPage, SessionRow, Standing};
+use crate::web::account::{AccountPage, SessionRow};
 use crate::web::admin::account::AdministeredAccountPage;
 use crate::web::admin::account_form::{AccountForm, AccountFormPage};
 use crate::web::admin::accounts::{AccountRow, AccountsPage};
@@ -28,7 +28,7 @@ use crate::web::inspector::{Inspection, InspectorPage, RefusedRow};
 use crate::web::login::{LoginPage, LogoutPage};
 use crate::web::message::MessagePage;
 use crate::web::page::tests::{NASTY, assert_escaped, frame_in};
-use crate::web::page::{Badge, Choice, Frame, Moment, ScopeChoice, Section, text_to_download};
+use crate::web::page::{Badge, Choice, Frame, Moment, ScopeChoice, Section, Standing, Visitor, text_to_download};
 use crate::web::samples::{FilledSample, SampleMethod, SampleValues, fill};
 use crate::web::texts::{Language, Texts};
 
@@ -53,6 +53,12 @@ impl Words {
 
     fn alone(&self) -> Frame {
         Frame { visitor: None, ..self.frame(Section::None) }
+    }
+
+    fn locked(&self) -> Standing {
+        let text = &self.text().account;
+        let link = Some(self.say("https://billing.example.com"));
+        Standing { title: text.locked, reason: self.say(text.locked_why), link }
     }
 
     fn moment(&self, ago: i64) -> Moment {
@@ -137,6 +143,8 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
     wrong.problems.add("username", words.say(text.login.wrong));
     let mut revoked = words.frame(Section::Apps);
     revoked.notice = Some(words.say("Printer has no access any more."));
+    let mut locked = words.frame(Section::Account);
+    locked.visitor = locked.visitor.map(|visitor| Visitor { standing: Some(words.locked()), ..visitor });
     let mut refused = words.frame(Section::Developer);
     refused.problems.add("name", words.say(text.reasons.empty));
     refused.problems.add("callbacks", words.say("Addresses with javascript: can't be used as callbacks."));
@@ -147,7 +155,7 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
         ("consent", page(words.consent())),
         ("consent-code", page(ConsentPage { host: None, scopes: Vec::new(), ..words.consent() })),
         ("consent-locked", page(ConsentPage {
-            standing: Some(Standing { title: text.account.locked, reason: words.say(text.account.locked_why), link: Some(words.say("https://billing.example.com")) }),
+            standing: Some(words.locked()),
             ..words.consent()
         })),
         ("verifier", page(VerifierPage { text, frame: words.alone(), app: words.say("Printer"), verifier: words.say("hfdp7dh39dks9884Xr2vQm7a"), expires: words.moment(-600) })),
@@ -164,8 +172,7 @@ fn pages(words: &Words) -> Vec<(&'static str, String)> {
         ("apps-none", page(AppsPage { text, frame: words.frame(Section::Apps), apps: Vec::new() })),
         ("account", page(AccountPage {
             text,
-            frame: words.frame(Section::Account),
-            standing: Some(Standing { title: text.account.locked, reason: words.say(text.account.locked_why), link: Some(words.say("https://billing.example.com")) }),
+            frame: locked,
             id: words.say("k3Jd82kdLs92jdK1mN4p"),
             username: words.say("jane@example.com"),
             name: words.say("Jane Doe"),

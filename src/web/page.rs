@@ -40,6 +40,11 @@ impl Frame {
         self.visitor.as_ref().is_some_and(|visitor| visitor.everything)
     }
 
+    /// What a visitor is told whose account is locked or disabled.
+    pub fn standing(&self) -> Option<&Standing> {
+        self.visitor.as_ref().and_then(|visitor| visitor.standing.as_ref())
+    }
+
     /// The languages that the page could also be in.
     pub fn other_languages(&self) -> impl Iterator<Item = Language> {
         let code = self.text.code;
@@ -62,6 +67,15 @@ pub struct Visitor {
     pub administers: bool,
     /// Whether that is everything.
     pub everything: bool,
+    /// Why the API refuses the account, if it does.
+    pub standing: Option<Standing>,
+}
+
+/// A locked or disabled account.
+pub struct Standing {
+    pub title: &'static str,
+    pub reason: String,
+    pub link: Option<String>,
 }
 
 /// The parts of the navigation.
@@ -220,7 +234,12 @@ pub(crate) mod tests {
             service: "Countersign".to_owned(),
             version: "test",
             here: "/developer/clients/show?key=dpf43f3p2l4k3l03".to_owned(),
-            visitor: Some(Visitor { username: "jane@example.com".to_owned(), administers: true, everything: true }),
+            visitor: Some(Visitor {
+                username: "jane@example.com".to_owned(),
+                administers: true,
+                everything: true,
+                standing: None,
+            }),
             csrf_token: "csrf".to_owned(),
             section,
             notice: None,

@@ -17,7 +17,7 @@ use crate::auth::inspection::Budget;
 use crate::auth::session::{self, Session};
 use crate::auth::verdict::{Refusal, Rejection, check_standing};
 use crate::config::{Configuration, Diagnose, ScopeSettings};
-use crate::domain::account::{Account, Reach};
+use crate::domain::account::{Account, AccountStatus, Reach};
 use crate::protocol::encoding::encode;
 use crate::protocol::parameters::{Parameters, Source};
 use crate::protocol::request::{ReceivedRequest, UriScheme, changes_something};
@@ -30,7 +30,7 @@ use crate::web::assets;
 use crate::web::failed::{Explanation, Failed};
 use crate::web::judge::Judge;
 use crate::web::message::MessagePage;
-use crate::web::page::{Frame, Problems, ScopeChoice, Section, Visitor};
+use crate::web::page::{Frame, Problems, ScopeChoice, Section, Standing, Visitor};
 use crate::web::response::{asks_for_json, cut_off, see_other};
 use crate::web::texts::{Language, Texts};
 
@@ -336,6 +336,7 @@ impl<'a> Visit<'a> {
             username: account.username.to_string(),
             administers: administers(account),
             everything: account.reach() == Reach::Everything,
+            standing: self.standing(account),
         });
         let csrf_token = match &self.session {
             Some(session) => session.csrf_token.clone(),
@@ -354,6 +355,18 @@ impl<'a> Visit<'a> {
             notice: self.notice().map(str::to_owned),
             problems: Problems::default(),
         }
+    }
+
+    /// What to tell a locked or disabled account; nothing to any other.
+    pub fn standing(&self, account: &Account) -> Option<Standing> {
+        let text = &self.text.account;
+        let (title, usual, link) = match &account.status {
+            AccountStatus::Active => return None,
+            AccountStatus::Locked { .. } => (text.locked, text.locked_why, &self.pages.billing_url),
+            AccountStatus::Disabled { .. } => (text.disabled, text.disabled_why, &self.pages.contact_url),
+        };
+        let reason = account.status.reason().unwrap_or(usual).to_owned();
+        Some(Standing { title, reason, link: link.clone() })
     }
 
     /// The frame and status of a page whose form came back with these problems, or with none.

@@ -247,6 +247,8 @@ def test_a_locked_account_can_log_in_and_revoke(any_chrome, server, client_oob):
     any_chrome.log_in(server.base, account)
     any_chrome.press("Revoke")
     any_chrome.open(f"{server.base}/account")
-    assert "Your account is locked" in any_chrome.text and "Invoice 4711 is open." in any_chrome.text
+    for page in ("account", "apps", "developer/clients", "developer/keys/new"):
+        any_chrome.open(f"{server.base}/{page}")
+        assert "Your account is locked" in any_chrome.text and "Invoice 4711 is open." in any_chrome.text, page
     server.command("account", "enable", account.username)
     assert dance.signed(server, "GET", "/v2/me", client_oob, token).status == 401
