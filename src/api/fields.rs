@@ -33,9 +33,13 @@ impl Fields {
         for (name, value) in &sent {
             let Some(field) = known.iter().find(|field| field.name == name) else {
                 let names: Vec<&str> = known.iter().map(|field| field.name).collect();
-                let known = if names.is_empty() { "there are none here".to_owned() } else { names.join(", ") };
+                let known = if names.is_empty() {
+                    "this operation takes none".to_owned()
+                } else {
+                    format!("known are: {}", names.join(", "))
+                };
                 let name: String = name.chars().take(64).collect();
-                return Err(Failed::Invalid(format!("Unknown field {name:?}; known are: {known}.")));
+                return Err(Failed::Invalid(format!("Unknown field {name:?}; {known}.")));
             };
             if !field.kind.admits(value) {
                 return Err(Failed::Invalid(format!("The field {name} must be {}.", field.kind.in_words())));
