@@ -36,6 +36,8 @@ pub struct Answers {
     billing_url: Option<String>,
     contact_url: Option<String>,
     https: bool,
+    /// Whether any header or parameter can carry a client key.
+    reads_client_keys: bool,
     digest: Arc<Digest>,
     clock: Clock,
 }
@@ -169,12 +171,14 @@ pub fn see_other(to: &str) -> HttpResponse {
 impl Answers {
     /// From the settings; `digest` makes the nonces of its challenges.
     pub fn new(configuration: &Configuration, digest: Arc<Digest>, clock: Clock) -> Self {
+        let http_auth = &configuration.http_auth;
         Self {
-            realm: configuration.http_auth.realm.as_str().to_owned(),
+            realm: http_auth.realm.as_str().to_owned(),
             base: configuration.server.own_path(""),
             billing_url: configuration.support.billing_url.as_ref().map(|link| link.as_str().to_owned()),
             contact_url: configuration.support.contact_url.as_ref().map(|link| link.as_str().to_owned()),
             https: configuration.is_https(),
+            reads_client_keys: !(http_auth.client_key_headers.is_empty() && http_auth.client_key_query.is_empty()),
             digest,
             clock,
         }
@@ -349,7 +353,10 @@ impl Answers {
     }
 
     fn failure(&self, refusal: &Refusal) -> Failure<'_> {
-        let (message, additional) = words(refusal);
+        let (message, mut additional) = words(refusal);
+        if *refusal == Refusal::ClientKeyRequired && !self.reads_client_keys {
+            "This server reads none, so passwords do not get in here: send an API key.".clone_into(&mut additional);
+        }
         let reference = match refusal {
             Refusal::AccountLocked(_) => self.billing_url.as_deref(),
             Refusal::AccountDisabled(_) => self.contact_url.as_deref(),

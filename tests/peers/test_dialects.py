@@ -411,7 +411,8 @@ def test_iterops_people_do_not_get_in_with_their_passwords(iterop):
     password = basic(account.username, account.password)
     assert wire.send(iterop, "GET", "/anything", [password]).status == 401
     made = wire.send(iterop, "POST", "/api/auth/jwt", [password], b"").json["token"]
-    assert wire.send(iterop, "GET", "/anything", [bearer(made)]).status == 400
+    answer = wire.send(iterop, "GET", "/anything", [bearer(made)])
+    assert answer.status == 400 and "send an API key" in answer.json["additional"]
 
 
 def test_iterops_right_of_a_key_is_its_scopes(iterop):
