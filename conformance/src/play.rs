@@ -16,7 +16,7 @@ use crate::line::{Exchange, Line};
 use crate::run::{Run, Saved, random_text};
 use crate::signer::{Keys, SignatureMethod};
 use crate::target::{Client, How};
-use crate::wire::{Draft, Tamper, plain_request, write};
+use crate::wire::{Draft, Tamper, alter, plain_request, write};
 use crate::{consent, digest, forge, variables};
 
 /// Why a case ends before its last step.
@@ -674,17 +674,7 @@ fn protocol_parameters(
         protocol
             .push(("oauth_body_hash".into(), STANDARD.encode(signature_method.body_hash().digest(hashed.as_bytes()))));
     }
-    protocol.retain(|(name, _)| !step.drop.contains(name));
-    for (name, value) in &step.set {
-        match protocol.iter_mut().find(|(n, _)| n == name) {
-            Some(pair) => pair.1.clone_from(value),
-            None => protocol.push((name.clone(), value.clone())),
-        }
-    }
-    for pair in &step.add {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        protocol.push((name.to_owned(), value.to_owned()));
-    }
+    alter(&mut protocol, &step.drop, &step.set, &step.add);
     protocol
 }
 

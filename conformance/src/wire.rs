@@ -152,7 +152,7 @@ pub fn write(draft: &Draft, keys: &Keys, tamper: &Tamper) -> Result<Vec<u8>, Str
     let signature = sign(&base, draft.signature_method, keys, &draft.mistakes)?;
     let mut protocol = draft.protocol.clone();
     protocol.push(("oauth_signature".into(), signature));
-    tamper_parameters(&mut protocol, tamper);
+    alter(&mut protocol, &tamper.drop, &tamper.set, &tamper.add);
 
     let mut sent = Sent {
         method: tamper.method.clone().unwrap_or_else(|| draft.method.clone()),
@@ -165,16 +165,16 @@ pub fn write(draft: &Draft, keys: &Keys, tamper: &Tamper) -> Result<Vec<u8>, Str
     Ok(sent.bytes(draft, tamper))
 }
 
-/// Adds, changes and removes parameters by their names.
-fn tamper_parameters(protocol: &mut Vec<Pair>, tamper: &Tamper) {
-    protocol.retain(|(name, _)| !tamper.drop.contains(name));
-    for (name, value) in &tamper.set {
+/// Removes and changes parameters by their names, and adds each `name=value`.
+pub fn alter(protocol: &mut Vec<Pair>, drop: &[String], set: &BTreeMap<String, String>, add: &[String]) {
+    protocol.retain(|(name, _)| !drop.contains(name));
+    for (name, value) in set {
         match protocol.iter_mut().find(|(n, _)| n == name) {
             Some(pair) => pair.1.clone_from(value),
             None => protocol.push((name.clone(), value.clone())),
         }
     }
-    for pair in &tamper.add {
+    for pair in add {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         protocol.push((name.to_owned(), value.to_owned()));
     }

@@ -160,7 +160,7 @@ pub struct Rejection {
     pub public: Refusal,
     /// What the log gets besides; never a secret.
     pub reason: Cow<'static, str>,
-    /// The client that signed, or that somebody said to be, for the log; one that exists.
+    /// The client that a signed request named, for the log; one that exists.
     pub client_key: Option<ClientKey>,
 }
 

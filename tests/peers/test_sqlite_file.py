@@ -6,7 +6,10 @@ import sqlite3
 import pytest
 import wire
 from harness import Server, eventually
+from signer import escape
 from ways import basic
+
+FORM = ("Content-Type", "application/x-www-form-urlencoded")
 
 
 @pytest.fixture
@@ -39,7 +42,9 @@ def test_the_server_and_the_command_line_keep_one_database_after_another_program
     assert (server.folder / "x.db-wal").exists(), "the program took itself for the last user"
     server.command("key", "delete", key.public)
     assert eventually(lambda: ask() == 401)
-    # What was written last is in the log alone.
-    later = server.account()
+    # What the server wrote last is in the log alone.
+    other = server.account()
+    form = f"username={escape(other.username)}&password=wrong"
+    assert wire.send(server, "POST", "/login?response=json", [FORM], form).status == 401
     server.kill()
-    assert later.username in server.command("account", "list")
+    assert [entry["subject"] for entry in server.json("audit", "list", "--event", "login.failed")] == [other.username]
