@@ -11,7 +11,7 @@ mod worker;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::sql_types::Bool;
 use diesel::{PgConnection, RunQueryDsl, SqliteConnection};
@@ -33,6 +33,9 @@ pub(super) const CHANNEL: &str = "countersign";
 
 /// The key of the one under which login names are handed out.
 const NAMES_LOCK: i64 = 7_163_384;
+
+/// The name of the threads that only read.
+const READER: &str = "store-read";
 
 /// How long units of work that are under way or wait may take to end when the last clone is dropped.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -115,11 +118,16 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.reads.close();
-        self.writes.close();
         // The last clone may be dropped by a unit of work itself.
         self.threads.retain(|thread| thread.thread().id() != std::thread::current().id());
-        let left = join_within(CLOSING, std::mem::take(&mut self.threads));
+        let is_reader = |thread: &mut JoinHandle<()>| thread.thread().name() == Some(READER);
+        let readers = self.threads.extract_if(.., is_reader).collect();
+        // The last connection to a SQLite file moves the log into it; of two that end at once each takes the other for the last.
+        let begun = Instant::now();
+        self.reads.close();
+        let mut left = join_within(CLOSING, readers);
+        self.writes.close();
+        left += join_within(CLOSING.saturating_sub(begun.elapsed()), std::mem::take(&mut self.threads));
         if left > 0 {
             tracing::error!(threads = left, "the database does not answer: what it was asked last is in doubt");
         }
@@ -149,7 +157,7 @@ impl Database {
             DatabaseUrl::File(_) => {
                 let reads = Arc::new(Queue::new(options.queue, 0));
                 for _ in 0..connections {
-                    threads.push(worker(Access::Read, None).start("store-read", &reads)?);
+                    threads.push(worker(Access::Read, None).start(READER, &reads)?);
                 }
                 reads
             }

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 import wire
-from harness import Server, eventually
+from harness import Server, at_once, eventually
 from signer import escape
 from ways import basic
 
@@ -48,3 +48,11 @@ def test_the_server_and_the_command_line_keep_one_database_after_another_program
     assert wire.send(server, "POST", "/login?response=json", [FORM], form).status == 401
     server.kill()
     assert [entry["subject"] for entry in server.json("audit", "list", "--event", "login.failed")] == [other.username]
+
+
+def test_after_an_orderly_end_the_file_alone_is_the_whole_database(server):
+    key = server.key(server.account())
+    answers = at_once([lambda: wire.send(server, "GET", "/v2/me", [basic(key.public, key.private)]).status] * 8)
+    assert answers == [200] * 8
+    server.terminate()
+    assert sorted(path.name for path in server.folder.glob("x.db*") if "nonces" not in path.name) == ["x.db", "x.db.key"]
